@@ -1,0 +1,77 @@
+//! What can go wrong, as callers see it. A capability returns [`Error`]; `web` turns it into a page or a JSON body. This
+//! module knows nothing of HTTP and nothing of the database.
+
+use crate::i18n::Message;
+
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The kinds of failure that a caller tells apart.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It does not exist, or must not be known to exist for this reader.
+    #[error("not found")]
+    NotFound,
+    /// The reader is known, and may not do this.
+    #[error("forbidden")]
+    Forbidden,
+    /// The input is wrong; each message stands beside its field.
+    #[error("invalid input: {0:?}")]
+    Invalid(FieldErrors),
+    /// Something changed meanwhile; the message says what.
+    #[error("conflict: {}", .0.key)]
+    Conflict(Message),
+    /// Too often; try again after so many seconds.
+    #[error("too many attempts, retry after {retry_after_secs} s")]
+    TooMany { retry_after_secs: u64 },
+    /// No connection or no room in the queue within the time allowed; trying again helps.
+    #[error("busy")]
+    Busy,
+    /// The disk is full; all is well again when there is room.
+    #[error("no room on the disk")]
+    StorageFull,
+    /// A fault of ours or of the machine.
+    #[error(transparent)]
+    Internal(#[from] anyhow::Error),
+}
+
+impl Error {
+    /// One wrong field.
+    pub fn invalid(field: &'static str, message: impl Into<Message>) -> Self {
+        let mut errors = FieldErrors::default();
+        errors.add(field, message);
+        Error::Invalid(errors)
+    }
+
+    /// A fault of ours, with what was being done.
+    pub fn internal(text: impl Into<String>) -> Self {
+        Error::Internal(anyhow::anyhow!(text.into()))
+    }
+}
+
+/// What is wrong with a form or a body, by field, in the order found. The empty field name means the whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FieldErrors(Vec<(&'static str, Message)>);
+
+impl FieldErrors {
+    pub fn add(&mut self, field: &'static str, message: impl Into<Message>) {
+        self.0.push((field, message.into()));
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The first message of `field`.
+    pub fn of(&self, field: &str) -> Option<&Message> {
+        self.0.iter().find(|(name, _)| *name == field).map(|(_, message)| message)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Message)> {
+        self.0.iter().map(|(field, message)| (*field, message))
+    }
+
+    /// `Ok` when nothing is wrong.
+    pub fn into_result(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self)) }
+    }
+}
