@@ -2,5 +2,7 @@
 
 pub mod clock;
 pub mod error;
+pub mod html;
 pub mod i18n;
+pub mod mail;
 pub mod secret;

@@ -1,0 +1,1 @@
+//! HTML that others wrote: made safe to show, turned into text, and made from text.

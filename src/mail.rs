@@ -1,0 +1,4 @@
+//! Mail as a matter of bytes and rules: reading what came in, deciding where it belongs, writing what goes out. Nothing
+//! here knows the database; what a decision means for a ticket stands in `intake`.
+
+pub mod address;
