@@ -1,0 +1,152 @@
+//! `[mail]`
+//!
+//! | key | meaning | default |
+//! |---|---|---|
+//! | `reply_domain` | the domain of signed reply addresses, delivered to Accord; not the staff's own domain (TH-05) | host of `http.base_url` |
+//! | `outgoing` | `files` (development: one file a mail) or `smtp` | `files`, or `smtp` when a host is set |
+//! | `files_folder` | where `files` puts them | `mail` in the data folder |
+//! | `smtp.host`, `smtp.port` | the relay | port 587, or 465 with `tls = "wrapper"` |
+//! | `smtp.tls` | `starttls`, `wrapper`, `opportunistic`, or `none` (loopback only) | `starttls` |
+//! | `smtp.user`, `smtp.password` (or `smtp.password_file`) | for the relay | none |
+//! | `lmtp` | address to take mail on: `127.0.0.1:2424`, or `unix:/run/accord/lmtp` | off |
+//! | `trusted_authserv_id` | whose Authentication-Results are believed (AU-01) | none |
+//! | `http_inbound` | whether `POST /api/v1/inbound` takes mail | `true` |
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use super::http::HttpConfig;
+use super::{Overrides, Reader};
+use crate::secret::Secret;
+
+/// How mail comes and goes.
+#[derive(Clone, Debug)]
+pub struct MailConfig {
+    pub reply_domain: String,
+    pub outgoing: Outgoing,
+    pub lmtp: Option<LmtpListen>,
+    pub trusted_authserv_id: Option<String>,
+    pub http_inbound: bool,
+}
+
+/// Where outgoing mail goes.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    Files(PathBuf),
+    Smtp(SmtpConfig),
+}
+
+/// The relay.
+#[derive(Clone, Debug)]
+pub struct SmtpConfig {
+    pub host: String,
+    pub port: u16,
+    pub tls: SmtpTls,
+    pub user: Option<String>,
+    pub password: Option<Secret<String>>,
+}
+
+/// How the connection to the relay is protected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// Plain first, then TLS or nothing is sent.
+    StartTls,
+    /// TLS from the first byte.
+    Wrapper,
+    /// TLS if the relay offers it; a passive listener may prevent that.
+    Opportunistic,
+    /// Never; only to this machine.
+    None,
+}
+
+/// Where the LMTP listener takes mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LmtpListen {
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+impl MailConfig {
+    pub(super) fn read(reader: &mut Reader, data: &Path, http: &HttpConfig, overrides: &Overrides) -> MailConfig {
+        let host = url::Url::parse(&http.base_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+        // An address needs a name; an IP address or a bare host name stands in for one on a test machine only.
+        let default_domain = host.filter(|host| host.contains('.') && host.parse::<std::net::IpAddr>().is_err());
+        let reply_domain =
+            reader.text("mail.reply_domain").or(default_domain).unwrap_or_else(|| "reply.localhost".to_owned());
+        let reply_domain = match idna::domain_to_ascii_strict(&reply_domain) {
+            Ok(domain) => domain,
+            Err(_) => {
+                reader.problem("mail.reply_domain", "must be a domain name, such as reply.example.com");
+                reply_domain
+            }
+        };
+        let files = reader.text("mail.files_folder").map_or_else(|| data.join("mail"), PathBuf::from);
+        let smtp = read_smtp(reader);
+        let wanted = reader.choice(
+            "mail.outgoing",
+            &[("files", Some(false)), ("smtp", Some(true))],
+            smtp.as_ref().map(|_| true),
+        );
+        let outgoing = match (wanted, smtp) {
+            _ if overrides.demo => Outgoing::Files(files),
+            (Some(true), Some(smtp)) => Outgoing::Smtp(smtp),
+            (Some(true), None) => {
+                reader.problem("mail.outgoing", "set mail.smtp.host as well, or use \"files\"");
+                Outgoing::Files(files)
+            }
+            (Some(false) | None, _) => Outgoing::Files(files),
+        };
+        let lmtp = reader.text("mail.lmtp").and_then(|text| read_lmtp(reader, &text));
+        MailConfig {
+            reply_domain,
+            outgoing,
+            lmtp,
+            trusted_authserv_id: reader.text("mail.trusted_authserv_id"),
+            http_inbound: reader.flag("mail.http_inbound", true),
+        }
+    }
+}
+
+fn read_smtp(reader: &mut Reader) -> Option<SmtpConfig> {
+    let host = reader.text("mail.smtp.host");
+    let tls = reader.choice(
+        "mail.smtp.tls",
+        &[
+            ("starttls", SmtpTls::StartTls),
+            ("wrapper", SmtpTls::Wrapper),
+            ("opportunistic", SmtpTls::Opportunistic),
+            ("none", SmtpTls::None),
+        ],
+        SmtpTls::StartTls,
+    );
+    let default_port = if tls == SmtpTls::Wrapper { 465 } else { 587 };
+    let port = reader.number("mail.smtp.port", 1, 65_535, default_port) as u16;
+    let user = reader.text("mail.smtp.user");
+    let password = reader.secret("mail.smtp.password");
+    let host = host?;
+    let local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+    if tls == SmtpTls::None && !local {
+        reader.problem("mail.smtp.tls", "\"none\" is for a relay on this machine; use \"starttls\" or \"wrapper\"");
+    }
+    if user.is_some() != password.is_some() {
+        reader.problem("mail.smtp.user", "set mail.smtp.user and mail.smtp.password together, or neither");
+    }
+    Some(SmtpConfig { host, port, tls, user, password })
+}
+
+fn read_lmtp(reader: &mut Reader, text: &str) -> Option<LmtpListen> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return Some(LmtpListen::Unix(PathBuf::from(path)));
+    }
+    match text.parse::<SocketAddr>() {
+        Ok(address) if address.ip().is_loopback() => Some(LmtpListen::Tcp(address)),
+        Ok(_) => {
+            reader.problem("mail.lmtp", "LMTP has no protection of its own; listen on 127.0.0.1 or a Unix socket");
+            None
+        }
+        Err(_) => {
+            reader.problem("mail.lmtp", "must be an address and a port, such as 127.0.0.1:2424, or unix:PATH");
+            None
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The database: one connection type for SQLite and PostgreSQL, transactions, the schema and its migrations, keyset
+//! pages. It knows no ticket and no person; capabilities own their tables.
+
+pub mod connection;
+pub mod database;
+pub mod dialect;
+pub mod migrations;
+pub mod paging;
+#[rustfmt::skip]
+pub mod schema;
+pub mod types;
+
+pub use connection::{DbConnection, OpenError};
+pub use database::Database;

@@ -1,0 +1,209 @@
+//! One connection type for both databases, how connections are opened by URL scheme, and the SQLite profile that each
+//! of them must have (DB-01, DB-02).
+
+use std::ops::{Deref, DerefMut};
+
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::{BigInt, Text};
+use diesel::{MultiConnection, PgConnection, SqliteConnection};
+
+use crate::config::database::DatabaseUrl;
+
+/// A connection to either database. Queries are written once, against this type.
+#[derive(MultiConnection)]
+pub enum DbConnection {
+    Postgres(PgConnection),
+    Sqlite(SqliteConnection),
+}
+
+/// What a connection is for; on SQLite each has its own settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The one writer of a SQLite file, or any connection that may write to PostgreSQL.
+    Writer,
+    /// Reads, and can do nothing else.
+    Reader,
+    /// Runs migrations: foreign keys are off from the start, since the pragma is ignored inside a transaction.
+    Migrator,
+}
+
+/// The lowest SQLite in which the write-ahead log cannot be reset under a reader (DB-01).
+const LOWEST_SQLITE: (i64, &str) = (3_051_003, "3.51.3");
+
+/// Why a connection could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error("the database cannot be opened: {0}")]
+    Connection(#[from] diesel::ConnectionError),
+    #[error("the database refused its settings: {0}")]
+    Query(#[from] diesel::result::Error),
+    #[error("the database setting {name} is {found}, and must be {wanted}")]
+    Setting { name: &'static str, found: String, wanted: String },
+    #[error("SQLite {found} is compiled in; at least {wanted} is needed")]
+    OldSqlite { found: String, wanted: &'static str },
+}
+
+/// Opens one connection and gives it the settings of its role.
+pub fn open(url: &DatabaseUrl, role: Role) -> Result<DbConnection, OpenError> {
+    match url {
+        DatabaseUrl::Sqlite(path) => {
+            let path = path.to_string_lossy();
+            let mut sqlite = SqliteConnection::establish(&path)?;
+            apply_sqlite_profile(&mut sqlite, role)?;
+            Ok(DbConnection::Sqlite(sqlite))
+        }
+        DatabaseUrl::Postgres(url) => {
+            let mut postgres = PgConnection::establish(url)?;
+            let read_only = if role == Role::Reader { "on" } else { "off" };
+            postgres.batch_execute(&format!(
+                "SET TIME ZONE 'UTC'; SET synchronous_commit = on; SET client_min_messages = warning; \
+                 SET default_transaction_read_only = {read_only}"
+            ))?;
+            Ok(DbConnection::Postgres(postgres))
+        }
+    }
+}
+
+fn apply_sqlite_profile(sqlite: &mut SqliteConnection, role: Role) -> Result<(), OpenError> {
+    // First, because even switching the journal mode can meet a lock.
+    sqlite.batch_execute("PRAGMA busy_timeout = 5000")?;
+    let version = text(sqlite, "SELECT sqlite_version() AS value")?;
+    if version_number(&version) < LOWEST_SQLITE.0 {
+        return Err(OpenError::OldSqlite { found: version, wanted: LOWEST_SQLITE.1 });
+    }
+    if role == Role::Migrator {
+        // Takes effect only while the file is still empty, before the journal mode is set.
+        sqlite.batch_execute("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL")?;
+    }
+    let foreign_keys = i64::from(role != Role::Migrator);
+    let numbers: &[(&'static str, i64)] = &[
+        ("foreign_keys", foreign_keys),
+        ("trusted_schema", 0),
+        ("cell_size_check", 1),
+        ("mmap_size", 0),
+        ("temp_store", 2),
+        ("synchronous", 2),
+        ("secure_delete", 1),
+        ("cache_size", if role == Role::Reader { -2_000 } else { -16_000 }),
+        ("query_only", i64::from(role == Role::Reader)),
+    ];
+    for (name, value) in numbers {
+        sqlite.batch_execute(&format!("PRAGMA {name} = {value}"))?;
+    }
+    sqlite.batch_execute("PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 1000")?;
+    for (name, value) in numbers {
+        // With mmap compiled out the pragma answers nothing, which is as good as zero.
+        let found = pragma(sqlite, name)?.unwrap_or(0);
+        if found != *value {
+            return Err(OpenError::Setting { name, found: found.to_string(), wanted: value.to_string() });
+        }
+    }
+    let mode = text(sqlite, "SELECT journal_mode AS value FROM pragma_journal_mode")?;
+    if mode != "wal" {
+        return Err(OpenError::Setting { name: "journal_mode", found: mode, wanted: "wal".to_owned() });
+    }
+    Ok(())
+}
+
+#[derive(QueryableByName)]
+struct NumberRow {
+    #[diesel(sql_type = BigInt)]
+    value: i64,
+}
+
+#[derive(QueryableByName)]
+struct TextRow {
+    #[diesel(sql_type = Text)]
+    value: String,
+}
+
+/// What a pragma stands at; none when it was left out of this SQLite, as `mmap_size` can be.
+fn pragma(sqlite: &mut SqliteConnection, name: &str) -> QueryResult<Option<i64>> {
+    let query = format!("SELECT CAST({name} AS INTEGER) AS value FROM pragma_{name}");
+    match diesel::sql_query(query).get_result::<NumberRow>(sqlite).optional() {
+        Err(diesel::result::Error::DatabaseError(_, information))
+            if information.message().contains("no such table") =>
+        {
+            Ok(None)
+        }
+        row => row.map(|row| row.map(|row| row.value)),
+    }
+}
+
+fn text(sqlite: &mut SqliteConnection, query: &str) -> QueryResult<String> {
+    diesel::sql_query(query).get_result::<TextRow>(sqlite).map(|row| row.value)
+}
+
+fn version_number(version: &str) -> i64 {
+    version.split('.').map(|part| part.parse::<i64>().unwrap_or(0)).fold(0, |sum, part| sum * 1_000 + part)
+}
+
+/// Keeps connections of one role in an r2d2 pool.
+pub struct Manager {
+    pub url: DatabaseUrl,
+    pub role: Role,
+}
+
+impl r2d2::ManageConnection for Manager {
+    type Connection = PooledDb;
+    type Error = OpenError;
+
+    fn connect(&self) -> Result<PooledDb, OpenError> {
+        open(&self.url, self.role).map(PooledDb)
+    }
+
+    fn is_valid(&self, db: &mut PooledDb) -> Result<(), OpenError> {
+        db.batch_execute("SELECT 1").map_err(OpenError::from)
+    }
+
+    fn has_broken(&self, db: &mut PooledDb) -> bool {
+        // A panic inside a transaction leaves the connection in it.
+        std::thread::panicking() || db.is_broken()
+    }
+}
+
+/// A pooled connection; r2d2 wants a type of ours to hang the manager on.
+pub struct PooledDb(DbConnection);
+
+impl PooledDb {
+    fn is_broken(&mut self) -> bool {
+        use diesel::r2d2::R2D2Connection;
+        match &mut self.0 {
+            DbConnection::Postgres(postgres) => postgres.is_broken(),
+            DbConnection::Sqlite(sqlite) => sqlite.is_broken(),
+        }
+    }
+}
+
+impl Deref for PooledDb {
+    type Target = DbConnection;
+
+    fn deref(&self) -> &DbConnection {
+        &self.0
+    }
+}
+
+impl DerefMut for PooledDb {
+    fn deref_mut(&mut self) -> &mut DbConnection {
+        &mut self.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn db_02_a_reader_cannot_write_and_the_writer_is_durable() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("a.sqlite"));
+        open(&url, Role::Migrator).unwrap().batch_execute("CREATE TABLE t (id INTEGER)").unwrap();
+        let DbConnection::Sqlite(mut writer) = open(&url, Role::Writer).unwrap() else { panic!() };
+        assert_eq!(pragma(&mut writer, "synchronous").unwrap(), Some(2));
+        assert_eq!(pragma(&mut writer, "auto_vacuum").unwrap(), Some(2));
+        writer.batch_execute("INSERT INTO t VALUES (1)").unwrap();
+        let mut reader = open(&url, Role::Reader).unwrap();
+        assert!(reader.batch_execute("INSERT INTO t VALUES (2)").is_err());
+    }
+}

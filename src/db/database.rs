@@ -1,0 +1,514 @@
+//! The only seam between async code and the database: [`Database::read`] and [`Database::write`] leave the caller's
+//! task for a thread that may block, and carry its tracing span along.
+//!
+//! On SQLite one thread owns the only writing connection. Writes that wait together share one commit, each inside its
+//! own savepoint, and none is answered before that commit is on the disk (DB-03, DB-04).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use diesel::prelude::*;
+use tokio::sync::oneshot;
+
+use crate::config::database::DatabaseUrl;
+use crate::db::connection::{Manager, OpenError, PooledDb, Role, open};
+use crate::db::{DbConnection, dialect};
+use crate::error::{Error, Result};
+
+/// How long a read or write waits for a connection before it gives up with [`Error::Busy`] (DB-03).
+const POOL_WAIT: Duration = Duration::from_secs(5);
+/// Writes that may wait for the SQLite writer; further ones are told that it is busy (DB-03).
+const WRITE_QUEUE: usize = 1_024;
+/// Writes that share one commit at most, which bounds how long the first of them waits.
+const GROUP: usize = 64;
+/// A transaction repeated this often on PostgreSQL has met a deadlock each time; more would not help.
+const REPEATS: u32 = 4;
+
+/// The database as the rest of the program holds it; clones share the pools.
+#[derive(Clone)]
+pub struct Database {
+    readers: r2d2::Pool<Manager>,
+    writer: Writer,
+    url: Arc<DatabaseUrl>,
+    changes: Arc<Changes>,
+}
+
+/// Tells waiting workers that something was committed in this process.
+#[derive(Default)]
+pub struct Changes {
+    count: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl Changes {
+    /// How many commits there were; the start of a wait.
+    pub fn count(&self) -> u64 {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until there was a commit since `seen`, or `longest` is over, and gives the count then.
+    pub fn wait(&self, seen: u64, longest: Duration) -> u64 {
+        let count = self.count.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.changed.wait_timeout_while(count, longest, |count| *count == seen);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    /// Wakes whoever waits.
+    pub fn tell(&self) {
+        *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.changed.notify_all();
+    }
+}
+
+#[derive(Clone)]
+enum Writer {
+    /// The queue of the thread that owns the one writing connection.
+    Sqlite(SyncSender<Box<dyn WriteTask>>),
+    Postgres(r2d2::Pool<Manager>),
+}
+
+impl Database {
+    /// Opens pools of up to `connections` readers (and, on PostgreSQL, as many writers).
+    pub fn open(url: &DatabaseUrl, connections: u32) -> Result<Database, OpenError> {
+        let readers = pool(url, Role::Reader, connections)?;
+        let changes = Arc::new(Changes::default());
+        let writer = match url {
+            DatabaseUrl::Sqlite(_) => Writer::Sqlite(start_sqlite_writer(url, changes.clone())?),
+            DatabaseUrl::Postgres(_) => Writer::Postgres(pool(url, Role::Writer, connections)?),
+        };
+        Ok(Database { readers, writer, url: Arc::new(url.clone()), changes })
+    }
+
+    /// The signal given after each commit of this process.
+    pub fn changes(&self) -> &Changes {
+        &self.changes
+    }
+
+    /// Where this database is.
+    pub fn url(&self) -> &DatabaseUrl {
+        &self.url
+    }
+
+    /// Runs queries that all see the same moment and change nothing.
+    pub async fn read<T, F>(&self, query: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut DbConnection) -> Result<T> + Send + 'static,
+    {
+        let database = self.clone();
+        let span = tracing::Span::current();
+        tokio::task::spawn_blocking(move || span.in_scope(|| database.read_now(query))).await.map_err(join_failure)?
+    }
+
+    /// Runs one use case as one transaction: all of it happens, durably, or none. `change` may run more than once.
+    pub async fn write<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&mut DbConnection) -> Result<T> + Send + 'static,
+    {
+        match &self.writer {
+            Writer::Sqlite(queue) => {
+                let (answer, receiver) = oneshot::channel();
+                submit(queue, change, Answer::Task(answer))?;
+                receiver.await.map_err(|_| Error::Busy)?
+            }
+            Writer::Postgres(_) => {
+                let database = self.clone();
+                let span = tracing::Span::current();
+                tokio::task::spawn_blocking(move || span.in_scope(|| database.write_now(change)))
+                    .await
+                    .map_err(join_failure)?
+            }
+        }
+    }
+
+    /// [`Database::read`] for a thread that may block: workers and the command line.
+    pub fn read_now<T>(&self, query: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+        let mut db = self.readers.get().map_err(|_| Error::Busy)?;
+        read_transaction(&mut db, query)
+    }
+
+    /// [`Database::write`] for a thread that may block.
+    pub fn write_now<T, F>(&self, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: Fn(&mut DbConnection) -> Result<T> + Send + 'static,
+    {
+        match &self.writer {
+            Writer::Sqlite(queue) => {
+                let (answer, receiver) = sync_channel(1);
+                submit(queue, change, Answer::Thread(answer))?;
+                receiver.recv().map_err(|_| Error::Busy)?
+            }
+            Writer::Postgres(pool) => {
+                let mut db: r2d2::PooledConnection<Manager> = pool.get().map_err(|_| Error::Busy)?;
+                let mut outcome = write_transaction(&mut db, &change);
+                for _ in 1..REPEATS {
+                    match &outcome {
+                        Err(error) if dialect::is_worth_repeating(error) => {
+                            outcome = write_transaction(&mut db, &change);
+                        }
+                        _ => break,
+                    }
+                }
+                if outcome.is_ok() {
+                    self.changes.tell();
+                }
+                outcome
+            }
+        }
+    }
+}
+
+fn pool(url: &DatabaseUrl, role: Role, connections: u32) -> Result<r2d2::Pool<Manager>, OpenError> {
+    // A first connection by hand, for the pool would hide why it cannot be had.
+    open(url, role)?;
+    Ok(r2d2::Pool::builder()
+        .max_size(connections.max(1))
+        .min_idle(Some(1))
+        .test_on_check_out(!url.is_sqlite())
+        .connection_timeout(POOL_WAIT)
+        .error_handler(Box::new(LogPoolErrors))
+        .build_unchecked(Manager { url: url.clone(), role }))
+}
+
+#[derive(Debug)]
+struct LogPoolErrors;
+
+impl r2d2::HandleError<OpenError> for LogPoolErrors {
+    fn handle_error(&self, error: OpenError) {
+        tracing::warn!(target: "accord::db", %error, "A database connection could not be had");
+    }
+}
+
+fn join_failure(error: tokio::task::JoinError) -> Error {
+    Error::Internal(anyhow::Error::new(error).context("a database task did not finish"))
+}
+
+fn read_transaction<T>(db: &mut PooledDb, query: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
+    let span = tracing::debug_span!(target: "accord::db", "read");
+    span.in_scope(|| {
+        dialect::begin_reading(db)?;
+        let outcome = query(db);
+        match &outcome {
+            Ok(_) => dialect::commit(db)?,
+            Err(_) => roll_back(db),
+        }
+        outcome
+    })
+}
+
+fn write_transaction<T>(db: &mut DbConnection, change: &impl Fn(&mut DbConnection) -> Result<T>) -> Result<T> {
+    let span = tracing::debug_span!(target: "accord::db", "write");
+    span.in_scope(|| {
+        dialect::begin_writing(db)?;
+        match change(db) {
+            Ok(value) => {
+                dialect::commit(db)?;
+                Ok(value)
+            }
+            Err(error) => {
+                roll_back(db);
+                Err(error)
+            }
+        }
+    })
+}
+
+/// Undoing can only fail when the transaction is already gone (SQLite ends it itself when the disk is full).
+fn roll_back(db: &mut DbConnection) {
+    if let Err(error) = dialect::roll_back(db) {
+        tracing::debug!(target: "accord::db", %error, "The transaction was already over");
+    }
+}
+
+/// A change waiting for the SQLite writer, with whoever waits for it.
+trait WriteTask: Send {
+    /// Runs the change and keeps its outcome; gives whether the transaction around it is still sound.
+    fn run(&mut self, db: &mut DbConnection, alone: bool) -> Soundness;
+    /// The transaction is on the disk: tells the outcome.
+    fn committed(self: Box<Self>);
+    /// It did not happen.
+    fn failed(self: Box<Self>, error: Error);
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Soundness {
+    Sound,
+    /// The task alone must be undone; only said when it ran alone.
+    Undo,
+    /// Nothing in this transaction may be kept.
+    Broken,
+    /// The code panicked; the connection is not to be trusted either.
+    Panicked,
+}
+
+enum Answer<T> {
+    Task(oneshot::Sender<Result<T>>),
+    Thread(SyncSender<Result<T>>),
+}
+
+impl<T> Answer<T> {
+    fn send(self, outcome: Result<T>) {
+        // Whoever asked may have gone; the change stands all the same.
+        match self {
+            Answer::Task(sender) => drop(sender.send(outcome)),
+            Answer::Thread(sender) => drop(sender.send(outcome)),
+        }
+    }
+}
+
+struct Change<T, F> {
+    change: F,
+    answer: Answer<T>,
+    outcome: Option<Result<T>>,
+    span: tracing::Span,
+}
+
+fn submit<T, F>(queue: &SyncSender<Box<dyn WriteTask>>, change: F, answer: Answer<T>) -> Result<()>
+where
+    T: Send + 'static,
+    F: Fn(&mut DbConnection) -> Result<T> + Send + 'static,
+{
+    let task = Change { change, answer, outcome: None, span: tracing::Span::current() };
+    match queue.try_send(Box::new(task)) {
+        Ok(()) => Ok(()),
+        Err(TrySendError::Full(_)) => Err(Error::Busy),
+        Err(TrySendError::Disconnected(_)) => Err(Error::internal("the database writer has stopped")),
+    }
+}
+
+impl<T, F> WriteTask for Change<T, F>
+where
+    T: Send + 'static,
+    F: Fn(&mut DbConnection) -> Result<T> + Send + 'static,
+{
+    fn run(&mut self, db: &mut DbConnection, alone: bool) -> Soundness {
+        let change = &self.change;
+        let span = self.span.clone();
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            span.in_scope(|| {
+                let span = tracing::debug_span!(target: "accord::db", "write");
+                // Alone in its transaction it needs no savepoint of its own.
+                span.in_scope(|| if alone { change(db) } else { db.transaction(|db| change(db)) })
+            })
+        }));
+        let Ok(outcome) = ran else { return Soundness::Panicked };
+        let soundness = match &outcome {
+            Ok(_) => Soundness::Sound,
+            Err(Error::StorageFull | Error::Busy) => Soundness::Broken,
+            Err(Error::Internal(cause)) if is_broken(cause) => Soundness::Broken,
+            Err(_) if alone => Soundness::Undo,
+            Err(_) => Soundness::Sound,
+        };
+        self.outcome = Some(outcome);
+        soundness
+    }
+
+    fn committed(self: Box<Self>) {
+        let outcome = self.outcome.unwrap_or_else(|| Err(Error::internal("a change was committed without running")));
+        self.answer.send(outcome);
+    }
+
+    fn failed(self: Box<Self>, error: Error) {
+        self.answer.send(Err(match self.outcome {
+            Some(Err(own)) => own,
+            _ => error,
+        }));
+    }
+}
+
+fn is_broken(cause: &anyhow::Error) -> bool {
+    match cause.downcast_ref::<diesel::result::Error>() {
+        Some(diesel::result::Error::BrokenTransactionManager | diesel::result::Error::AlreadyInTransaction) => true,
+        Some(diesel::result::Error::RollbackErrorOnCommit { .. } | diesel::result::Error::RollbackTransaction) => true,
+        Some(error) => dialect::is_input_output_failure(error),
+        None => false,
+    }
+}
+
+fn start_sqlite_writer(url: &DatabaseUrl, changes: Arc<Changes>) -> Result<SyncSender<Box<dyn WriteTask>>, OpenError> {
+    let db = open(url, Role::Writer)?;
+    let (sender, receiver) = sync_channel(WRITE_QUEUE);
+    let url = url.clone();
+    std::thread::Builder::new()
+        .name("database-writer".to_owned())
+        .spawn(move || write_loop(&url, db, &receiver, &changes))
+        .map_err(|error| {
+            OpenError::Connection(diesel::ConnectionError::BadConnection(format!("no thread for the writer: {error}")))
+        })?;
+    Ok(sender)
+}
+
+fn write_loop(url: &DatabaseUrl, mut db: DbConnection, queue: &Receiver<Box<dyn WriteTask>>, changes: &Changes) {
+    while let Ok(first) = queue.recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP {
+            match queue.try_recv() {
+                Ok(task) => group.push(task),
+                Err(_) => break,
+            }
+        }
+        let usable = if group.len() == 1 { run_alone(&mut db, group.remove(0)) } else { run_group(&mut db, group) };
+        changes.tell();
+        if !usable {
+            match open(url, Role::Writer) {
+                Ok(fresh) => db = fresh,
+                Err(error) => {
+                    tracing::error!(target: "accord::db", %error, "The writer cannot be opened again; stopping");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// Runs the tasks under one commit; when that fails, each again on its own. Gives whether the connection is usable.
+fn run_group(db: &mut DbConnection, mut group: Vec<Box<dyn WriteTask>>) -> bool {
+    let begun = dialect::begin_writing(db);
+    let sound = begun.is_ok() && group.iter_mut().all(|task| task.run(db, false) == Soundness::Sound);
+    if sound {
+        match dialect::commit(db) {
+            Ok(()) => {
+                group.into_iter().for_each(WriteTask::committed);
+                return true;
+            }
+            Err(error) => stop_if_the_disk_failed(&error),
+        }
+    }
+    roll_back(db);
+    let mut usable = true;
+    for task in group {
+        if usable {
+            usable = run_alone(db, task);
+        } else {
+            task.failed(Error::Busy);
+        }
+    }
+    usable
+}
+
+fn run_alone(db: &mut DbConnection, mut task: Box<dyn WriteTask>) -> bool {
+    if let Err(error) = dialect::begin_writing(db) {
+        stop_if_the_disk_failed(&error);
+        let usable = matches!(Error::from_ref(&error), Error::Busy | Error::StorageFull);
+        task.failed(Error::from(error));
+        return usable;
+    }
+    match task.run(db, true) {
+        Soundness::Sound => match dialect::commit(db) {
+            Ok(()) => {
+                task.committed();
+                true
+            }
+            Err(error) => {
+                stop_if_the_disk_failed(&error);
+                roll_back(db);
+                task.failed(Error::from(error));
+                true
+            }
+        },
+        Soundness::Undo | Soundness::Broken => {
+            roll_back(db);
+            task.failed(Error::Busy);
+            true
+        }
+        Soundness::Panicked => {
+            task.failed(Error::internal("the change panicked"));
+            false
+        }
+    }
+}
+
+impl Error {
+    /// The kind of a database failure, without taking it.
+    fn from_ref(error: &diesel::result::Error) -> Error {
+        match error {
+            diesel::result::Error::DatabaseError(_, information) => {
+                let message = information.message();
+                if message.contains("database or disk is full") {
+                    Error::StorageFull
+                } else if message.contains("database is locked") {
+                    Error::Busy
+                } else {
+                    Error::internal(message)
+                }
+            }
+            other => Error::internal(other.to_string()),
+        }
+    }
+}
+
+/// After a failed read or write nobody knows what is on the disk; going on could acknowledge what is not (DB-08).
+fn stop_if_the_disk_failed(error: &diesel::result::Error) {
+    if dialect::is_input_output_failure(error) {
+        tracing::error!(target: "accord::db", %error, "The disk failed while writing; stopping at once");
+        std::process::exit(74);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use diesel::connection::SimpleConnection;
+    use diesel::sql_types::BigInt;
+
+    use super::*;
+
+    #[derive(QueryableByName)]
+    struct Count {
+        #[diesel(sql_type = BigInt)]
+        count: i64,
+    }
+
+    fn count(database: &Database) -> i64 {
+        database
+            .read_now(|db| Ok(diesel::sql_query("SELECT count(*) AS count FROM t").get_result::<Count>(db)?.count))
+            .unwrap()
+    }
+
+    fn fresh() -> (tempfile::TempDir, Database) {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("a.sqlite"));
+        open(&url, Role::Migrator).unwrap().batch_execute("CREATE TABLE t (id BIGINT UNIQUE)").unwrap();
+        let database = Database::open(&url, 2).unwrap();
+        (folder, database)
+    }
+
+    #[test]
+    fn writes_from_many_threads_are_all_kept_and_failures_fail_alone() {
+        let (_folder, database) = fresh();
+        std::thread::scope(|scope| {
+            for thread in 0..8_i64 {
+                let database = database.clone();
+                scope.spawn(move || {
+                    for number in 0..50_i64 {
+                        let id = thread * 50 + number;
+                        let outcome = database.write_now(move |db| {
+                            db.batch_execute(&format!("INSERT INTO t VALUES ({id})"))?;
+                            if id % 10 == 0 { Err(Error::NotFound) } else { Ok(()) }
+                        });
+                        assert_eq!(outcome.is_err(), id % 10 == 0);
+                    }
+                });
+            }
+        });
+        assert_eq!(count(&database), 360);
+    }
+
+    #[test]
+    fn a_panicking_change_fails_and_the_next_one_works() {
+        let (_folder, database) = fresh();
+        assert!(database.write_now(|_| -> Result<()> { panic!("a fault of ours") }).is_err());
+        database.write_now(|db| Ok(db.batch_execute("INSERT INTO t VALUES (1)")?)).unwrap();
+        assert_eq!(count(&database), 1);
+    }
+
+    #[test]
+    fn a_reader_s_transaction_cannot_write() {
+        let (_folder, database) = fresh();
+        assert!(database.read_now(|db| Ok(db.batch_execute("INSERT INTO t VALUES (1)")?)).is_err());
+        assert_eq!(count(&database), 0);
+    }
+}

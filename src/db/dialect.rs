@@ -1,0 +1,85 @@
+//! The few statements that Diesel cannot write once for both databases: beginning a transaction, upserts, and telling
+//! what kind of failure a message means. With opening and migrating, the only `match` on backends outside `search`.
+
+use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::prelude::*;
+
+use crate::db::DbConnection;
+use crate::error::Error;
+
+/// Runs one statement on whichever database this is, for what `MultiConnection` does not carry (`ON CONFLICT`).
+macro_rules! on_each_backend {
+    ($db:expr, $connection:ident => $run:expr) => {
+        match $db {
+            $crate::db::DbConnection::Postgres($connection) => $run,
+            $crate::db::DbConnection::Sqlite($connection) => $run,
+        }
+    };
+}
+pub(crate) use on_each_backend;
+
+/// Begins a transaction that will write. SQLite takes its write lock at once: upgrading later fails without waiting.
+pub fn begin_writing(db: &mut DbConnection) -> QueryResult<()> {
+    match db {
+        DbConnection::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN IMMEDIATE"),
+        DbConnection::Postgres(postgres) => AnsiTransactionManager::begin_transaction_sql(postgres, "BEGIN"),
+    }
+}
+
+/// Begins a transaction in which every query sees the same moment.
+pub fn begin_reading(db: &mut DbConnection) -> QueryResult<()> {
+    match db {
+        DbConnection::Sqlite(sqlite) => AnsiTransactionManager::begin_transaction_sql(sqlite, "BEGIN"),
+        DbConnection::Postgres(postgres) => {
+            AnsiTransactionManager::begin_transaction_sql(postgres, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        }
+    }
+}
+
+/// Ends the transaction begun here, keeping what it did.
+pub fn commit(db: &mut DbConnection) -> QueryResult<()> {
+    on_each_backend!(db, db => AnsiTransactionManager::commit_transaction(db))
+}
+
+/// Ends the transaction begun here, undoing what it did.
+pub fn roll_back(db: &mut DbConnection) -> QueryResult<()> {
+    on_each_backend!(db, db => AnsiTransactionManager::rollback_transaction(db))
+}
+
+/// Whether the whole transaction may be run again: PostgreSQL's serialization failure (40001) and deadlock (40P01).
+pub fn is_worth_repeating(error: &Error) -> bool {
+    let Error::Internal(cause) = error else { return false };
+    match cause.downcast_ref::<diesel::result::Error>() {
+        Some(diesel::result::Error::DatabaseError(kind, information)) => {
+            matches!(kind, diesel::result::DatabaseErrorKind::SerializationFailure)
+                || information.message().contains("deadlock detected")
+        }
+        _ => false,
+    }
+}
+
+/// Whether the database says that a rule of uniqueness would be broken.
+pub fn is_unique_violation(error: &diesel::result::Error) -> bool {
+    matches!(error, diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::UniqueViolation, _))
+}
+
+/// Whether the operating system failed to read or write; what is on the disk is then not known (DB-08).
+pub fn is_input_output_failure(error: &diesel::result::Error) -> bool {
+    matches!(error, diesel::result::Error::DatabaseError(_, information)
+        if information.message().contains("disk I/O error"))
+}
+
+impl From<diesel::result::Error> for Error {
+    fn from(error: diesel::result::Error) -> Self {
+        if let diesel::result::Error::DatabaseError(_, information) = &error {
+            let message = information.message();
+            if message.contains("database or disk is full") || message.contains("No space left on device") {
+                return Error::StorageFull;
+            }
+            if message.contains("database is locked") {
+                return Error::Busy;
+            }
+        }
+        Error::Internal(anyhow::Error::new(error))
+    }
+}
