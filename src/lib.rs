@@ -1,10 +1,25 @@
 //! Accord: a support desk in one program.
 
 pub mod clock;
-pub mod config;
-pub mod db;
-pub mod error;
 pub mod html;
-pub mod i18n;
-pub mod mail;
 pub mod secret;
+
+pub mod i18n;
+
+pub mod error;
+
+pub mod config;
+
+pub mod db;
+pub mod mail;
+
+pub mod audit;
+pub mod keys;
+pub mod queue;
+pub mod settings;
+pub mod storage;
+pub mod throttle;
+
+pub mod people;
+
+pub mod access;

@@ -83,3 +83,14 @@ impl From<diesel::result::Error> for Error {
         Error::Internal(anyhow::Error::new(error))
     }
 }
+
+/// Makes appenders to the ledger wait for each other until their transactions end. SQLite has one writer anyway.
+pub fn lock_ledger(db: &mut DbConnection) -> QueryResult<()> {
+    match db {
+        DbConnection::Sqlite(_) => Ok(()),
+        DbConnection::Postgres(postgres) => {
+            // The number is Accord's own and means the ledger.
+            diesel::sql_query("SELECT pg_advisory_xact_lock(1094927207)").execute(postgres).map(drop)
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Who may see and do what: one place for every way in. Predicates are pure; [`visible_to`] is where every query for
+//! tickets starts, so that paging, counting and search never see more than the reader may.
+
+use diesel::dsl::exists;
+use diesel::prelude::*;
+
+use crate::db::connection::MultiBackend;
+use crate::db::schema::{ticket_participants, tickets};
+use crate::db::types::{OrganisationId, PersonId, QueueId, TicketId};
+use crate::people::memberships::Membership;
+use crate::people::roles::Permission;
+
+/// Who acts, with everything that decides what they may do.
+#[derive(Clone, Debug)]
+pub enum Actor {
+    Staff(StaffActor),
+    Customer(CustomerActor),
+    /// Somebody who holds the link to one ticket (U-03b): they read it and answer it, and nothing else.
+    LinkHolder { person: PersonId, ticket: TicketId },
+    /// Accord itself: a job, a rule, the mail handler.
+    System,
+}
+
+/// An agent, supervisor, administrator or privacy officer.
+#[derive(Clone, Debug)]
+pub struct StaffActor {
+    pub person: PersonId,
+    pub permissions: Vec<Permission>,
+    /// The queues they work in.
+    pub queues: Vec<QueueId>,
+    /// Whether they accepted the confidentiality undertaking in force (A4).
+    pub undertaking_accepted: bool,
+}
+
+/// Somebody signed in who is not staff.
+#[derive(Clone, Debug)]
+pub struct CustomerActor {
+    pub person: PersonId,
+    pub memberships: Vec<Membership>,
+}
+
+/// What decides who may see a ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TicketFacts {
+    pub id: TicketId,
+    pub organisation: OrganisationId,
+    pub queue: QueueId,
+    pub requester: PersonId,
+    pub is_private: bool,
+}
+
+impl Actor {
+    /// The person who acts, if it is one.
+    pub fn person(&self) -> Option<PersonId> {
+        match self {
+            Actor::Staff(staff) => Some(staff.person),
+            Actor::Customer(customer) => Some(customer.person),
+            Actor::LinkHolder { person, .. } => Some(*person),
+            Actor::System => None,
+        }
+    }
+
+    pub fn is_staff(&self) -> bool {
+        matches!(self, Actor::Staff(_))
+    }
+}
+
+impl StaffActor {
+    pub fn may(&self, permission: Permission) -> bool {
+        self.permissions.contains(&permission)
+    }
+
+    /// Whether tickets of `queue` are theirs to work on.
+    pub fn works_in(&self, queue: QueueId) -> bool {
+        self.undertaking_accepted
+            && self.may(Permission::WorkTickets)
+            && (self.may(Permission::SeeAllQueues) || self.queues.contains(&queue))
+    }
+}
+
+impl CustomerActor {
+    /// The organisations whose shared tickets they see.
+    pub fn organisations_seen(&self) -> Vec<OrganisationId> {
+        self.memberships
+            .iter()
+            .filter(|membership| membership.sees_all_tickets && membership.colleagues_see_tickets)
+            .map(|membership| membership.organisation_id)
+            .collect()
+    }
+
+    pub fn is_member_of(&self, organisation: OrganisationId) -> bool {
+        self.memberships.iter().any(|membership| membership.organisation_id == organisation)
+    }
+
+    /// Whether they manage the members, sites and environments of `organisation`.
+    pub fn manages(&self, organisation: OrganisationId) -> bool {
+        self.memberships
+            .iter()
+            .any(|membership| membership.organisation_id == organisation && membership.manages_organisation)
+    }
+}
+
+/// Whether `actor` may see the ticket; `participates` says whether they are an active participant of it. It agrees
+/// with [`visible_to`] by a test over all cases.
+pub fn can_see(actor: &Actor, ticket: &TicketFacts, participates: bool) -> bool {
+    match actor {
+        Actor::System => true,
+        Actor::Staff(staff) => staff.works_in(ticket.queue),
+        Actor::LinkHolder { ticket: linked, .. } => *linked == ticket.id,
+        Actor::Customer(customer) => {
+            customer.person == ticket.requester
+                || participates
+                || (!ticket.is_private && customer.organisations_seen().contains(&ticket.organisation))
+        }
+    }
+}
+
+/// Whether `actor` may change the ticket beside answering it: status, assignment, tags, participants, notes.
+pub fn can_work_on(actor: &Actor, ticket: &TicketFacts) -> bool {
+    match actor {
+        Actor::System => true,
+        Actor::Staff(staff) => staff.works_in(ticket.queue),
+        Actor::Customer(_) | Actor::LinkHolder { .. } => false,
+    }
+}
+
+/// A query over tickets to which more conditions are added.
+pub type Tickets<'a> = tickets::BoxedQuery<'a, MultiBackend>;
+
+/// The tickets that `actor` may see.
+pub fn visible_to<'a>(actor: &Actor) -> Tickets<'a> {
+    let query = tickets::table.into_boxed();
+    match actor {
+        Actor::System => query,
+        Actor::LinkHolder { ticket, .. } => query.filter(tickets::id.eq(*ticket)),
+        Actor::Staff(staff) => {
+            if !staff.undertaking_accepted || !staff.may(Permission::WorkTickets) {
+                query.filter(tickets::id.eq(NOBODY_S_TICKET))
+            } else if staff.may(Permission::SeeAllQueues) {
+                query
+            } else {
+                query.filter(tickets::queue_id.eq_any(staff.queues.clone()))
+            }
+        }
+        Actor::Customer(customer) => {
+            let participates = exists(
+                ticket_participants::table
+                    .filter(ticket_participants::ticket_id.eq(tickets::id))
+                    .filter(ticket_participants::person_id.eq(customer.person))
+                    .filter(ticket_participants::part.ne("staff"))
+                    .filter(ticket_participants::state.eq("active")),
+            );
+            query.filter(
+                tickets::requester_id.eq(customer.person).or(participates).or(tickets::organisation_id
+                    .eq_any(customer.organisations_seen())
+                    .and(tickets::is_private.eq(false))),
+            )
+        }
+    }
+}
+
+/// No ticket has this id: ids begin at one.
+const NOBODY_S_TICKET: TicketId = TicketId(0);
+
+/// Whether `actor` has `permission`; customers have none.
+pub fn may(actor: &Actor, permission: Permission) -> bool {
+    match actor {
+        Actor::Staff(staff) => staff.may(permission),
+        Actor::System => true,
+        Actor::Customer(_) | Actor::LinkHolder { .. } => false,
+    }
+}

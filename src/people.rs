@@ -1,0 +1,8 @@
+//! People, the organisations they belong to, and how they sign in: everything about who somebody is. What they may see
+//! and do is decided in `access`.
+
+pub mod memberships;
+pub mod person;
+pub mod roles;
+
+pub use person::Person;

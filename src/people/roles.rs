@@ -1,0 +1,122 @@
+//! Staff roles: named sets of permissions. Four are built in; an administrator may add others.
+
+use diesel::prelude::*;
+
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::schema::{staff_member_roles, staff_roles};
+use crate::db::types::{Json, PersonId, StaffRoleId, text_enum};
+use crate::error::Result;
+use crate::secret::random_handle;
+
+text_enum! {
+    /// Something that staff may do. Every check in `access` asks for one of these.
+    pub enum Permission {
+        /// Read and answer tickets of one's queues.
+        WorkTickets = "work_tickets",
+        /// See the tickets of every queue.
+        SeeAllQueues = "see_all_queues",
+        /// Manage queues, who works in them, and mailboxes.
+        ManageQueues = "manage_queues",
+        /// Create and change people and organisations, and invite them.
+        ManagePeople = "manage_people",
+        /// Give and take staff roles.
+        ManageStaff = "manage_staff",
+        /// See the state of the installation: mail, jobs, unprocessed and failed mail; retry and reassign.
+        OperateInstallation = "operate_installation",
+        /// Read the ledger.
+        ReadLedger = "read_ledger",
+        /// Answer requests under privacy law, set retention.
+        ManagePrivacy = "manage_privacy",
+    }
+}
+
+text_enum! {
+    /// The roles that every installation has.
+    pub enum BuiltinRole {
+        Agent = "agent",
+        Supervisor = "supervisor",
+        Administrator = "administrator",
+        PrivacyOfficer = "privacy_officer",
+    }
+}
+
+impl BuiltinRole {
+    /// What the role permits when the installation is made.
+    pub fn permissions(self) -> Vec<Permission> {
+        use Permission as P;
+        match self {
+            BuiltinRole::Agent => vec![P::WorkTickets],
+            BuiltinRole::Supervisor => vec![P::WorkTickets, P::SeeAllQueues, P::ManagePeople, P::ManageQueues],
+            BuiltinRole::Administrator => vec![
+                P::ManageQueues,
+                P::ManagePeople,
+                P::ManageStaff,
+                P::OperateInstallation,
+                P::ReadLedger,
+            ],
+            BuiltinRole::PrivacyOfficer => vec![P::ManagePrivacy, P::ReadLedger],
+        }
+    }
+}
+
+/// A role as it stands in the database.
+#[derive(Clone, Debug, Queryable)]
+pub struct StaffRole {
+    pub id: StaffRoleId,
+    pub handle: String,
+    pub builtin: Option<BuiltinRole>,
+    pub name: String,
+    pub permissions: Json<Vec<Permission>>,
+}
+
+/// Makes the built-in roles, once.
+pub fn create_builtin(db: &mut DbConnection, now: UtcTime) -> Result<()> {
+    for role in BuiltinRole::ALL {
+        let exists: i64 = staff_roles::table.filter(staff_roles::builtin.eq(role)).count().get_result(db)?;
+        if exists == 0 {
+            diesel::insert_into(staff_roles::table)
+                .values((
+                    staff_roles::handle.eq(random_handle()),
+                    staff_roles::builtin.eq(role),
+                    staff_roles::name.eq(role.as_str()),
+                    staff_roles::permissions.eq(Json(role.permissions())),
+                    staff_roles::updated_at.eq(now),
+                ))
+                .execute(db)?;
+        }
+    }
+    Ok(())
+}
+
+/// Every role, the built-in ones first.
+pub fn all(db: &mut DbConnection) -> Result<Vec<StaffRole>> {
+    Ok(staff_roles::table
+        .order(staff_roles::id)
+        .select((
+            staff_roles::id,
+            staff_roles::handle,
+            staff_roles::builtin,
+            staff_roles::name,
+            staff_roles::permissions,
+        ))
+        .load(db)?)
+}
+
+/// The built-in role of that name.
+pub fn builtin(db: &mut DbConnection, role: BuiltinRole) -> Result<StaffRoleId> {
+    Ok(staff_roles::table.filter(staff_roles::builtin.eq(role)).select(staff_roles::id).first(db)?)
+}
+
+/// Everything that the roles of `person` permit together; empty for who is not staff.
+pub fn permissions_of(db: &mut DbConnection, person: PersonId) -> Result<Vec<Permission>> {
+    let sets: Vec<Json<Vec<Permission>>> = staff_member_roles::table
+        .inner_join(staff_roles::table)
+        .filter(staff_member_roles::person_id.eq(person))
+        .select(staff_roles::permissions)
+        .load(db)?;
+    let mut permissions: Vec<Permission> = sets.into_iter().flat_map(|set| set.0).collect();
+    permissions.sort_unstable();
+    permissions.dedup();
+    Ok(permissions)
+}

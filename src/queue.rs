@@ -1,0 +1,123 @@
+//! Work to be done after a change: jobs that are enqueued in the change's own transaction, leased by one worker at a
+//! time, and repeated with growing pauses until they succeed or are kept as failed. A handler may run twice, and says
+//! in its own words how that does no harm.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::schema::jobs;
+use crate::db::types::JobId;
+use crate::error::Result;
+
+/// How long a worker may take before another may take the job over.
+const LEASE: TimeDelta = TimeDelta::seconds(120);
+/// Attempts before a job is kept as failed and shown to administrators.
+pub const ATTEMPTS: i32 = 8;
+/// Due jobs looked at in one go; with several processes each begins elsewhere among them.
+const CANDIDATES: i64 = 16;
+
+/// A job taken by a worker.
+#[derive(Clone, Debug, Queryable)]
+pub struct Job {
+    pub id: JobId,
+    pub name: String,
+    pub payload: String,
+    pub attempts: i32,
+}
+
+/// Has `name` done with `payload` (JSON) at `run_at`.
+pub fn enqueue(
+    db: &mut DbConnection,
+    name: &str,
+    payload: &impl serde::Serialize,
+    run_at: UtcTime,
+    now: UtcTime,
+) -> Result<()> {
+    let payload = serde_json::to_string(payload).map_err(anyhow::Error::new)?;
+    diesel::insert_into(jobs::table)
+        .values((
+            jobs::name.eq(name),
+            jobs::payload.eq(payload),
+            jobs::state.eq("queued"),
+            jobs::attempts.eq(0),
+            jobs::run_at.eq(run_at),
+            jobs::created_at.eq(now),
+        ))
+        .execute(db)?;
+    Ok(())
+}
+
+/// The ids of jobs that are due and free, oldest first.
+pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JobId>> {
+    Ok(jobs::table
+        .filter(jobs::state.eq("queued"))
+        .filter(jobs::run_at.le(now))
+        .filter(jobs::leased_until.is_null().or(jobs::leased_until.lt(now)))
+        .order((jobs::run_at, jobs::id))
+        .limit(CANDIDATES)
+        .select(jobs::id)
+        .load(db)?)
+}
+
+/// Takes job `id` for `worker`, unless somebody else was faster.
+pub fn claim(db: &mut DbConnection, id: JobId, worker: &str, now: UtcTime) -> Result<Option<Job>> {
+    let taken = diesel::update(
+        jobs::table
+            .find(id)
+            .filter(jobs::state.eq("queued"))
+            .filter(jobs::leased_until.is_null().or(jobs::leased_until.lt(now))),
+    )
+    .set((
+        jobs::leased_until.eq(now.plus(LEASE)),
+        jobs::leased_by.eq(worker),
+        jobs::attempts.eq(jobs::attempts + 1),
+    ))
+    .execute(db)?;
+    if taken == 0 {
+        return Ok(None);
+    }
+    Ok(jobs::table.find(id).select((jobs::id, jobs::name, jobs::payload, jobs::attempts)).first(db).optional()?)
+}
+
+/// The job is done.
+pub fn finish(db: &mut DbConnection, job: &Job) -> Result<()> {
+    diesel::delete(jobs::table.find(job.id)).execute(db)?;
+    Ok(())
+}
+
+/// The job failed: it is tried again later, or kept as failed after the last attempt. Gives whether it is kept.
+pub fn fail(db: &mut DbConnection, job: &Job, error: &str, now: UtcTime) -> Result<bool> {
+    let last = job.attempts >= ATTEMPTS;
+    let error: String = error.chars().take(500).collect();
+    diesel::update(jobs::table.find(job.id))
+        .set((
+            jobs::state.eq(if last { "failed" } else { "queued" }),
+            jobs::run_at.eq(now.plus(pause_after(job.attempts))),
+            jobs::leased_until.eq(None::<UtcTime>),
+            jobs::last_error.eq(error),
+        ))
+        .execute(db)?;
+    Ok(last)
+}
+
+/// Tries a failed job again.
+pub fn retry(db: &mut DbConnection, id: JobId, now: UtcTime) -> Result<bool> {
+    let changed = diesel::update(jobs::table.find(id).filter(jobs::state.eq("failed")))
+        .set((jobs::state.eq("queued"), jobs::attempts.eq(0), jobs::run_at.eq(now)))
+        .execute(db)?;
+    Ok(changed > 0)
+}
+
+/// Jobs waiting or under way, and jobs kept as failed.
+pub fn counts(db: &mut DbConnection) -> Result<(i64, i64)> {
+    let waiting = jobs::table.filter(jobs::state.eq("queued")).count().get_result(db)?;
+    let failed = jobs::table.filter(jobs::state.eq("failed")).count().get_result(db)?;
+    Ok((waiting, failed))
+}
+
+/// Pauses of 2, 4, 8 … seconds, at most an hour.
+fn pause_after(attempts: i32) -> TimeDelta {
+    TimeDelta::seconds(2_i64.pow(attempts.clamp(1, 12) as u32)).min(TimeDelta::hours(1))
+}

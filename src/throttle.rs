@@ -1,0 +1,79 @@
+//! How often something may happen, counted in the database so that every process counts alike: leaky buckets by name.
+//! A name never holds an address or a person in clear; callers hash what identifies somebody.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::dialect::on_each_backend;
+use crate::db::schema::throttles;
+use crate::error::{Error, Result};
+
+/// So many times in so long a time; the bucket empties evenly.
+#[derive(Clone, Copy, Debug)]
+pub struct Rate {
+    pub times: u32,
+    pub within: TimeDelta,
+}
+
+/// Buckets that were full and are certainly empty again are removed after this.
+const KEPT: TimeDelta = TimeDelta::days(2);
+
+/// A bucket's name: what is counted, and for whom (hashed).
+pub fn name(what: &str, whom: &str) -> String {
+    let digest = Sha256::digest(whom.as_bytes());
+    format!("{what}:{}", data_encoding::HEXLOWER.encode(&digest[..16]))
+}
+
+/// Counts one more, or says in how many seconds one more will be allowed.
+pub fn take(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Result<()> {
+    let (spent, retry_after_secs) = level(db, name, rate, now)?;
+    if retry_after_secs > 0 {
+        return Err(Error::TooMany { retry_after_secs });
+    }
+    let row = (
+        throttles::name.eq(name),
+        throttles::spent.eq(spent + 1.0),
+        throttles::updated_at.eq(now),
+        throttles::blocked_until.eq(None::<UtcTime>),
+    );
+    let change = (throttles::spent.eq(spent + 1.0), throttles::updated_at.eq(now));
+    on_each_backend!(db, db => diesel::insert_into(throttles::table)
+        .values(row)
+        .on_conflict(throttles::name)
+        .do_update()
+        .set(change)
+        .execute(db))?;
+    Ok(())
+}
+
+/// Whether one more would be allowed now, without counting it.
+pub fn allows(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Result<bool> {
+    Ok(level(db, name, rate, now)?.1 == 0)
+}
+
+/// Empties the bucket: what it guarded against did not happen after all.
+pub fn clear(db: &mut DbConnection, name: &str) -> Result<()> {
+    diesel::delete(throttles::table.find(name)).execute(db)?;
+    Ok(())
+}
+
+/// Removes buckets that have long been empty.
+pub fn forget_old(db: &mut DbConnection, now: UtcTime) -> Result<usize> {
+    Ok(diesel::delete(throttles::table.filter(throttles::updated_at.lt(now.minus(KEPT)))).execute(db)?)
+}
+
+fn level(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Result<(f64, u64)> {
+    let row: Option<(f64, UtcTime)> =
+        throttles::table.find(name).select((throttles::spent, throttles::updated_at)).first(db).optional()?;
+    let Some((spent, updated_at)) = row else { return Ok((0.0, 0)) };
+    let per_second = f64::from(rate.times) / rate.within.num_seconds().max(1) as f64;
+    // A clock set back must not fill the bucket.
+    let elapsed = now.since(updated_at).num_milliseconds().max(0) as f64 / 1_000.0;
+    let spent = (spent - elapsed * per_second).max(0.0);
+    let over = spent + 1.0 - f64::from(rate.times);
+    let retry_after_secs = if over > 1e-6 { (over / per_second).ceil().max(1.0) as u64 } else { 0 };
+    Ok((spent, retry_after_secs))
+}
