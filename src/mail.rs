@@ -2,6 +2,8 @@
 //! here knows the database; what a decision means for a ticket stands in `intake`.
 
 pub mod address;
+pub mod authentication;
 pub mod mac;
 pub mod message_id;
 pub mod reply_address;
+pub mod threading;
