@@ -16,7 +16,10 @@ pub enum Actor {
     Staff(StaffActor),
     Customer(CustomerActor),
     /// Somebody who holds the link to one ticket (U-03b): they read it and answer it, and nothing else.
-    LinkHolder { person: PersonId, ticket: TicketId },
+    LinkHolder {
+        person: PersonId,
+        ticket: TicketId,
+    },
     /// Accord itself: a job, a rule, the mail handler.
     System,
 }

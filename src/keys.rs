@@ -85,8 +85,7 @@ impl Keys {
                 if mode & 0o077 != 0 {
                     return Err(KeyError::Exposed(path.to_owned()));
                 }
-                let stored: KeyFile =
-                    serde_json::from_reader(file).map_err(|_| KeyError::Damaged(path.to_owned()))?;
+                let stored: KeyFile = serde_json::from_reader(file).map_err(|_| KeyError::Damaged(path.to_owned()))?;
                 Keys::from_stored(&stored).ok_or_else(|| KeyError::Damaged(path.to_owned()))
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {

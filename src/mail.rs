@@ -5,5 +5,7 @@ pub mod address;
 pub mod authentication;
 pub mod mac;
 pub mod message_id;
+pub mod outgoing;
 pub mod reply_address;
 pub mod threading;
+pub mod transport;

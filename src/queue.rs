@@ -69,11 +69,7 @@ pub fn claim(db: &mut DbConnection, id: JobId, worker: &str, now: UtcTime) -> Re
             .filter(jobs::state.eq("queued"))
             .filter(jobs::leased_until.is_null().or(jobs::leased_until.lt(now))),
     )
-    .set((
-        jobs::leased_until.eq(now.plus(LEASE)),
-        jobs::leased_by.eq(worker),
-        jobs::attempts.eq(jobs::attempts + 1),
-    ))
+    .set((jobs::leased_until.eq(now.plus(LEASE)), jobs::leased_by.eq(worker), jobs::attempts.eq(jobs::attempts + 1)))
     .execute(db)?;
     if taken == 0 {
         return Ok(None);

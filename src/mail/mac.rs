@@ -48,6 +48,12 @@ impl Purpose {
 }
 
 impl MacKeys {
+    /// From numbered keys.
+    pub fn new(active: (u8, Secret<[u8; 32]>), previous: Option<(u8, Secret<[u8; 32]>)>) -> Self {
+        let key = |(id, key)| MacKey { id, key };
+        Self { active: key(active), previous: previous.map(key) }
+    }
+
     /// The active key's proof for `parts`, in their order.
     pub fn sign(&self, purpose: Purpose, parts: &[&[u8]]) -> [u8; MAC_BYTES] {
         compute(&self.active, purpose, parts)

@@ -48,13 +48,9 @@ impl BuiltinRole {
         match self {
             BuiltinRole::Agent => vec![P::WorkTickets],
             BuiltinRole::Supervisor => vec![P::WorkTickets, P::SeeAllQueues, P::ManagePeople, P::ManageQueues],
-            BuiltinRole::Administrator => vec![
-                P::ManageQueues,
-                P::ManagePeople,
-                P::ManageStaff,
-                P::OperateInstallation,
-                P::ReadLedger,
-            ],
+            BuiltinRole::Administrator => {
+                vec![P::ManageQueues, P::ManagePeople, P::ManageStaff, P::OperateInstallation, P::ReadLedger]
+            }
             BuiltinRole::PrivacyOfficer => vec![P::ManagePrivacy, P::ReadLedger],
         }
     }
