@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod authentication;
+pub mod limits;
 pub mod mac;
 pub mod message_id;
 pub mod outgoing;
