@@ -23,3 +23,5 @@ pub mod throttle;
 pub mod people;
 
 pub mod access;
+
+pub mod web;
