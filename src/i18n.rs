@@ -18,7 +18,7 @@ use icu_decimal::DecimalFormatter;
 use crate::clock::UtcTime;
 
 /// The catalogue's files: one name per area, the same in each language.
-pub const AREAS: [&str; 8] = ["common", "errors", "portal", "account", "agent", "admin", "api", "mail"];
+pub const AREAS: [&str; 9] = ["common", "errors", "portal", "account", "agent", "admin", "api", "mail", "countries"];
 
 macro_rules! areas {
     ($language:literal) => {
@@ -31,6 +31,7 @@ macro_rules! areas {
             include_str!(concat!("../templates/locales/", $language, "/admin.ftl")),
             include_str!(concat!("../templates/locales/", $language, "/api.ftl")),
             include_str!(concat!("../templates/locales/", $language, "/mail.ftl")),
+            include_str!(concat!("../templates/locales/", $language, "/countries.ftl")),
         ]
     };
 }

@@ -1,5 +1,6 @@
 //! Accord: a support desk in one program.
 
+pub mod cards;
 pub mod clock;
 pub mod html;
 pub mod secret;

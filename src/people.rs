@@ -1,7 +1,10 @@
 //! People, the organisations they belong to, and how they sign in: everything about who somebody is. What they may see
 //! and do is decided in `access`.
 
+pub mod countries;
+pub mod fields;
 pub mod memberships;
+pub mod organisations;
 pub mod person;
 pub mod roles;
 

@@ -51,16 +51,17 @@ fn mask(time: UtcTime) -> u64 {
     (mask ^ (time.micros() as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)) & (u64::MAX >> 1)
 }
 
-/// One page of a list and where the next begins, if there is more.
+/// One page of a list and where the next begins, if there is more. Lists sorted by name begin after a row's handle
+/// (`Page<_, String>`), which says nothing about the person or organisation.
 #[derive(Clone, Debug)]
-pub struct Page<T> {
+pub struct Page<T, After = Cursor> {
     pub rows: Vec<T>,
-    pub next: Option<Cursor>,
+    pub next: Option<After>,
 }
 
-impl<T> Page<T> {
+impl<T, After> Page<T, After> {
     /// Makes a page of `rows`, which were asked for with a limit of one more than the page holds.
-    pub fn cut(mut rows: Vec<T>, size: i64, cursor_of: impl Fn(&T) -> Cursor) -> Page<T> {
+    pub fn cut(mut rows: Vec<T>, size: i64, cursor_of: impl Fn(&T) -> After) -> Page<T, After> {
         let size = usize::try_from(size).unwrap_or(0);
         let next = (rows.len() > size).then(|| {
             rows.truncate(size);
@@ -69,7 +70,7 @@ impl<T> Page<T> {
         Page { rows, next: next.flatten() }
     }
 
-    pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U> {
+    pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U, After> {
         Page { rows: self.rows.into_iter().map(change).collect(), next: self.next }
     }
 }

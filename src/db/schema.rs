@@ -158,6 +158,7 @@ diesel::table! {
         sees_all_tickets -> Bool,
         manages_organisation -> Bool,
         grants_tracing -> Bool,
+        is_contact -> Bool,
         created_at -> Timestamp,
     }
 }
@@ -181,6 +182,7 @@ diesel::table! {
         handle -> Text,
         kind -> Text,
         name -> Text,
+        sort_name -> Text,
         status -> Text,
         contract_started_on -> Nullable<Date>,
         contract_ended_on -> Nullable<Date>,
@@ -192,6 +194,7 @@ diesel::table! {
         telephone -> Text,
         language -> Text,
         colleagues_see_tickets -> Bool,
+        declines_reference -> Bool,
         version -> BigInt,
         created_at -> Timestamp,
         updated_at -> Timestamp,
@@ -238,6 +241,7 @@ diesel::table! {
         handle -> Text,
         first_name -> Text,
         last_name -> Text,
+        sort_name -> Text,
         job_title -> Text,
         telephone -> Text,
         language -> Text,

@@ -1,12 +1,19 @@
-//! Who belongs to which organisation, and with which rights there.
+//! Who belongs to which organisation, with which rights there, and who is its contact. Nobody becomes a member by the
+//! domain of an address: every membership is made by somebody who may, through [`add`].
 
 use diesel::prelude::*;
+use serde_json::json;
 
+use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::schema::{memberships, organisations};
-use crate::db::types::{OrganisationId, PersonId};
-use crate::error::Result;
+use crate::db::paging::Page;
+use crate::db::schema::{memberships, organisations, people, person_addresses};
+use crate::db::types::{Language, OrganisationId, PersonId};
+use crate::error::{Error, Result};
+use crate::i18n::Message;
+use crate::people::organisations::{self as organisation, OrganisationKind};
+use crate::people::person::{PersonState, display_name};
 
 /// The rights of a member in one organisation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +26,11 @@ pub struct Rights {
     pub grants_tracing: bool,
 }
 
+impl Rights {
+    /// Everything: what one has in an organisation that is oneself.
+    pub const ALL: Rights = Rights { sees_all_tickets: true, manages_organisation: true, grants_tracing: true };
+}
+
 /// One membership of a person.
 #[derive(Clone, Debug, Queryable)]
 pub struct Membership {
@@ -28,6 +40,51 @@ pub struct Membership {
     pub grants_tracing: bool,
     /// Whether the organisation lets its members see each other's tickets at all.
     pub colleagues_see_tickets: bool,
+}
+
+/// A member as the organisation's pages list them.
+#[derive(Clone, Debug, Queryable)]
+pub struct Member {
+    pub person_id: PersonId,
+    pub handle: String,
+    pub first_name: String,
+    pub last_name: String,
+    pub job_title: String,
+    pub telephone: String,
+    pub state: PersonState,
+    pub address: String,
+    pub sees_all_tickets: bool,
+    pub manages_organisation: bool,
+    pub grants_tracing: bool,
+    /// Whether this is the one contact person of the organisation (E1).
+    pub is_contact: bool,
+    pub since: UtcTime,
+}
+
+impl Member {
+    pub fn display_name(&self) -> String {
+        display_name(&self.first_name, &self.last_name, &self.address)
+    }
+
+    pub fn rights(&self) -> Rights {
+        Rights {
+            sees_all_tickets: self.sees_all_tickets,
+            manages_organisation: self.manages_organisation,
+            grants_tracing: self.grants_tracing,
+        }
+    }
+}
+
+/// A membership as the person's own pages list it.
+#[derive(Clone, Debug, Queryable)]
+pub struct Belonging {
+    pub organisation_handle: String,
+    pub organisation_name: String,
+    pub kind: OrganisationKind,
+    pub sees_all_tickets: bool,
+    pub manages_organisation: bool,
+    pub grants_tracing: bool,
+    pub is_contact: bool,
 }
 
 /// The memberships of `person`, the oldest first.
@@ -46,14 +103,111 @@ pub fn of_person(db: &mut DbConnection, person: PersonId) -> Result<Vec<Membersh
         .load(db)?)
 }
 
-/// Makes `person` a member.
+/// The organisations of `person` with their names, the oldest membership first.
+pub fn belongings(db: &mut DbConnection, person: PersonId) -> Result<Vec<Belonging>> {
+    Ok(memberships::table
+        .inner_join(organisations::table)
+        .filter(memberships::person_id.eq(person))
+        .order(memberships::id)
+        .select((
+            organisations::handle,
+            organisations::name,
+            organisations::kind,
+            memberships::sees_all_tickets,
+            memberships::manages_organisation,
+            memberships::grants_tracing,
+            memberships::is_contact,
+        ))
+        .load(db)?)
+}
+
+macro_rules! members {
+    () => {
+        memberships::table
+            .inner_join(people::table)
+            .inner_join(
+                person_addresses::table.on(person_addresses::person_id
+                    .eq(memberships::person_id)
+                    .and(person_addresses::is_primary.eq(true))),
+            )
+            .select((
+                people::id,
+                people::handle,
+                people::first_name,
+                people::last_name,
+                people::job_title,
+                people::telephone,
+                people::state,
+                person_addresses::address,
+                memberships::sees_all_tickets,
+                memberships::manages_organisation,
+                memberships::grants_tracing,
+                memberships::is_contact,
+                memberships::created_at,
+            ))
+    };
+}
+
+/// One page of an organisation's members by name, after the one with the handle `after`.
+pub fn members(
+    db: &mut DbConnection,
+    organisation: OrganisationId,
+    after: Option<&str>,
+    limit: i64,
+) -> Result<Page<Member, String>> {
+    let mut query = members!()
+        .filter(memberships::organisation_id.eq(organisation))
+        .order((people::sort_name, people::id))
+        .limit(limit + 1)
+        .into_boxed();
+    if let Some(after) = after {
+        let place: Option<(String, PersonId)> = people::table
+            .filter(people::handle.eq(after))
+            .select((people::sort_name, people::id))
+            .first(db)
+            .optional()?;
+        let (name, id) = place.ok_or(Error::NotFound)?;
+        query =
+            query.filter(people::sort_name.ge(name.clone())).filter(people::sort_name.gt(name).or(people::id.gt(id)));
+    }
+    Ok(Page::cut(query.load(db)?, limit, |member: &Member| member.handle.clone()))
+}
+
+/// The member of `organisation` with that public name.
+pub fn find_member(db: &mut DbConnection, organisation: OrganisationId, handle: &str) -> Result<Option<Member>> {
+    Ok(members!()
+        .filter(memberships::organisation_id.eq(organisation))
+        .filter(people::handle.eq(handle))
+        .first(db)
+        .optional()?)
+}
+
+/// The contact person of `organisation`; there is one as soon as there is a member.
+pub fn find_contact(db: &mut DbConnection, organisation: OrganisationId) -> Result<Option<Member>> {
+    Ok(members!()
+        .filter(memberships::organisation_id.eq(organisation))
+        .filter(memberships::is_contact.eq(true))
+        .first(db)
+        .optional()?)
+}
+
+/// Makes `person` a member. The first member is the organisation's contact.
 pub fn add(
     db: &mut DbConnection,
     person: PersonId,
     organisation: OrganisationId,
     rights: Rights,
+    by: Option<PersonId>,
     now: UtcTime,
 ) -> Result<()> {
+    organisation::touch(db, organisation, now)?;
+    let others: Vec<PersonId> = memberships::table
+        .filter(memberships::organisation_id.eq(organisation))
+        .select(memberships::person_id)
+        .load(db)?;
+    if others.contains(&person) {
+        return Err(Error::invalid("address", "error-already-member"));
+    }
     diesel::insert_into(memberships::table)
         .values((
             memberships::person_id.eq(person),
@@ -61,8 +215,168 @@ pub fn add(
             memberships::sees_all_tickets.eq(rights.sees_all_tickets),
             memberships::manages_organisation.eq(rights.manages_organisation),
             memberships::grants_tracing.eq(rights.grants_tracing),
+            memberships::is_contact.eq(others.is_empty()),
             memberships::created_at.eq(now),
         ))
         .execute(db)?;
+    record(db, "membership_added", organisation, person, rights, by, now)
+}
+
+/// Gives a member other rights. Who manages last goes on managing while there are others to be managed.
+pub fn change_rights(
+    db: &mut DbConnection,
+    organisation: OrganisationId,
+    person: PersonId,
+    rights: Rights,
+    by: Option<PersonId>,
+    now: UtcTime,
+) -> Result<()> {
+    organisation::touch(db, organisation, now)?;
+    if !rights.manages_organisation {
+        keep_a_manager(db, organisation, person)?;
+    }
+    let changed = diesel::update(
+        memberships::table
+            .filter(memberships::organisation_id.eq(organisation))
+            .filter(memberships::person_id.eq(person)),
+    )
+    .set((
+        memberships::sees_all_tickets.eq(rights.sees_all_tickets),
+        memberships::manages_organisation.eq(rights.manages_organisation),
+        memberships::grants_tracing.eq(rights.grants_tracing),
+    ))
+    .execute(db)?;
+    if changed == 0 {
+        return Err(Error::NotFound);
+    }
+    record(db, "membership_changed", organisation, person, rights, by, now)
+}
+
+/// Makes a member the organisation's one contact person.
+pub fn make_contact(
+    db: &mut DbConnection,
+    organisation: OrganisationId,
+    person: PersonId,
+    by: Option<PersonId>,
+    now: UtcTime,
+) -> Result<()> {
+    organisation::touch(db, organisation, now)?;
+    let of_organisation = memberships::table.filter(memberships::organisation_id.eq(organisation));
+    diesel::update(of_organisation.filter(memberships::is_contact.eq(true)))
+        .set(memberships::is_contact.eq(false))
+        .execute(db)?;
+    let changed = diesel::update(of_organisation.filter(memberships::person_id.eq(person)))
+        .set(memberships::is_contact.eq(true))
+        .execute(db)?;
+    if changed == 0 {
+        return Err(Error::NotFound);
+    }
+    let entry = audit::Entry {
+        kind: "contact_changed",
+        actor: by,
+        subject: Some(person),
+        organisation: Some(organisation),
+        detail: json!({}),
+    };
+    audit::record(db, &entry, now)
+}
+
+/// Ends a membership. Who belongs to nothing else then belongs to an organisation of their own, and when the contact
+/// goes, the member who has managed longest is the contact.
+pub fn remove(
+    db: &mut DbConnection,
+    organisation: OrganisationId,
+    person: PersonId,
+    by: Option<PersonId>,
+    now: UtcTime,
+) -> Result<()> {
+    organisation::touch(db, organisation, now)?;
+    let kind: OrganisationKind = organisations::table.find(organisation).select(organisations::kind).first(db)?;
+    if kind == OrganisationKind::Individual {
+        return Err(Error::Forbidden);
+    }
+    keep_a_manager(db, organisation, person)?;
+    let removed = diesel::delete(
+        memberships::table
+            .filter(memberships::organisation_id.eq(organisation))
+            .filter(memberships::person_id.eq(person)),
+    )
+    .execute(db)?;
+    if removed == 0 {
+        return Err(Error::NotFound);
+    }
+    record(db, "membership_removed", organisation, person, Rights::default(), by, now)?;
+    name_a_contact(db, organisation)?;
+    let (first_name, last_name, language): (String, String, Language) =
+        people::table.find(person).select((people::first_name, people::last_name, people::language)).first(db)?;
+    let left: i64 = memberships::table.filter(memberships::person_id.eq(person)).count().get_result(db)?;
+    if left == 0 {
+        let address: String = person_addresses::table
+            .filter(person_addresses::person_id.eq(person))
+            .filter(person_addresses::is_primary.eq(true))
+            .select(person_addresses::address)
+            .first(db)?;
+        let name = display_name(&first_name, &last_name, &address);
+        organisation::create_individual(db, person, &name, language.0, now)?;
+    }
     Ok(())
+}
+
+/// Refuses to take managing from `person` when nobody else manages the other members.
+fn keep_a_manager(db: &mut DbConnection, organisation: OrganisationId, person: PersonId) -> Result<()> {
+    let others: Vec<(bool, PersonState)> = memberships::table
+        .inner_join(people::table)
+        .filter(memberships::organisation_id.eq(organisation))
+        .filter(memberships::person_id.ne(person))
+        .select((memberships::manages_organisation, people::state))
+        .load(db)?;
+    let manages: Option<bool> = memberships::table
+        .filter(memberships::organisation_id.eq(organisation))
+        .filter(memberships::person_id.eq(person))
+        .select(memberships::manages_organisation)
+        .first(db)
+        .optional()?;
+    let another_manages = others.iter().any(|(manages, state)| *manages && *state == PersonState::Active);
+    if manages == Some(true) && !others.is_empty() && !another_manages {
+        return Err(Error::Conflict(Message::new("conflict-last-manager")));
+    }
+    Ok(())
+}
+
+/// Makes the longest-standing manager, else the longest-standing member, the contact if there is none.
+fn name_a_contact(db: &mut DbConnection, organisation: OrganisationId) -> Result<()> {
+    let members: Vec<(i64, bool, bool)> = memberships::table
+        .filter(memberships::organisation_id.eq(organisation))
+        .order((memberships::manages_organisation.desc(), memberships::id))
+        .select((memberships::id, memberships::manages_organisation, memberships::is_contact))
+        .load(db)?;
+    if let Some((first, ..)) = members.first()
+        && !members.iter().any(|(_, _, is_contact)| *is_contact)
+    {
+        diesel::update(memberships::table.find(*first)).set(memberships::is_contact.eq(true)).execute(db)?;
+    }
+    Ok(())
+}
+
+fn record(
+    db: &mut DbConnection,
+    kind: &'static str,
+    organisation: OrganisationId,
+    person: PersonId,
+    rights: Rights,
+    by: Option<PersonId>,
+    now: UtcTime,
+) -> Result<()> {
+    let entry = audit::Entry {
+        kind,
+        actor: by,
+        subject: Some(person),
+        organisation: Some(organisation),
+        detail: json!({
+            "sees_all_tickets": rights.sees_all_tickets,
+            "manages_organisation": rights.manages_organisation,
+            "grants_tracing": rights.grants_tracing,
+        }),
+    };
+    audit::record(db, &entry, now)
 }

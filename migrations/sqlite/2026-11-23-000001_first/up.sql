@@ -13,6 +13,7 @@ CREATE TABLE organisations (
     handle TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL CHECK (kind IN ('operator', 'company', 'individual')),
     name TEXT NOT NULL CHECK (name <> ''),
+    sort_name TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('prospect', 'customer', 'former')),
     contract_started_on DATE,
     contract_ended_on DATE,
@@ -24,17 +25,21 @@ CREATE TABLE organisations (
     telephone TEXT NOT NULL,
     language TEXT NOT NULL CHECK (language IN ('fr', 'en')),
     colleagues_see_tickets BOOLEAN NOT NULL,
+    declines_reference BOOLEAN NOT NULL,
     version BIGINT NOT NULL,
     created_at TIMESTAMP NOT NULL,
     updated_at TIMESTAMP NOT NULL
 );
-CREATE INDEX organisations_by_name ON organisations (kind, name, id);
+CREATE INDEX organisations_by_name ON organisations (sort_name, id);
+CREATE INDEX organisations_by_kind ON organisations (kind, sort_name, id);
+CREATE UNIQUE INDEX organisations_operator ON organisations (kind) WHERE kind = 'operator';
 
 CREATE TABLE people (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     handle TEXT NOT NULL UNIQUE,
     first_name TEXT NOT NULL,
     last_name TEXT NOT NULL,
+    sort_name TEXT NOT NULL,
     job_title TEXT NOT NULL,
     telephone TEXT NOT NULL,
     language TEXT NOT NULL CHECK (language IN ('fr', 'en')),
@@ -47,7 +52,7 @@ CREATE TABLE people (
     created_at TIMESTAMP NOT NULL,
     updated_at TIMESTAMP NOT NULL
 );
-CREATE INDEX people_by_name ON people (last_name, first_name, id);
+CREATE INDEX people_by_name ON people (sort_name, id);
 
 CREATE TABLE person_addresses (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
@@ -68,10 +73,12 @@ CREATE TABLE memberships (
     sees_all_tickets BOOLEAN NOT NULL,
     manages_organisation BOOLEAN NOT NULL,
     grants_tracing BOOLEAN NOT NULL,
+    is_contact BOOLEAN NOT NULL,
     created_at TIMESTAMP NOT NULL,
     UNIQUE (person_id, organisation_id)
 );
 CREATE INDEX memberships_of_organisation ON memberships (organisation_id, person_id);
+CREATE UNIQUE INDEX memberships_contact ON memberships (organisation_id) WHERE is_contact;
 
 CREATE TABLE sites (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
