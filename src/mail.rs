@@ -3,6 +3,7 @@
 
 pub mod address;
 pub mod authentication;
+pub mod automatic;
 pub mod limits;
 pub mod mac;
 pub mod message_id;
