@@ -9,5 +9,6 @@ pub mod mac;
 pub mod message_id;
 pub mod outgoing;
 pub mod reply_address;
+pub mod reply_text;
 pub mod threading;
 pub mod transport;
