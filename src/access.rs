@@ -165,6 +165,26 @@ pub fn visible_to<'a>(actor: &Actor) -> Tickets<'a> {
 /// No ticket has this id: ids begin at one.
 const NOBODY_S_TICKET: TicketId = TicketId(0);
 
+/// Whether `actor` may see what an organisation says of itself: its sites, environments and members.
+pub fn can_see_organisation(actor: &Actor, organisation: OrganisationId) -> bool {
+    match actor {
+        Actor::System => true,
+        Actor::Staff(staff) => staff.may(Permission::ManagePeople) || staff.may(Permission::WorkTickets),
+        Actor::Customer(customer) => customer.is_member_of(organisation),
+        Actor::LinkHolder { .. } => false,
+    }
+}
+
+/// Whether `actor` may change them, and who is a member with which rights.
+pub fn can_manage_organisation(actor: &Actor, organisation: OrganisationId) -> bool {
+    match actor {
+        Actor::System => true,
+        Actor::Staff(staff) => staff.may(Permission::ManagePeople),
+        Actor::Customer(customer) => customer.manages(organisation),
+        Actor::LinkHolder { .. } => false,
+    }
+}
+
 /// Whether `actor` has `permission`; customers have none.
 pub fn may(actor: &Actor, permission: Permission) -> bool {
     match actor {

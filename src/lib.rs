@@ -24,5 +24,6 @@ pub mod throttle;
 pub mod people;
 
 pub mod access;
+pub mod teams;
 
 pub mod web;

@@ -2,10 +2,12 @@
 //! and do is decided in `access`.
 
 pub mod countries;
+pub mod environments;
 pub mod fields;
 pub mod memberships;
 pub mod organisations;
 pub mod person;
 pub mod roles;
+pub mod sites;
 
 pub use person::Person;

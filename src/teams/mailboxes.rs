@@ -1,0 +1,214 @@
+//! Mailboxes: the addresses at which mail arrives, and the queue, language and name each stands for. No mailbox is also
+//! a person's address, or mail would go round in circles (LP-08).
+
+use diesel::prelude::*;
+use serde_json::json;
+
+use crate::audit;
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::schema::{mailboxes, person_addresses};
+use crate::db::types::{Language, MailboxId, PersonId, QueueId};
+use crate::error::{Error, FieldErrors, Result};
+use crate::i18n::Locale;
+use crate::mail::address::EmailAddress;
+use crate::mail::reply_address;
+use crate::people::fields;
+use crate::secret::random_handle;
+
+/// A mailbox as it stands in the database.
+#[derive(Clone, Debug, PartialEq, Eq, Queryable)]
+pub struct Mailbox {
+    pub id: MailboxId,
+    pub handle: String,
+    /// The address to write from, as it was given.
+    pub address: String,
+    /// The address to compare by.
+    pub canonical: String,
+    pub display_name: String,
+    pub queue_id: QueueId,
+    pub language: Language,
+    /// Whether new tickets that arrive here are acknowledged.
+    pub acknowledges: bool,
+    /// Whether what belongs to no mailbox arrives and leaves here; there is one.
+    pub is_default: bool,
+}
+
+/// What an administrator decides about a mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailboxDescription {
+    pub address: EmailAddress,
+    pub display_name: String,
+    pub queue: QueueId,
+    pub language: Locale,
+    pub acknowledges: bool,
+}
+
+type Columns = (
+    mailboxes::id,
+    mailboxes::handle,
+    mailboxes::address,
+    mailboxes::canonical,
+    mailboxes::display_name,
+    mailboxes::queue_id,
+    mailboxes::language,
+    mailboxes::acknowledges,
+    mailboxes::is_default,
+);
+
+const COLUMNS: Columns = (
+    mailboxes::id,
+    mailboxes::handle,
+    mailboxes::address,
+    mailboxes::canonical,
+    mailboxes::display_name,
+    mailboxes::queue_id,
+    mailboxes::language,
+    mailboxes::acknowledges,
+    mailboxes::is_default,
+);
+
+/// Every mailbox, the default one first, then by address.
+pub fn all(db: &mut DbConnection) -> Result<Vec<Mailbox>> {
+    Ok(mailboxes::table
+        .order((mailboxes::is_default.desc(), mailboxes::canonical, mailboxes::id))
+        .select(COLUMNS)
+        .load(db)?)
+}
+
+/// The mailbox at which mail to `recipient` arrives.
+pub fn find_by_canonical(db: &mut DbConnection, recipient: &EmailAddress) -> Result<Option<Mailbox>> {
+    Ok(mailboxes::table.filter(mailboxes::canonical.eq(recipient.canonical())).select(COLUMNS).first(db).optional()?)
+}
+
+/// The mailbox of that id; ids come from the database, so a missing one is a fault.
+pub fn by_id(db: &mut DbConnection, id: MailboxId) -> Result<Mailbox> {
+    Ok(mailboxes::table.find(id).select(COLUMNS).first(db)?)
+}
+
+/// The mailbox with that public name.
+pub fn find_by_handle(db: &mut DbConnection, handle: &str) -> Result<Option<Mailbox>> {
+    Ok(mailboxes::table.filter(mailboxes::handle.eq(handle)).select(COLUMNS).first(db).optional()?)
+}
+
+/// The mailbox for what belongs to no other; none only before the installation is set up.
+pub fn find_default(db: &mut DbConnection) -> Result<Option<Mailbox>> {
+    Ok(mailboxes::table.filter(mailboxes::is_default.eq(true)).select(COLUMNS).first(db).optional()?)
+}
+
+/// The mailbox from which tickets of `queue` are written: its own, the default one if it has several, else the default.
+pub fn find_for_queue(db: &mut DbConnection, queue: QueueId) -> Result<Option<Mailbox>> {
+    let own = mailboxes::table
+        .filter(mailboxes::queue_id.eq(queue))
+        .order((mailboxes::is_default.desc(), mailboxes::id))
+        .select(COLUMNS)
+        .first(db)
+        .optional()?;
+    match own {
+        Some(mailbox) => Ok(Some(mailbox)),
+        None => find_default(db),
+    }
+}
+
+/// The addresses of all mailboxes in the form to compare by: mail from one of them is a loop (LP-01).
+pub fn canonical_addresses(db: &mut DbConnection) -> Result<Vec<String>> {
+    Ok(mailboxes::table.order(mailboxes::id).select(mailboxes::canonical).load(db)?)
+}
+
+/// Adds a mailbox. The first one is the default.
+pub fn create(
+    db: &mut DbConnection,
+    description: &MailboxDescription,
+    by: Option<PersonId>,
+    now: UtcTime,
+) -> Result<Mailbox> {
+    let mut errors = FieldErrors::default();
+    let display_name = check(db, description, None, &mut errors)?;
+    errors.into_result()?;
+    let is_first = find_default(db)?.is_none();
+    let mailbox: Mailbox = diesel::insert_into(mailboxes::table)
+        .values((
+            mailboxes::handle.eq(random_handle()),
+            mailboxes::address.eq(description.address.as_str()),
+            mailboxes::canonical.eq(description.address.canonical()),
+            mailboxes::display_name.eq(display_name),
+            mailboxes::queue_id.eq(description.queue),
+            mailboxes::language.eq(Language(description.language)),
+            mailboxes::acknowledges.eq(description.acknowledges),
+            mailboxes::is_default.eq(is_first),
+            mailboxes::created_at.eq(now),
+            mailboxes::updated_at.eq(now),
+        ))
+        .returning(COLUMNS)
+        .get_result(db)?;
+    record(db, "mailbox_created", &mailbox.handle, by, now)?;
+    Ok(mailbox)
+}
+
+/// Describes a mailbox anew.
+pub fn update(
+    db: &mut DbConnection,
+    mailbox: &Mailbox,
+    description: &MailboxDescription,
+    by: Option<PersonId>,
+    now: UtcTime,
+) -> Result<()> {
+    let mut errors = FieldErrors::default();
+    let display_name = check(db, description, Some(mailbox.id), &mut errors)?;
+    errors.into_result()?;
+    diesel::update(mailboxes::table.find(mailbox.id))
+        .set((
+            mailboxes::address.eq(description.address.as_str()),
+            mailboxes::canonical.eq(description.address.canonical()),
+            mailboxes::display_name.eq(display_name),
+            mailboxes::queue_id.eq(description.queue),
+            mailboxes::language.eq(Language(description.language)),
+            mailboxes::acknowledges.eq(description.acknowledges),
+            mailboxes::updated_at.eq(now),
+        ))
+        .execute(db)?;
+    record(db, "mailbox_changed", &mailbox.handle, by, now)
+}
+
+/// Makes this the mailbox for what belongs to no other.
+pub fn make_default(db: &mut DbConnection, mailbox: &Mailbox, by: Option<PersonId>, now: UtcTime) -> Result<()> {
+    diesel::update(mailboxes::table.filter(mailboxes::is_default.eq(true)))
+        .set((mailboxes::is_default.eq(false), mailboxes::updated_at.eq(now)))
+        .execute(db)?;
+    diesel::update(mailboxes::table.find(mailbox.id))
+        .set((mailboxes::is_default.eq(true), mailboxes::updated_at.eq(now)))
+        .execute(db)?;
+    record(db, "default_mailbox_changed", &mailbox.handle, by, now)
+}
+
+/// Gives the display name as it is kept, and says what is wrong with the rest.
+fn check(
+    db: &mut DbConnection,
+    description: &MailboxDescription,
+    itself: Option<MailboxId>,
+    errors: &mut FieldErrors,
+) -> Result<String> {
+    let address = &description.address;
+    let of_person: i64 =
+        person_addresses::table.filter(person_addresses::canonical.eq(address.canonical())).count().get_result(db)?;
+    if of_person > 0 {
+        errors.add("address", "error-address-of-person");
+    }
+    if find_by_canonical(db, address)?.is_some_and(|other| Some(other.id) != itself) {
+        errors.add("address", "error-address-of-mailbox");
+    }
+    if reply_address::resembles(address.local_part()) {
+        errors.add("address", "error-address-reserved");
+    }
+    Ok(fields::mandatory_line(errors, "display_name", &description.display_name, fields::NAME_LENGTH))
+}
+
+fn record(db: &mut DbConnection, kind: &'static str, handle: &str, by: Option<PersonId>, now: UtcTime) -> Result<()> {
+    let detail = json!({ "mailbox": handle });
+    audit::record(db, &audit::Entry { kind, actor: by, subject: None, organisation: None, detail }, now)
+}
+
+/// The mailbox that must be there in an installation that was set up.
+pub fn default(db: &mut DbConnection) -> Result<Mailbox> {
+    find_default(db)?.ok_or_else(|| Error::internal("the installation has no default mailbox"))
+}
