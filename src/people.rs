@@ -2,9 +2,11 @@
 //! and do is decided in `access`.
 
 pub mod countries;
+pub mod directory;
 pub mod environments;
 pub mod fields;
 pub mod memberships;
+pub mod operator;
 pub mod organisations;
 pub mod person;
 pub mod roles;

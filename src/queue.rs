@@ -106,6 +106,33 @@ pub fn retry(db: &mut DbConnection, id: JobId, now: UtcTime) -> Result<bool> {
     Ok(changed > 0)
 }
 
+/// A job kept as failed, as administrators see it.
+#[derive(Clone, Debug, Queryable)]
+pub struct FailedJob {
+    pub id: JobId,
+    pub name: String,
+    pub attempts: i32,
+    pub last_error: Option<String>,
+    pub created_at: UtcTime,
+}
+
+/// The newest jobs kept as failed.
+pub fn failed(db: &mut DbConnection, limit: i64) -> Result<Vec<FailedJob>> {
+    Ok(jobs::table
+        .filter(jobs::state.eq("failed"))
+        .order(jobs::id.desc())
+        .limit(limit)
+        .select((jobs::id, jobs::name, jobs::attempts, jobs::last_error, jobs::created_at))
+        .load(db)?)
+}
+
+/// Tries every failed job again, and gives how many those are.
+pub fn retry_all(db: &mut DbConnection, now: UtcTime) -> Result<usize> {
+    Ok(diesel::update(jobs::table.filter(jobs::state.eq("failed")))
+        .set((jobs::state.eq("queued"), jobs::attempts.eq(0), jobs::run_at.eq(now)))
+        .execute(db)?)
+}
+
 /// Jobs waiting or under way, and jobs kept as failed.
 pub fn counts(db: &mut DbConnection) -> Result<(i64, i64)> {
     let waiting = jobs::table.filter(jobs::state.eq("queued")).count().get_result(db)?;

@@ -17,3 +17,5 @@ conflict-last-manager = Nobody would be left to manage the organisation. Give th
 conflict-changed-meanwhile = Somebody changed this page meanwhile. This is how it stands now; make your change again.
 conflict-site-in-use = Requests or environments refer to this site, so it cannot be deleted.
 conflict-environment-in-use = Requests refer to this environment, so it cannot be deleted.
+error-reference-prefix = Two to six letters, without accents.
+error-reference-prefix-fixed = There are requests with the old prefix already, so it cannot change any more.

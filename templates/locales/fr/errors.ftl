@@ -17,3 +17,5 @@ conflict-last-manager = L’organisation n’aurait plus personne pour la gérer
 conflict-changed-meanwhile = Quelqu’un a modifié cette page entre-temps. Voici son état actuel ; refaites votre modification.
 conflict-site-in-use = Des demandes ou des environnements concernent ce site : il ne peut pas être supprimé.
 conflict-environment-in-use = Des demandes concernent cet environnement : il ne peut pas être supprimé.
+error-reference-prefix = De deux à six lettres, sans accent.
+error-reference-prefix-fixed = Des demandes portent déjà l’ancien préfixe : il ne change plus.
