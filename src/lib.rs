@@ -21,6 +21,8 @@ pub mod settings;
 pub mod storage;
 pub mod throttle;
 
+pub mod journal;
+pub mod outbox;
 pub mod people;
 
 pub mod access;

@@ -427,8 +427,9 @@ CREATE TABLE journal (
     raw BYTEA,
     raw_sha256 BYTEA NOT NULL,
     size BIGINT NOT NULL,
-    state TEXT NOT NULL CHECK (state IN ('accepted', 'parsed', 'applied', 'held', 'failed')),
+    state TEXT NOT NULL CHECK (state IN ('accepted', 'parsed', 'applied', 'held', 'failed', 'rejected')),
     attempts INTEGER NOT NULL,
+    strikes INTEGER NOT NULL,
     next_at TIMESTAMP NOT NULL,
     leased_until TIMESTAMP,
     leased_by TEXT,
@@ -443,9 +444,10 @@ CREATE TABLE journal (
     finished_at TIMESTAMP,
     UNIQUE (mailbox_id, raw_sha256)
 );
-CREATE INDEX journal_due ON journal (next_at, id) WHERE state IN ('accepted', 'parsed');
+CREATE INDEX journal_due ON journal (id) WHERE state IN ('accepted', 'parsed');
 CREATE INDEX journal_held ON journal (id) WHERE state IN ('held', 'failed');
 CREATE INDEX journal_by_content ON journal (content_sha256, mailbox_id);
+CREATE INDEX journal_by_mail_id ON journal (mail_id, mailbox_id);
 CREATE INDEX journal_of_ticket ON journal (ticket_id);
 
 CREATE TABLE outbox (
@@ -463,6 +465,7 @@ CREATE TABLE outbox (
     mime BYTEA,
     state TEXT NOT NULL CHECK (state IN ('queued', 'leased', 'sent', 'deferred', 'dead', 'suppressed')),
     attempts INTEGER NOT NULL,
+    strikes INTEGER NOT NULL,
     next_at TIMESTAMP NOT NULL,
     leased_until TIMESTAMP,
     leased_by TEXT,
@@ -473,6 +476,7 @@ CREATE TABLE outbox (
     UNIQUE (mail_id, recipient)
 );
 CREATE INDEX outbox_due ON outbox (next_at, id) WHERE state IN ('queued', 'deferred', 'leased');
+CREATE INDEX outbox_by_turn ON outbox (organisation_id, next_at, id) WHERE state IN ('queued', 'deferred', 'leased');
 CREATE INDEX outbox_of_ticket ON outbox (ticket_id);
 CREATE INDEX outbox_dead ON outbox (id) WHERE state = 'dead';
 

@@ -1,0 +1,118 @@
+//! Mail accepted and not lost. The raw bytes stand in a journal row, durable, before anybody is told that the mail was
+//! taken (J-01); what happens to them afterwards is work that may fail, be repeated and be looked at. What a mail means
+//! is not known here: `intake` reads it and records the outcome.
+
+pub mod claiming;
+pub mod outcome;
+pub mod unprocessed;
+
+use diesel::prelude::*;
+use sha2::{Digest, Sha256};
+
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::dialect::on_each_backend;
+use crate::db::schema::journal;
+use crate::db::types::{Json, MailboxId, text_enum};
+use crate::error::Result;
+use crate::secret::random_handle;
+
+pub use claiming::Delivery;
+pub use outcome::{Outcome, Record};
+
+text_enum! {
+    /// How a mail reached us.
+    pub enum Way {
+        Lmtp = "lmtp",
+        Pipe = "pipe",
+        Http = "http",
+    }
+}
+
+text_enum! {
+    /// How far a mail has come.
+    pub enum State {
+        /// Durable, not yet read.
+        Accepted = "accepted",
+        /// Read once; carrying out the decision failed and is tried again.
+        Parsed = "parsed",
+        /// It did what it does, and is done with.
+        Applied = "applied",
+        /// An agent decides.
+        Held = "held",
+        /// It could not be processed; an administrator sees it.
+        Failed = "failed",
+        /// Somebody looked at it and wanted nothing done.
+        Rejected = "rejected",
+    }
+}
+
+/// One mail as it was handed over, for one or several mailboxes.
+#[derive(Clone, Debug)]
+pub struct NewMail {
+    pub recipients: Vec<Recipient>,
+    /// The envelope sender; empty for bounces, and when the way in does not tell.
+    pub envelope_from: String,
+    pub way: Way,
+    raw: Vec<u8>,
+    raw_sha256: Vec<u8>,
+}
+
+/// Whom the mail was handed over for, and whose mailbox that is.
+#[derive(Clone, Debug)]
+pub struct Recipient {
+    pub mailbox: MailboxId,
+    pub address: String,
+}
+
+/// What became of a mail for one recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Acceptance {
+    /// It stands in the journal.
+    Accepted,
+    /// The same bytes came for the same mailbox before: acknowledged, and nothing more to do (J-05).
+    AlreadyKnown,
+}
+
+impl NewMail {
+    /// The hash is taken here, outside of any transaction (DB-05).
+    pub fn new(recipients: Vec<Recipient>, envelope_from: String, way: Way, raw: Vec<u8>) -> NewMail {
+        let raw_sha256 = Sha256::digest(&raw).to_vec();
+        NewMail { recipients, envelope_from, way, raw, raw_sha256 }
+    }
+
+    pub fn size(&self) -> usize {
+        self.raw.len()
+    }
+}
+
+/// Writes the mail down, one row for each recipient's mailbox, and tells for each recipient what became of it. Only when
+/// the transaction around this has been committed may anybody be told that the mail was taken (J-01, J-06).
+pub fn accept(db: &mut DbConnection, mail: &NewMail, now: UtcTime) -> Result<Vec<Acceptance>> {
+    let mut acceptances = Vec::with_capacity(mail.recipients.len());
+    for recipient in &mail.recipients {
+        let row = (
+            journal::handle.eq(random_handle()),
+            journal::mailbox_id.eq(recipient.mailbox),
+            journal::recipient.eq(&recipient.address),
+            journal::envelope_from.eq(&mail.envelope_from),
+            journal::way.eq(mail.way),
+            journal::raw.eq(&mail.raw),
+            journal::raw_sha256.eq(&mail.raw_sha256),
+            journal::size.eq(i64::try_from(mail.raw.len()).unwrap_or(i64::MAX)),
+            journal::state.eq(State::Accepted),
+            journal::attempts.eq(0),
+            journal::strikes.eq(0),
+            journal::next_at.eq(now),
+            journal::record.eq(Json(Record::default())),
+            journal::received_at.eq(now),
+        );
+        let added = on_each_backend!(db, db => diesel::insert_into(journal::table)
+            .values(row)
+            .on_conflict((journal::mailbox_id, journal::raw_sha256))
+            .do_nothing()
+            .execute(db))?;
+        acceptances.push(if added > 0 { Acceptance::Accepted } else { Acceptance::AlreadyKnown });
+    }
+    Ok(acceptances)
+}

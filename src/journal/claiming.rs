@@ -1,0 +1,194 @@
+//! Taking mail from the journal for processing: one worker at a time holds a mail, for two minutes, and what fails is
+//! tried again after a pause, a few times (J-02, J-07).
+
+use chrono::TimeDelta;
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+
+use super::{State, Way};
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::schema::journal;
+use crate::db::types::{JournalId, MailboxId};
+use crate::error::Result;
+
+/// How long a worker may take before another may take the mail over.
+const LEASE: TimeDelta = TimeDelta::seconds(120);
+/// Attempts before a mail is kept as failed (J-02).
+pub const ATTEMPTS: i32 = 5;
+/// Panics before a mail is kept as failed: a poison mail must not come back for ever (J-07).
+pub const STRIKES: i32 = 3;
+/// Due mails looked at in one go; with several workers each finds another among them free.
+const CANDIDATES: i64 = 16;
+/// How soon a mail is tried again when the machine, not the mail, was the trouble.
+const PAUSE_WHEN_BUSY: TimeDelta = TimeDelta::seconds(5);
+
+/// A mail that a worker holds.
+#[derive(Clone, Debug, Queryable)]
+pub struct Delivery {
+    pub id: JournalId,
+    pub handle: String,
+    pub mailbox: MailboxId,
+    pub recipient: String,
+    pub envelope_from: String,
+    pub way: Way,
+    /// The bytes, until an outcome is recorded; then they are in storage as `original_hash`.
+    pub raw: Option<Vec<u8>>,
+    pub raw_sha256: Vec<u8>,
+    pub size: i64,
+    pub state: State,
+    pub attempts: i32,
+    pub strikes: i32,
+    pub original_hash: Option<String>,
+    pub received_at: UtcTime,
+}
+
+/// What stopped the processing of a mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setback {
+    /// The machine had no room or no time: counts as no attempt.
+    Busy,
+    /// A fault that may be gone next time.
+    Fault,
+    /// The code panicked over this mail.
+    Panic,
+}
+
+/// Where in the processing it stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    Reading,
+    Applying,
+}
+
+/// The waiting mails that are due and free, in the order they came (J-09).
+pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JournalId>> {
+    Ok(journal::table
+        .filter(is_waiting())
+        .filter(journal::next_at.le(now))
+        .filter(journal::leased_until.is_null().or(journal::leased_until.lt(now)))
+        .order(journal::id)
+        .limit(CANDIDATES)
+        .select(journal::id)
+        .load(db)?)
+}
+
+/// Takes mail `id` for `worker`; `false` when somebody else was faster, or when five workers took it and none came back.
+pub fn claim(db: &mut DbConnection, id: JournalId, worker: &str, now: UtcTime) -> Result<bool> {
+    let free = || {
+        journal::table
+            .find(id)
+            .filter(is_waiting())
+            .filter(journal::leased_until.is_null().or(journal::leased_until.lt(now)))
+    };
+    let given_up = diesel::update(free().filter(journal::attempts.ge(ATTEMPTS)))
+        .set((
+            journal::state.eq(State::Failed),
+            journal::leased_until.eq(None::<UtcTime>),
+            journal::last_error.eq("no worker that took it came back"),
+            journal::finished_at.eq(now),
+        ))
+        .execute(db)?;
+    if given_up > 0 {
+        return Ok(false);
+    }
+    let taken = diesel::update(free())
+        .set((
+            journal::leased_until.eq(now.plus(LEASE)),
+            journal::leased_by.eq(worker),
+            journal::attempts.eq(journal::attempts + 1),
+        ))
+        .execute(db)?;
+    Ok(taken > 0)
+}
+
+/// The mail of that id, with its bytes.
+pub fn load(db: &mut DbConnection, id: JournalId) -> Result<Delivery> {
+    Ok(journal::table
+        .find(id)
+        .select((
+            journal::id,
+            journal::handle,
+            journal::mailbox_id,
+            journal::recipient,
+            journal::envelope_from,
+            journal::way,
+            journal::raw,
+            journal::raw_sha256,
+            journal::size,
+            journal::state,
+            journal::attempts,
+            journal::strikes,
+            journal::original_hash,
+            journal::received_at,
+        ))
+        .first(db)?)
+}
+
+/// Gives the mail back after a setback: it waits for another try, or is kept as failed. Gives its state then.
+pub fn set_back(
+    db: &mut DbConnection,
+    delivery: &Delivery,
+    worker: &str,
+    stage: Stage,
+    setback: Setback,
+    error: &str,
+    now: UtcTime,
+) -> Result<State> {
+    let strikes = delivery.strikes + i32::from(setback == Setback::Panic);
+    let last = match setback {
+        Setback::Busy => false,
+        Setback::Fault => delivery.attempts >= ATTEMPTS,
+        Setback::Panic => strikes >= STRIKES || delivery.attempts >= ATTEMPTS,
+    };
+    let state = match (last, stage) {
+        (true, _) => State::Failed,
+        (false, Stage::Reading) => State::Accepted,
+        (false, Stage::Applying) => State::Parsed,
+    };
+    let attempts = delivery.attempts - i32::from(setback == Setback::Busy);
+    let pause = match setback {
+        Setback::Busy => PAUSE_WHEN_BUSY,
+        Setback::Fault => pause_after(attempts),
+        // What agents see of it must be there within a minute (J-03), so a poison mail is found out quickly.
+        Setback::Panic => TimeDelta::seconds(5),
+    };
+    let error: String = error.chars().take(500).collect();
+    diesel::update(journal::table.find(delivery.id).filter(is_waiting()).filter(journal::leased_by.eq(worker)))
+        .set((
+            journal::state.eq(state),
+            journal::attempts.eq(attempts),
+            journal::strikes.eq(strikes),
+            journal::next_at.eq(now.plus(pause)),
+            journal::leased_until.eq(None::<UtcTime>),
+            journal::last_error.eq(error),
+            journal::finished_at.eq(last.then_some(now)),
+        ))
+        .execute(db)?;
+    Ok(state)
+}
+
+/// Frees every mail held by a worker whose name begins with `prefix`: at the start of the only process of a database, or
+/// when a process stops. An interrupted attempt still counts.
+pub fn free_leases(db: &mut DbConnection, prefix: &str) -> Result<usize> {
+    let pattern = format!("{}%", prefix.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+    Ok(diesel::update(journal::table.filter(is_waiting()).filter(journal::leased_by.like(pattern).escape('\\')))
+        .set(journal::leased_until.eq(None::<UtcTime>))
+        .execute(db)?)
+}
+
+/// Written out, so that the index over waiting mails serves.
+pub(super) fn is_waiting() -> diesel::expression::SqlLiteral<Bool> {
+    sql::<Bool>("state IN ('accepted', 'parsed')")
+}
+
+/// 10 s, 1 min, 5 min, 30 min.
+fn pause_after(attempts: i32) -> TimeDelta {
+    match attempts {
+        ..=1 => TimeDelta::seconds(10),
+        2 => TimeDelta::minutes(1),
+        3 => TimeDelta::minutes(5),
+        _ => TimeDelta::minutes(30),
+    }
+}

@@ -1,0 +1,114 @@
+//! What became of a mail, recorded in the transaction in which it happens; the raw bytes leave the row in that same
+//! transaction (J-01).
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use super::claiming::is_waiting;
+use super::{Delivery, State};
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::schema::journal;
+use crate::db::types::{JournalId, Json, MailboxId, OrganisationId, TicketId};
+use crate::error::{Error, Result};
+
+/// How a mail was understood, for those who ask later why it went where it went. No address, no text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Record {
+    /// The row of the decision table.
+    pub rule: String,
+    /// What was done: `append`, `new_ticket`, `hold`, `duplicate` …
+    pub decision: String,
+    /// What was odd: `disagreement`, `not_genuine`, `same_id_other_content`, `card_number` …
+    pub flags: Vec<String>,
+    /// The limits that the mail went past.
+    pub cut: Vec<String>,
+    /// How much of it could be read: `full`, `headers`, `nothing`.
+    pub read: String,
+    pub authentication: String,
+    pub duration_ms: u64,
+}
+
+/// The end of a mail's way.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    pub state: State,
+    pub record: Record,
+    pub organisation: Option<OrganisationId>,
+    pub ticket: Option<TicketId>,
+    /// The hash of what the mail says, however it travelled (J-05).
+    pub content_sha256: Option<Vec<u8>>,
+    /// The mail's own Message-ID.
+    pub mail_id: Option<String>,
+    /// Where the original is kept in storage.
+    pub original_hash: Option<String>,
+}
+
+/// Records the outcome of a mail that `worker` holds. Fails, and with it the transaction, when the mail is no longer
+/// held: somebody else has processed it meanwhile.
+pub fn finish(db: &mut DbConnection, delivery: &Delivery, worker: &str, outcome: &Outcome, now: UtcTime) -> Result<()> {
+    let keeps_bytes = outcome.original_hash.is_none();
+    let changed =
+        diesel::update(journal::table.find(delivery.id).filter(is_waiting()).filter(journal::leased_by.eq(worker)))
+            .set((
+                journal::state.eq(outcome.state),
+                journal::record.eq(Json(outcome.record.clone())),
+                journal::organisation_id.eq(outcome.organisation),
+                journal::ticket_id.eq(outcome.ticket),
+                journal::content_sha256.eq(&outcome.content_sha256),
+                journal::mail_id.eq(&outcome.mail_id),
+                journal::original_hash.eq(&outcome.original_hash),
+                journal::leased_until.eq(None::<UtcTime>),
+                journal::last_error.eq(None::<String>),
+                journal::finished_at.eq(now),
+            ))
+            .execute(db)?;
+    if changed == 0 {
+        return Err(Error::internal(format!("mail {} was processed by somebody else", delivery.handle)));
+    }
+    if !keeps_bytes {
+        diesel::update(journal::table.find(delivery.id)).set(journal::raw.eq(None::<Vec<u8>>)).execute(db)?;
+    }
+    Ok(())
+}
+
+/// A mail with the same content that already became part of a ticket through the same mailbox (J-05).
+pub fn find_same_content(
+    db: &mut DbConnection,
+    mailbox: MailboxId,
+    content_sha256: &[u8],
+    except: JournalId,
+) -> Result<Option<TicketId>> {
+    let found: Option<Option<TicketId>> = journal::table
+        .filter(journal::content_sha256.eq(content_sha256))
+        .filter(journal::mailbox_id.eq(mailbox))
+        .filter(journal::id.ne(except))
+        .filter(journal::state.eq(State::Applied))
+        .filter(journal::ticket_id.is_not_null())
+        .select(journal::ticket_id)
+        .first(db)
+        .optional()?;
+    Ok(found.flatten())
+}
+
+/// Whether another mail with this Message-ID came through the same mailbox, with other content.
+pub fn knows_mail_id(db: &mut DbConnection, mailbox: MailboxId, mail_id: &str, except: JournalId) -> Result<bool> {
+    let known: i64 = journal::table
+        .filter(journal::mail_id.eq(mail_id))
+        .filter(journal::mailbox_id.eq(mailbox))
+        .filter(journal::id.ne(except))
+        .count()
+        .get_result(db)?;
+    Ok(known > 0)
+}
+
+/// The kept originals of a ticket's mails, with how each was understood; the oldest first.
+pub fn of_ticket(db: &mut DbConnection, ticket: TicketId) -> Result<Vec<(JournalId, Option<String>, Record)>> {
+    let rows: Vec<(JournalId, Option<String>, Json<Record>)> = journal::table
+        .filter(journal::ticket_id.eq(ticket))
+        .order(journal::id)
+        .select((journal::id, journal::original_hash, journal::record))
+        .load(db)?;
+    Ok(rows.into_iter().map(|(id, hash, record)| (id, hash, record.0)).collect())
+}

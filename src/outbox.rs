@@ -1,0 +1,123 @@
+//! Mail to be sent: frozen bytes, written in the transaction of what they tell (O-01, O-02), sent by a worker outside of
+//! any transaction, again and again until they arrive or their time is over. What a mail says is composed in
+//! `notifications`; what its end means for a ticket is noted there too.
+
+pub mod courier;
+pub mod listing;
+pub mod sending;
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::dialect::on_each_backend;
+use crate::db::schema::outbox;
+use crate::db::types::{MessageId, OrganisationId, PersonId, TicketId, text_enum};
+use crate::error::Result;
+use crate::secret::random_handle;
+
+pub use courier::Courier;
+pub use sending::{Letter, Sending, Settled};
+
+text_enum! {
+    /// What a mail is for.
+    pub enum Kind {
+        /// An agent's answer to a customer.
+        Reply = "reply",
+        /// Says that a request has arrived.
+        Acknowledgement = "acknowledgement",
+        /// Tells staff or participants that something happened.
+        Notification = "notification",
+        SignIn = "sign_in",
+        Password = "password",
+        Invitation = "invitation",
+        /// Asks whether an address is its owner's.
+        Confirmation = "confirmation",
+    }
+}
+
+impl Kind {
+    /// How long sending is tried (O-05); mails with a token live as long as the token, which their sender knows.
+    pub fn lifetime(self) -> TimeDelta {
+        match self {
+            Kind::Reply | Kind::Acknowledgement => TimeDelta::days(5),
+            Kind::Notification => TimeDelta::hours(24),
+            Kind::SignIn => TimeDelta::minutes(10),
+            Kind::Password => TimeDelta::minutes(30),
+            Kind::Invitation | Kind::Confirmation => TimeDelta::hours(72),
+        }
+    }
+
+    /// Whether the mail is worth nothing once its time is over, so that nobody need hear of it.
+    fn dies_quietly(self) -> bool {
+        matches!(self, Kind::Notification | Kind::SignIn | Kind::Password)
+    }
+}
+
+text_enum! {
+    /// How far a mail has come.
+    pub enum State {
+        Queued = "queued",
+        /// A worker is sending it.
+        Leased = "leased",
+        Sent = "sent",
+        /// It was refused for now, and is tried again.
+        Deferred = "deferred",
+        /// It did not arrive, and will not by itself.
+        Dead = "dead",
+        /// It was not sent, and nobody misses it.
+        Suppressed = "suppressed",
+    }
+}
+
+/// A finished mail.
+#[derive(Clone, Debug)]
+pub struct NewLetter {
+    pub kind: Kind,
+    pub organisation: Option<OrganisationId>,
+    pub ticket: Option<TicketId>,
+    pub message: Option<MessageId>,
+    pub person: Option<PersonId>,
+    /// One address (OUT-04).
+    pub recipient: String,
+    /// Empty for mails that nobody may answer by machine (OUT-05).
+    pub envelope_from: String,
+    /// With its angle brackets.
+    pub mail_id: String,
+    pub subject: String,
+    /// The bytes, as they will be sent each time.
+    pub mime: Vec<u8>,
+    /// When sending is given up.
+    pub expires_at: UtcTime,
+}
+
+/// Has the mail sent after the transaction around this. The same mail to the same recipient is kept once, so that a
+/// repeated job does not mail twice.
+pub fn enqueue(db: &mut DbConnection, letter: &NewLetter, now: UtcTime) -> Result<()> {
+    let row = (
+        outbox::handle.eq(random_handle()),
+        outbox::kind.eq(letter.kind),
+        outbox::organisation_id.eq(letter.organisation),
+        outbox::ticket_id.eq(letter.ticket),
+        outbox::message_id.eq(letter.message),
+        outbox::person_id.eq(letter.person),
+        outbox::recipient.eq(&letter.recipient),
+        outbox::envelope_from.eq(&letter.envelope_from),
+        outbox::mail_id.eq(&letter.mail_id),
+        outbox::subject.eq(&letter.subject),
+        outbox::mime.eq(&letter.mime),
+        outbox::state.eq(State::Queued),
+        outbox::attempts.eq(0),
+        outbox::strikes.eq(0),
+        outbox::next_at.eq(now),
+        outbox::expires_at.eq(letter.expires_at),
+        outbox::created_at.eq(now),
+    );
+    on_each_backend!(db, db => diesel::insert_into(outbox::table)
+        .values(row)
+        .on_conflict((outbox::mail_id, outbox::recipient))
+        .do_nothing()
+        .execute(db))?;
+    Ok(())
+}

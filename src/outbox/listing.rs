@@ -1,0 +1,133 @@
+//! Outgoing mail as administrators see it, and as the ticket shows what did not arrive (O-06).
+
+use diesel::prelude::*;
+
+use super::sending::is_open;
+use super::{Kind, State};
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::paging::{Cursor, Page};
+use crate::db::schema::outbox;
+use crate::db::types::{MessageId, OutboxId, TicketId, text_enum};
+use crate::error::Result;
+
+text_enum! {
+    /// Which mails to list.
+    pub enum Which {
+        /// Those that did not arrive.
+        Dead = "dead",
+        /// Those on their way.
+        Open = "open",
+        /// Those sent.
+        Sent = "sent",
+    }
+}
+
+/// A mail on the list.
+#[derive(Clone, Debug, Queryable)]
+pub struct Outgoing {
+    pub id: OutboxId,
+    pub handle: String,
+    pub kind: Kind,
+    pub ticket: Option<TicketId>,
+    pub message: Option<MessageId>,
+    pub recipient: String,
+    pub subject: String,
+    pub state: State,
+    pub attempts: i32,
+    pub next_at: UtcTime,
+    pub expires_at: UtcTime,
+    pub last_error: Option<String>,
+    pub created_at: UtcTime,
+    pub sent_at: Option<UtcTime>,
+}
+
+impl Outgoing {
+    /// Whether trying again makes sense: a dead mail whose content is still worth something.
+    pub fn can_be_retried(&self) -> bool {
+        self.state == State::Dead && matches!(self.kind, Kind::Reply | Kind::Acknowledgement | Kind::Notification)
+    }
+}
+
+/// How many mails wait and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub waiting: i64,
+    pub dead: i64,
+    /// When the oldest that waits was written.
+    pub oldest_waiting: Option<UtcTime>,
+}
+
+macro_rules! rows {
+    () => {
+        outbox::table.select((
+            outbox::id,
+            outbox::handle,
+            outbox::kind,
+            outbox::ticket_id,
+            outbox::message_id,
+            outbox::recipient,
+            outbox::subject,
+            outbox::state,
+            outbox::attempts,
+            outbox::next_at,
+            outbox::expires_at,
+            outbox::last_error,
+            outbox::created_at,
+            outbox::sent_at,
+        ))
+    };
+}
+
+/// The mails of one kind of state, the newest first.
+pub fn list(db: &mut DbConnection, which: Which, after: Option<Cursor>, size: i64) -> Result<Page<Outgoing>> {
+    let mut query = rows!().order(outbox::id.desc()).limit(size + 1).into_boxed();
+    query = match which {
+        Which::Dead => query.filter(outbox::state.eq(State::Dead)),
+        Which::Open => query.filter(is_open()),
+        Which::Sent => query.filter(outbox::state.eq(State::Sent)),
+    };
+    if let Some(after) = after {
+        query = query.filter(outbox::id.lt(OutboxId(after.id)));
+    }
+    let found: Vec<Outgoing> = query.load(db)?;
+    Ok(Page::cut(found, size, |row| Cursor { time: row.created_at, id: row.id.0 }))
+}
+
+/// The mail with that public name.
+pub fn find(db: &mut DbConnection, handle: &str) -> Result<Option<Outgoing>> {
+    Ok(rows!().filter(outbox::handle.eq(handle)).first(db).optional()?)
+}
+
+/// The mails of a ticket that were to reach somebody, the oldest first, with their states.
+pub fn of_ticket(db: &mut DbConnection, ticket: TicketId) -> Result<Vec<Outgoing>> {
+    Ok(rows!().filter(outbox::ticket_id.eq(ticket)).order(outbox::id).load(db)?)
+}
+
+/// Has a dead mail sent again, the same bytes, with all its time before it. `false` when it is not dead.
+pub fn retry(db: &mut DbConnection, mail: &Outgoing, now: UtcTime) -> Result<bool> {
+    if !mail.can_be_retried() {
+        return Ok(false);
+    }
+    let changed = diesel::update(outbox::table.find(mail.id).filter(outbox::state.eq(State::Dead)))
+        .set((
+            outbox::state.eq(State::Queued),
+            outbox::attempts.eq(0),
+            outbox::strikes.eq(0),
+            outbox::next_at.eq(now),
+            outbox::expires_at.eq(now.plus(mail.kind.lifetime())),
+            outbox::last_error.eq(None::<String>),
+        ))
+        .execute(db)?;
+    Ok(changed > 0)
+}
+
+/// How many mails wait and failed.
+pub fn counts(db: &mut DbConnection) -> Result<Counts> {
+    let (waiting, oldest_waiting): (i64, Option<UtcTime>) = outbox::table
+        .filter(is_open())
+        .select((diesel::dsl::count_star(), diesel::dsl::min(outbox::created_at)))
+        .first(db)?;
+    let dead = outbox::table.filter(outbox::state.eq(State::Dead)).count().get_result(db)?;
+    Ok(Counts { waiting, dead, oldest_waiting })
+}

@@ -1,0 +1,265 @@
+//! Taking a mail for sending and settling how it went: compare-and-set on both databases, so that one worker at a time
+//! holds a mail (O-03), with growing pauses (O-04).
+
+use chrono::TimeDelta;
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+
+use super::{Kind, State};
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::schema::outbox;
+use crate::db::types::{MessageId, OrganisationId, OutboxId, PersonId, TicketId};
+use crate::error::Result;
+use crate::secret::random_bytes;
+
+/// How long a worker may take before another may send the same bytes (O-03).
+const LEASE: TimeDelta = TimeDelta::seconds(120);
+/// Panics before a mail is given up (O-08).
+const STRIKES: i32 = 3;
+/// Due mails looked at in one go.
+const CANDIDATES: i64 = 16;
+
+/// A mail that is due.
+#[derive(Clone, Debug, Queryable)]
+pub struct Candidate {
+    pub id: OutboxId,
+    pub organisation: Option<OrganisationId>,
+    pub recipient: String,
+    ticket: Option<TicketId>,
+}
+
+impl Candidate {
+    /// What stands after the `@`.
+    pub fn domain(&self) -> &str {
+        self.recipient.rsplit_once('@').map_or("", |(_, domain)| domain)
+    }
+}
+
+/// A mail that a worker holds.
+#[derive(Clone, Debug, Queryable)]
+pub struct Letter {
+    pub id: OutboxId,
+    pub kind: Kind,
+    pub organisation: Option<OrganisationId>,
+    pub ticket: Option<TicketId>,
+    pub message: Option<MessageId>,
+    pub person: Option<PersonId>,
+    pub recipient: String,
+    pub envelope_from: String,
+    pub mail_id: String,
+    pub mime: Option<Vec<u8>>,
+    pub attempts: i32,
+    pub strikes: i32,
+    pub expires_at: UtcTime,
+}
+
+/// How an attempt went.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Sending {
+    Sent,
+    /// The relay said: later (4xx).
+    Deferred(String),
+    /// The relay said: never (5xx).
+    Refused(String),
+    /// The relay did not answer, or not as it should; it may be tried again then. No fault of the mail's.
+    RelayDown {
+        error: String,
+        retry_at: UtcTime,
+    },
+    /// The code panicked over this mail.
+    Panicked,
+    /// Its time was over before it was sent.
+    Expired,
+}
+
+/// What that means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    Sent,
+    WillBeTriedAgain,
+    /// It did not arrive: somebody should know.
+    Dead,
+    /// It did not arrive, and need not any more.
+    Suppressed,
+    /// Another worker had taken it over.
+    NotOurs,
+}
+
+/// Mails that are due and free, those of the organisation after `last` first, so that each gets its turn (O-07). Mails of
+/// no organisation, by which people sign in, come before all others.
+pub fn candidates(db: &mut DbConnection, last: Option<OrganisationId>, now: UtcTime) -> Result<Vec<Candidate>> {
+    let due = || {
+        outbox::table
+            .filter(is_open())
+            .filter(outbox::next_at.le(now))
+            .filter(outbox::leased_until.is_null().or(outbox::leased_until.lt(now)))
+            .limit(CANDIDATES)
+            .select((outbox::id, outbox::organisation_id, outbox::recipient, outbox::ticket_id))
+    };
+    let in_turn = (outbox::organisation_id, outbox::next_at, outbox::id);
+    let mut found: Vec<Candidate> = due().filter(outbox::organisation_id.is_null()).order(in_turn).load(db)?;
+    if let Some(last) = last {
+        found.extend(due().filter(outbox::organisation_id.gt(last)).order(in_turn).load::<Candidate>(db)?);
+        found.extend(due().filter(outbox::organisation_id.le(last)).order(in_turn).load::<Candidate>(db)?);
+    } else {
+        found.extend(due().filter(outbox::organisation_id.is_not_null()).order(in_turn).load::<Candidate>(db)?);
+    }
+    Ok(found)
+}
+
+/// Whether an earlier mail of the same ticket to the same recipient is still on its way: then this one waits (O-09).
+pub fn must_wait(db: &mut DbConnection, candidate: &Candidate) -> Result<bool> {
+    let Some(ticket) = candidate.ticket else { return Ok(false) };
+    let earlier: i64 = outbox::table
+        .filter(outbox::ticket_id.eq(ticket))
+        .filter(outbox::recipient.eq(&candidate.recipient))
+        .filter(outbox::id.lt(candidate.id))
+        .filter(is_open())
+        .count()
+        .get_result(db)?;
+    Ok(earlier > 0)
+}
+
+/// Takes mail `id` for `worker`, unless somebody else was faster.
+pub fn claim(db: &mut DbConnection, id: OutboxId, worker: &str, now: UtcTime) -> Result<bool> {
+    let taken = diesel::update(
+        outbox::table
+            .find(id)
+            .filter(is_open())
+            .filter(outbox::next_at.le(now))
+            .filter(outbox::leased_until.is_null().or(outbox::leased_until.lt(now))),
+    )
+    .set((
+        outbox::state.eq(State::Leased),
+        outbox::leased_until.eq(now.plus(LEASE)),
+        outbox::leased_by.eq(worker),
+        outbox::attempts.eq(outbox::attempts + 1),
+    ))
+    .execute(db)?;
+    Ok(taken > 0)
+}
+
+/// The mail of that id, with its bytes.
+pub fn load(db: &mut DbConnection, id: OutboxId) -> Result<Letter> {
+    Ok(outbox::table
+        .find(id)
+        .select((
+            outbox::id,
+            outbox::kind,
+            outbox::organisation_id,
+            outbox::ticket_id,
+            outbox::message_id,
+            outbox::person_id,
+            outbox::recipient,
+            outbox::envelope_from,
+            outbox::mail_id,
+            outbox::mime,
+            outbox::attempts,
+            outbox::strikes,
+            outbox::expires_at,
+        ))
+        .first(db)?)
+}
+
+/// Records how the attempt of `worker` went.
+pub fn settle(
+    db: &mut DbConnection,
+    letter: &Letter,
+    worker: &str,
+    sending: &Sending,
+    now: UtcTime,
+) -> Result<Settled> {
+    let strikes = letter.strikes + i32::from(*sending == Sending::Panicked);
+    let later = |at: UtcTime| (State::Deferred, at, Settled::WillBeTriedAgain);
+    let (state, next_at, settled) = match sending {
+        Sending::Sent => (State::Sent, now, Settled::Sent),
+        Sending::Refused(_) => (State::Dead, now, Settled::Dead),
+        Sending::Panicked if strikes >= STRIKES => (State::Dead, now, Settled::Dead),
+        Sending::Expired if letter.kind.dies_quietly() => (State::Suppressed, now, Settled::Suppressed),
+        Sending::Expired => (State::Dead, now, Settled::Dead),
+        Sending::Panicked | Sending::Deferred(_) => {
+            later(now.plus(pause_after(letter.attempts)).min(letter.expires_at))
+        }
+        // Its turn comes again as before: the relay was at fault, not the mail.
+        Sending::RelayDown { retry_at, .. } => (State::Queued, *retry_at, Settled::WillBeTriedAgain),
+    };
+    let error = match sending {
+        Sending::Sent => None,
+        Sending::Deferred(error) | Sending::Refused(error) | Sending::RelayDown { error, .. } => Some(error.as_str()),
+        Sending::Panicked => Some("sending this mail panicked"),
+        Sending::Expired => Some("its time was over before it could be sent"),
+    };
+    let error: Option<String> = error.map(|error| error.chars().take(500).collect());
+    let attempts = letter.attempts - i32::from(matches!(sending, Sending::RelayDown { .. }));
+    let ours =
+        outbox::table.find(letter.id).filter(outbox::state.eq(State::Leased)).filter(outbox::leased_by.eq(worker));
+    let changed = diesel::update(ours)
+        .set((
+            outbox::state.eq(state),
+            outbox::attempts.eq(attempts),
+            outbox::strikes.eq(strikes),
+            outbox::next_at.eq(next_at),
+            outbox::leased_until.eq(None::<UtcTime>),
+            outbox::last_error.eq(error),
+            outbox::sent_at.eq((settled == Settled::Sent).then_some(now)),
+        ))
+        .execute(db)?;
+    if changed == 0 {
+        return Ok(Settled::NotOurs);
+    }
+    if matches!(settled, Settled::Sent | Settled::Suppressed) {
+        // Nothing will send it again, and some of these bytes sign people in.
+        diesel::update(outbox::table.find(letter.id)).set(outbox::mime.eq(None::<Vec<u8>>)).execute(db)?;
+    }
+    Ok(settled)
+}
+
+/// Frees every mail held by a worker whose name begins with `prefix`: at the start of the only process of a database, or
+/// when a process stops.
+pub fn free_leases(db: &mut DbConnection, prefix: &str) -> Result<usize> {
+    let pattern = format!("{}%", prefix.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
+    Ok(diesel::update(
+        outbox::table.filter(outbox::state.eq(State::Leased)).filter(outbox::leased_by.like(pattern).escape('\\')),
+    )
+    .set((outbox::state.eq(State::Queued), outbox::leased_until.eq(None::<UtcTime>)))
+    .execute(db)?)
+}
+
+/// Written out, so that the indexes over mails on their way serve.
+pub(super) fn is_open() -> diesel::expression::SqlLiteral<Bool> {
+    sql::<Bool>("state IN ('queued', 'deferred', 'leased')")
+}
+
+/// 1 min, 5 min, 15 min, 30 min, 1 h, 2 h, then 4 h, each up to a fifth shorter or longer (O-04).
+fn pause_after(attempts: i32) -> TimeDelta {
+    let minutes = match attempts {
+        ..=1 => 1,
+        2 => 5,
+        3 => 15,
+        4 => 30,
+        5 => 60,
+        6 => 120,
+        _ => 240,
+    };
+    let thousandths = 800 + i64::from(u16::from_be_bytes(random_bytes::<2>())) * 400 / i64::from(u16::MAX);
+    TimeDelta::milliseconds(minutes * 60 * thousandths)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn o_04_pauses_grow_to_four_hours_and_differ_by_a_fifth() {
+        let expected = [1, 5, 15, 30, 60, 120, 240, 240, 240];
+        for (attempt, minutes) in (1..).zip(expected) {
+            for _ in 0..200 {
+                let pause = pause_after(attempt);
+                let (low, high) = (TimeDelta::seconds(minutes * 48), TimeDelta::seconds(minutes * 72));
+                assert!(low <= pause && pause <= high, "attempt {attempt}: {pause}");
+            }
+        }
+    }
+}
