@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn au_02_forged_fields_say_nothing() {
+    fn au_02_adv_38_forged_and_injected_fields_say_nothing() {
         for value in [
             // Another host's, and names that only look like ours.
             "mx.evil.example; dmarc=pass header.from=acme.example",

@@ -563,6 +563,16 @@ mod tests {
     }
 
     #[test]
+    fn adv_02_a_third_party_that_writes_to_a_customers_reply_address_is_read_by_staff_only() {
+        for automatic in [false, true] {
+            for authentication in RESULTS {
+                let decision = decide(&Evidence { automatic, authentication, ..K });
+                assert!(!decision.reaches_customers() && !decision.may_tell_the_sender());
+            }
+        }
+    }
+
+    #[test]
     fn d3_any_evidence_with_a_failed_authentication_is_held() {
         for evidence in [K, M, S] {
             for sender in [Sender::Participant, Sender::Unknown, Sender::None] {
