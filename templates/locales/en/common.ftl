@@ -38,6 +38,7 @@ shell-breadcrumb = You are here
 shell-person-menu = Menu of { $name }
 shell-sign-in = Sign in
 shell-sign-out = Sign out
+shell-banner = About this installation
 shell-close = Close
 shell-cancel = Cancel
 shell-consent = Diagnostics in progress

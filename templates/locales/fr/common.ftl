@@ -38,6 +38,7 @@ shell-breadcrumb = Vous êtes ici
 shell-person-menu = Menu de { $name }
 shell-sign-in = Se connecter
 shell-sign-out = Se déconnecter
+shell-banner = À propos de cette installation
 shell-close = Fermer
 shell-cancel = Annuler
 shell-consent = Diagnostic en cours
