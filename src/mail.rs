@@ -4,11 +4,14 @@
 pub mod address;
 pub mod authentication;
 pub mod automatic;
+pub mod decoding;
+pub mod incoming;
 pub mod limits;
 pub mod mac;
 pub mod message_id;
 pub mod outgoing;
 pub mod reply_address;
 pub mod reply_text;
+pub mod structure;
 pub mod threading;
 pub mod transport;

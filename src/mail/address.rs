@@ -73,7 +73,8 @@ fn is_dot_atom(text: &str) -> bool {
     let is_atom = |atom: &str| {
         !atom.is_empty() && atom.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~".contains(&b))
     };
-    text.split('.').all(is_atom)
+    // An encoded-word has no place in an address; some reader would decode it (ADV-37).
+    text.split('.').all(is_atom) && !text.contains("=?")
 }
 
 /// The domain as lower-case A-labels, if it is a host name that needs no mapping but that of case: what IDNA would have to
@@ -202,6 +203,7 @@ struct Entry {
     in_quotes: bool,
     has_quotes: bool,
     comments: usize,
+    has_text_after_comment: bool,
     is_odd: bool,
 }
 
@@ -227,7 +229,11 @@ impl Entry {
             }
         } else {
             match character {
-                '(' => self.comments = 1,
+                '(' => {
+                    self.comments = 1;
+                    // Even an empty comment parts what stands before it from what follows.
+                    self.comment.push(' ');
+                }
                 '<' if self.angle.is_none() => {
                     self.in_angle = true;
                     self.angle = Some(String::new());
@@ -240,7 +246,9 @@ impl Entry {
                 }
                 _ => {
                     // Text after the bracket: readers differ about which address it belongs to.
-                    self.is_odd |= self.angle.is_some() && !matches!(character, ' ' | '\t');
+                    let is_text = !matches!(character, ' ' | '\t');
+                    self.is_odd |= self.angle.is_some() && is_text;
+                    self.has_text_after_comment |= !self.comment.is_empty() && is_text;
                     self.phrase.push(character);
                 }
             }
@@ -252,11 +260,11 @@ impl Entry {
         let is_closed = !self.in_angle && !self.in_quotes && self.comments == 0;
         let is_plain = is_closed && !self.is_odd && !in_group;
         match self.angle {
-            None if phrase.is_empty() && self.comment.is_empty() => None,
+            None if phrase.is_empty() && self.comment.trim().is_empty() => None,
             None => Some(Mailbox {
                 name: self.comment.trim().to_owned(),
                 address: phrase.to_owned(),
-                is_plain: is_plain && !self.has_quotes,
+                is_plain: is_plain && !self.has_quotes && !self.has_text_after_comment,
             }),
             Some(address) => {
                 // An unquoted address before the bracket is what another reader might take for the sender.

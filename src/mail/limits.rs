@@ -13,13 +13,13 @@ pub const HEADER_BLOCK_BYTES: usize = 256 << 10;
 pub const HEADER_FIELDS: usize = 1_000;
 /// L-02: the value of one field.
 pub const HEADER_VALUE_BYTES: usize = 32 << 10;
-/// L-03: encoded-words decoded in one value. `mailparse` takes 39 s for 100 000 of them.
+/// L-03: encoded-words decoded in one value. Parsers have taken 39 s for 100 000 of them.
 pub const ENCODED_WORDS: usize = 200;
-/// L-04: how deep parts lie in parts. `mailparse` gives up on the whole message at 100.
+/// L-04: how deep parts lie in parts. Parsers have given up on whole messages at 100.
 pub const MIME_DEPTH: usize = 20;
-/// L-05: parts in one message. A million takes 234 MB in `mailparse`.
+/// L-05: parts in one message. A million parsed takes 234 MB.
 pub const PARTS: usize = 500;
-/// L-06: addresses in one field. A million takes 93 MB in `mailparse`.
+/// L-06: addresses in one field. A million parsed takes 93 MB.
 pub const ADDRESSES: usize = 500;
 /// L-07: parameters of a Content-Type or Content-Disposition field.
 pub const PARAMETERS: usize = 64;

@@ -1,0 +1,639 @@
+//! What a mail says, read from its raw bytes: sender, subject, text, files. [`parse`] takes any bytes, never fails and
+//! never panics; what cannot be read wholly is read as far as it can be (J-03), and the original stays with the caller.
+//! Whom to believe, and what to do with the mail, is decided elsewhere.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use mailparse::{DispositionType, dateparse, parse_content_disposition, parse_content_type};
+use sha2::{Digest, Sha256};
+
+use super::address::{EmailAddress, Mailbox, split_list};
+use super::decoding;
+use super::limits::{
+    ADDRESSES, Cut, Cuts, MESSAGE_ID_BYTES, NAME_CHARACTERS, PART_TEXT_BYTES, RAW_BYTES, REFERENCES,
+    SUBJECT_CHARACTERS, TEXT_BYTES_MIN, TEXT_PER_RAW_BYTE, within_parameter_limits,
+};
+use super::message_id::LOOP_HEADER;
+use super::structure::{self, Field, Nature, Part, Structure};
+use crate::clock::UtcTime;
+use crate::html;
+use crate::html::file_name::FileName;
+
+/// A mail as far as it could be read.
+#[derive(Clone, Debug, Default)]
+pub struct ParsedMail {
+    /// How far reading got.
+    pub level: Level,
+    pub from: Correspondent,
+    /// Never an identity (I-05).
+    pub reply_to: Vec<Correspondent>,
+    pub to: Vec<Correspondent>,
+    pub cc: Vec<Correspondent>,
+    /// One line, decoded.
+    pub subject: String,
+    /// What the sender's clock said.
+    pub date: Option<UtcTime>,
+    /// With its angle brackets, as all ids here.
+    pub message_id: Option<String>,
+    pub in_reply_to: Vec<String>,
+    pub references: Vec<String>,
+    /// The best plain text: what the mail brought as such, else the text of its HTML. Lines end in `\n`.
+    pub text: String,
+    /// The HTML as it came, decoded, not made safe; absent if there is none or it is over a limit.
+    pub html: Option<String>,
+    pub attachments: Vec<Attachment>,
+    /// The header block of the message itself, top first: names in lower case, values unfolded but not decoded. Without
+    /// the fields by which Accord is steered (S-01).
+    pub headers: Vec<(String, String)>,
+    /// The values of our own loop header. They mean something only with a valid proof.
+    pub loop_marks: Vec<String>,
+    /// How many servers the mail passed.
+    pub received_count: usize,
+    /// The path in the topmost Return-Path field, without its brackets: empty for the null sender.
+    pub return_path: Option<String>,
+    /// The limits the message went past.
+    pub cuts: Cuts,
+    /// Some text is in an unknown charset, or not in the one it claims (M-03).
+    pub is_charset_doubtful: bool,
+    /// SHA-256 of what makes two deliveries the same mail: From, Date, Subject, text, HTML, files (J-05).
+    pub digest: [u8; 32],
+}
+
+/// How far a mail could be read (J-03).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Level {
+    /// To its end, or to a limit.
+    Full,
+    /// The header only; the text and the files are in the original.
+    HeadersOnly,
+    /// Not as a mail; the original is all there is.
+    #[default]
+    Stub,
+}
+
+impl Level {
+    /// The name under which it is stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Level::Full => "full",
+            Level::HeadersOnly => "headers_only",
+            Level::Stub => "stub",
+        }
+    }
+}
+
+/// Somebody named in an address field.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Correspondent {
+    /// The address, if it may stand for a person (I-01, I-03).
+    pub identity: Option<EmailAddress>,
+    /// The decoded name, one line; empty if there is none. Show it by `address::visible`.
+    pub display_name: String,
+    /// What stands where the address should be, whether it is one or not. Show it by `address::visible`.
+    pub shown_address: String,
+}
+
+/// A file that came with a mail, or a part that is kept as one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attachment {
+    pub file_name: FileName,
+    /// What the mail says it is; not to be believed when serving it (H-09).
+    pub media_type: String,
+    pub bytes: Vec<u8>,
+    pub sha256: [u8; 32],
+    /// Without its angle brackets.
+    pub content_id: Option<String>,
+    /// The HTML shows it, or it is an image to be shown with the text.
+    pub is_inline: bool,
+}
+
+/// Reads a mail of at most [`RAW_BYTES`]; of a larger one, the header.
+pub fn parse(raw: &[u8]) -> ParsedMail {
+    parse_within(raw, RAW_BYTES)
+}
+
+/// Reads a mail of at most `raw_bytes`, as configured; of a larger one, the header.
+pub fn parse_within(raw: &[u8], raw_bytes: usize) -> ParsedMail {
+    let attempt = |read: fn(&[u8]) -> ParsedMail| catch_unwind(AssertUnwindSafe(|| read(raw))).ok();
+    let mail = if raw.len() > raw_bytes {
+        attempt(read_headers).map(|mut mail| {
+            mail.cuts.add(Cut::RawSize);
+            mail
+        })
+    } else {
+        attempt(read_all).or_else(|| attempt(read_headers))
+    };
+    let mut mail = mail.unwrap_or_default();
+    mail.digest = digest(&mail);
+    mail
+}
+
+fn read_all(raw: &[u8]) -> ParsedMail {
+    let raw = match normalized(raw) {
+        Ok(raw) => raw,
+        Err(text) => return ParsedMail { text, ..ParsedMail::default() },
+    };
+    let structure = structure::read(&raw, |fields| ContentType::read(fields).and_then(|(found, _)| found.boundary()));
+    let mut mail = read_fields(&structure.parts[0].fields, &structure.cuts);
+    if mail.level == Level::Stub {
+        mail.text = decoding::body(&raw[..raw.len().min(PART_TEXT_BYTES)], None).text;
+        return mail;
+    }
+    for cut in structure.cuts.as_slice() {
+        mail.cuts.add(*cut);
+    }
+    let text_left = (raw.len() * TEXT_PER_RAW_BYTE).max(TEXT_BYTES_MIN);
+    let mut bodies = Bodies { structure: &structure, mail: &mut mail, text_left };
+    let segments = bodies.of_part(0, "text/plain");
+    bodies.finish(segments);
+    mail
+}
+
+fn read_headers(raw: &[u8]) -> ParsedMail {
+    // Three times the limit of the header block, so that a header over the limit is recognized as such.
+    let Ok(raw) = normalized(&raw[..raw.len().min(768 << 10)]) else { return ParsedMail::default() };
+    let mut cuts = Cuts::default();
+    let (fields, _) = structure::header(&raw, &mut cuts, |_| false);
+    let mut mail = read_fields(&fields, &cuts);
+    for cut in cuts.as_slice() {
+        mail.cuts.add(*cut);
+    }
+    if mail.level == Level::Full {
+        mail.level = Level::HeadersOnly;
+    }
+    mail
+}
+
+/// The message from its first header field on, with lines that end in `\n`: without byte order mark, empty lines and the
+/// line of an mbox file before it. A message in UTF-16 is no mail; its text is the error.
+fn normalized(raw: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+    if raw.starts_with(b"\xFF\xFE") || raw.starts_with(b"\xFE\xFF") {
+        return Err(decoding::body(&raw[..raw.len().min(PART_TEXT_BYTES)], None).text);
+    }
+    let mut raw = raw.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(raw);
+    while let [b'\r' | b'\n', rest @ ..] = raw {
+        raw = rest;
+    }
+    let raw = if raw.contains(&b'\r') && !raw.contains(&b'\n') {
+        Cow::Owned(raw.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }).collect())
+    } else {
+        Cow::Borrowed(raw)
+    };
+    if raw.starts_with(b"From ") || raw.starts_with(b">From ") {
+        let end = raw.iter().position(|byte| *byte == b'\n').map_or(raw.len(), |end| end + 1);
+        return Ok(match raw {
+            Cow::Borrowed(raw) => Cow::Borrowed(&raw[end..]),
+            Cow::Owned(raw) => Cow::Owned(raw[end..].to_vec()),
+        });
+    }
+    Ok(raw)
+}
+
+/// Reads what the header of the message says. Without a single field that mails have, it is no mail.
+fn read_fields(fields: &[Field<'_>], header_cuts: &Cuts) -> ParsedMail {
+    const OF_MAILS: [&str; 9] =
+        ["from", "to", "cc", "subject", "date", "message-id", "received", "return-path", "content-type"];
+    let mut reader = FieldReader { fields, mail: ParsedMail::default() };
+    if !fields.iter().any(|field| OF_MAILS.iter().any(|name| field.is(name))) {
+        return reader.mail;
+    }
+    reader.mail.level = Level::Full;
+    reader.read(header_cuts.is_empty());
+    reader.mail
+}
+
+struct FieldReader<'a> {
+    fields: &'a [Field<'a>],
+    mail: ParsedMail,
+}
+
+impl FieldReader<'_> {
+    fn read(&mut self, is_header_whole: bool) {
+        self.mail.from = self.sender(is_header_whole);
+        self.mail.reply_to = self.correspondents("reply-to");
+        self.mail.to = self.correspondents("to");
+        self.mail.cc = self.correspondents("cc");
+        let subject = self.first("subject").map(|field| decoding::header(field.value)).unwrap_or_default();
+        self.mail.subject = self.decode(&subject, SUBJECT_CHARACTERS);
+        self.mail.date = self.first("date").and_then(|field| date(&decoding::header(field.value)));
+        self.mail.message_id = self.first("message-id").and_then(|field| message_id(&decoding::header(field.value)));
+        self.mail.in_reply_to = self.message_ids("in-reply-to");
+        self.mail.references = self.message_ids("references");
+        self.mail.received_count = self.fields.iter().filter(|field| field.is("received")).count();
+        self.mail.return_path = self.first("return-path").map(|field| {
+            let path = decoding::header(field.value);
+            let (_, inside) = path.split_once('<').unwrap_or(("", &path));
+            inside.split('>').next().unwrap_or_default().trim().to_owned()
+        });
+        for field in self.fields {
+            let name = String::from_utf8_lossy(field.name.trim_ascii_end()).to_ascii_lowercase();
+            let value = decoding::header(field.value);
+            if name.eq_ignore_ascii_case(LOOP_HEADER) {
+                self.mail.loop_marks.push(value);
+            } else if !name.starts_with("x-accord-") {
+                self.mail.headers.push((name, value));
+            }
+        }
+    }
+
+    fn first(&self, name: &str) -> Option<&Field<'_>> {
+        self.fields.iter().find(|field| field.is(name))
+    }
+
+    /// Who sent it. An identity needs a header read to its end, one From field, and one plain mailbox in it (I-03).
+    fn sender(&mut self, is_header_whole: bool) -> Correspondent {
+        let fields: Vec<Field<'_>> = self.fields.iter().filter(|field| field.is("from")).copied().collect();
+        let Some(field) = fields.first() else { return Correspondent::default() };
+        let (mailboxes, more) = split_list(&decoding::header(field.value), 2);
+        let is_single = fields.len() == 1 && mailboxes.len() == 1 && !more;
+        let is_clean = field.name.eq_ignore_ascii_case(b"from") && !has_stray_controls(field.value);
+        let mut sender = mailboxes.first().map(|mailbox| self.correspondent(mailbox)).unwrap_or_default();
+        if !(is_header_whole && is_single && is_clean) {
+            sender.identity = None;
+        }
+        sender
+    }
+
+    fn correspondents(&mut self, name: &str) -> Vec<Correspondent> {
+        let mut correspondents = Vec::new();
+        for field in self.fields.iter().filter(|field| field.is(name)) {
+            let left = ADDRESSES - correspondents.len();
+            let (mailboxes, more) = split_list(&decoding::header(field.value), left);
+            correspondents.extend(mailboxes.iter().map(|mailbox| self.correspondent(mailbox)));
+            if more {
+                self.mail.cuts.add(Cut::Addresses);
+            }
+        }
+        correspondents
+    }
+
+    fn correspondent(&mut self, mailbox: &Mailbox) -> Correspondent {
+        Correspondent {
+            identity: mailbox.identity(),
+            display_name: self.decode(&mailbox.name, NAME_CHARACTERS),
+            shown_address: shortened(decoding::one_line(&mailbox.address), NAME_CHARACTERS),
+        }
+    }
+
+    fn message_ids(&self, name: &str) -> Vec<String> {
+        let mut ids = Vec::new();
+        for field in self.fields.iter().filter(|field| field.is(name)) {
+            ids.extend(bracketed_ids(&decoding::header(field.value)));
+        }
+        // The first began the conversation, the last are the nearest.
+        if ids.len() > REFERENCES {
+            ids.drain(1..ids.len() - REFERENCES + 1);
+        }
+        ids
+    }
+
+    fn decode(&mut self, text: &str, characters: usize) -> String {
+        let decoded = decoding::encoded_words(text);
+        self.mail.is_charset_doubtful |= decoded.is_doubtful;
+        if decoded.is_cut {
+            self.mail.cuts.add(Cut::EncodedWords);
+        }
+        shortened(decoded.text, characters)
+    }
+}
+
+/// Whether a value holds control characters besides those of folding.
+fn has_stray_controls(value: &[u8]) -> bool {
+    value.iter().enumerate().any(|(at, byte)| match byte {
+        b'\t' | b'\n' => false,
+        b'\r' => value.get(at + 1) != Some(&b'\n'),
+        _ => byte.is_ascii_control(),
+    })
+}
+
+fn shortened(text: String, characters: usize) -> String {
+    match text.char_indices().nth(characters) {
+        Some((end, _)) => text[..end].to_owned(),
+        None => text,
+    }
+}
+
+fn date(value: &str) -> Option<UtcTime> {
+    const LAST_SECOND_OF_9999: i64 = 253_402_300_799;
+    // Longer than any date, and some parsers count years one by one.
+    let seconds = dateparse(value.get(..value.len().min(100))?).ok()?;
+    // Nothing read at all is zero.
+    (1..=LAST_SECOND_OF_9999).contains(&seconds).then(|| UtcTime::from_seconds(seconds))
+}
+
+fn message_id(value: &str) -> Option<String> {
+    bracketed_ids(value).into_iter().next().or_else(|| {
+        let is_bare = value.contains('@') && !value.contains(['<', '>']) && is_sound_id(value);
+        is_bare.then(|| format!("<{value}>"))
+    })
+}
+
+fn bracketed_ids(value: &str) -> Vec<String> {
+    let mut ids = Vec::new();
+    for piece in value.split('<').skip(1) {
+        let Some((id, _)) = piece.split_once('>') else { continue };
+        if is_sound_id(id.trim()) {
+            ids.push(format!("<{}>", id.trim()));
+        }
+    }
+    ids
+}
+
+fn is_sound_id(id: &str) -> bool {
+    !id.is_empty() && id.len() <= MESSAGE_ID_BYTES && !id.contains(|c: char| c.is_whitespace() || c.is_control())
+}
+
+/// A Content-Type field.
+struct ContentType {
+    media_type: String,
+    charset: Option<String>,
+    parameters: std::collections::BTreeMap<String, String>,
+}
+
+impl ContentType {
+    /// The first such field, and whether it has more parameters than are read.
+    fn read(fields: &[Field<'_>]) -> Option<(Self, bool)> {
+        let field = fields.iter().find(|field| field.is("content-type"))?;
+        let (value, is_cut) = within_parameter_limits(&decoding::header(field.value));
+        let parsed = parse_content_type(&value);
+        let media_type = parsed.mimetype.split([' ', '\t', '(', ',']).next().unwrap_or_default().to_owned();
+        let is_token = |text: &str| {
+            !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+        };
+        let is_valid = media_type.len() <= 127
+            && media_type.split_once('/').is_some_and(|(kind, subtype)| is_token(kind) && is_token(subtype));
+        let media_type = match media_type.as_str() {
+            _ if is_valid => media_type,
+            "text" | "" => "text/plain".to_owned(),
+            _ => "application/octet-stream".to_owned(),
+        };
+        let charset = parsed.params.get("charset").cloned();
+        Some((Self { media_type, charset, parameters: parsed.params }, is_cut))
+    }
+
+    fn boundary(&self) -> Option<Vec<u8>> {
+        let boundary = self.parameters.get("boundary")?.trim_end();
+        (self.media_type.starts_with("multipart/") && !boundary.is_empty()).then(|| boundary.as_bytes().to_vec())
+    }
+}
+
+/// A piece of the conversation: the same words as text, as HTML, or as both.
+#[derive(Default)]
+struct Segment {
+    text: Option<String>,
+    html: Option<String>,
+}
+
+struct Bodies<'a> {
+    structure: &'a Structure<'a>,
+    mail: &'a mut ParsedMail,
+    /// Decoded text which the message may still have (L-12).
+    text_left: usize,
+}
+
+impl Bodies<'_> {
+    /// What the part and those in it say; the files among them go to the attachments.
+    fn of_part(&mut self, index: usize, default_type: &str) -> Vec<Segment> {
+        let part = &self.structure.parts[index];
+        let content_type = match ContentType::read(&part.fields) {
+            Some((content_type, is_cut)) => {
+                if is_cut {
+                    self.mail.cuts.add(Cut::Parameters);
+                }
+                content_type
+            }
+            None => ContentType {
+                media_type: default_type.to_owned(),
+                charset: None,
+                parameters: std::collections::BTreeMap::new(),
+            },
+        };
+        if part.nature == Nature::TooDeep {
+            self.attach(part.whole.to_vec(), "message/rfc822".to_owned(), "", None, false);
+            return Vec::new();
+        }
+        if part.children.is_empty() {
+            return self.of_leaf(part, &content_type).into_iter().collect();
+        }
+        let default_type = if content_type.media_type == "multipart/digest" { "message/rfc822" } else { "text/plain" };
+        let mut segments = Vec::new();
+        for child in &part.children {
+            segments.push(self.of_part(*child, default_type));
+        }
+        if content_type.media_type == "multipart/alternative" {
+            return vec![best_of(segments)];
+        }
+        segments.into_iter().flatten().collect()
+    }
+
+    fn of_leaf(&mut self, part: &Part<'_>, content_type: &ContentType) -> Option<Segment> {
+        let (disposition, name, is_cut) = self.disposition(part, content_type);
+        if is_cut {
+            self.mail.cuts.add(Cut::Parameters);
+        }
+        let encoding = first_value(part, "content-transfer-encoding").unwrap_or_default();
+        // A multipart none of whose parts was found is read as text.
+        let media_type = match content_type.media_type.as_str() {
+            multipart if multipart.starts_with("multipart/") => "text/plain",
+            media_type => media_type,
+        };
+        let is_file = match &disposition {
+            Some(DispositionType::Attachment) => true,
+            Some(_) => !name.is_empty(),
+            None => false,
+        };
+        let is_text = matches!(media_type, "text/plain" | "text/html") && !is_file;
+        let bytes = match encoding.trim().trim_matches('"').to_ascii_lowercase().as_str() {
+            "base64" => Cow::Owned(decoding::base64(part.body)),
+            "quoted-printable" => Cow::Owned(decoding::quoted_printable(part.body)),
+            _ => Cow::Borrowed(part.body),
+        };
+        if !is_text {
+            let content_id = first_value(part, "content-id")
+                .map(|id| id.trim().trim_start_matches('<').trim_end_matches('>').to_owned())
+                .filter(|id| is_sound_id(id));
+            let is_inline = disposition == Some(DispositionType::Inline) && media_type.starts_with("image/");
+            self.attach(bytes.into_owned(), media_type.to_owned(), &name, content_id, is_inline);
+            return None;
+        }
+        let text = self.text(&bytes, content_type.charset.as_deref());
+        Some(if media_type == "text/html" {
+            Segment { text: None, html: Some(text) }
+        } else {
+            Segment { text: Some(text), html: None }
+        })
+    }
+
+    fn disposition(&mut self, part: &Part<'_>, content_type: &ContentType) -> (Option<DispositionType>, String, bool) {
+        let field = first_value(part, "content-disposition");
+        let (value, is_cut) = field.as_deref().map(within_parameter_limits).unwrap_or_default();
+        let parsed = field.is_some().then(|| parse_content_disposition(&value));
+        // The name is looked for in the undecoded value, so that no encoded-word can end it.
+        let name = parsed
+            .as_ref()
+            .and_then(|parsed| parsed.params.get("filename").filter(|name| !name.is_empty()))
+            .or_else(|| content_type.parameters.get("name"));
+        let decoded = name.map(|name| decoding::encoded_words(name)).unwrap_or_default();
+        if decoded.is_cut {
+            self.mail.cuts.add(Cut::EncodedWords);
+        }
+        self.mail.is_charset_doubtful |= decoded.is_doubtful;
+        (parsed.map(|parsed| parsed.disposition), decoded.text, is_cut)
+    }
+
+    /// Decodes as much of a text as the limits allow.
+    fn text(&mut self, bytes: &[u8], charset: Option<&str>) -> String {
+        let mut is_cut = bytes.len() > PART_TEXT_BYTES;
+        let decoded = decoding::body(&bytes[..bytes.len().min(PART_TEXT_BYTES)], charset);
+        self.mail.is_charset_doubtful |= decoded.is_doubtful;
+        let mut text = decoded.text;
+        let mut end = PART_TEXT_BYTES.min(self.text_left);
+        if text.len() > end {
+            is_cut = true;
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            text.truncate(end);
+        }
+        self.text_left -= text.len();
+        if is_cut {
+            self.mail.cuts.add(Cut::Text);
+        }
+        text
+    }
+
+    fn attach(&mut self, bytes: Vec<u8>, media_type: String, name: &str, content_id: Option<String>, is_inline: bool) {
+        let name = if name.trim().is_empty() { default_name(&media_type, &bytes) } else { name.to_owned() };
+        self.mail.attachments.push(Attachment {
+            file_name: FileName::new(&name),
+            sha256: Sha256::digest(&bytes).into(),
+            media_type,
+            bytes,
+            content_id,
+            is_inline,
+        });
+    }
+
+    /// Puts the segments together: all of them as text, and as HTML if one of them is.
+    fn finish(&mut self, segments: Vec<Segment>) {
+        let has_html = segments.iter().any(|segment| segment.html.is_some());
+        let mut joined_html = String::new();
+        for segment in segments {
+            let text = match (&segment.text, &segment.html) {
+                (Some(text), html) if !text.trim().is_empty() || html.is_none() => Cow::Borrowed(text.as_str()),
+                (_, Some(html)) => Cow::Owned(html::to_text(html)),
+                _ => Cow::Borrowed(""),
+            };
+            if !text.trim().is_empty() {
+                if !self.mail.text.is_empty() {
+                    self.mail.text.push_str(if self.mail.text.ends_with('\n') { "\n" } else { "\n\n" });
+                }
+                self.mail.text.push_str(&text);
+            }
+            match &segment.html {
+                Some(html) => joined_html.push_str(html),
+                None if has_html => joined_html.push_str(&html::from_text(&text)),
+                None => {}
+            }
+        }
+        if !has_html {
+            return;
+        }
+        match html::guard::exceeded(&joined_html) {
+            Some(exceeded) => self.mail.cuts.add(exceeded.into()),
+            None => self.mail.html = Some(joined_html),
+        }
+        if let Some(html) = &self.mail.html {
+            for attachment in &mut self.mail.attachments {
+                let id = attachment.content_id.as_deref().unwrap_or_default();
+                attachment.is_inline |= !id.is_empty() && html.contains(&format!("cid:{id}"));
+            }
+        }
+    }
+}
+
+/// The alternatives as one: the first that has text, and the last that has HTML, as the richest comes last.
+fn best_of(alternatives: Vec<Vec<Segment>>) -> Segment {
+    let mut best = Segment::default();
+    for segments in alternatives {
+        let mut text = String::new();
+        let mut html = String::new();
+        for segment in segments {
+            text.push_str(&segment.text.unwrap_or_default());
+            html.push_str(&segment.html.unwrap_or_default());
+        }
+        if best.text.is_none() && !text.trim().is_empty() {
+            best.text = Some(text);
+        }
+        if !html.trim().is_empty() {
+            best.html = Some(html);
+        }
+    }
+    best
+}
+
+fn first_value(part: &Part<'_>, name: &str) -> Option<String> {
+    part.fields.iter().find(|field| field.is(name)).map(|field| decoding::header(field.value))
+}
+
+/// A name for a part that has none.
+fn default_name(media_type: &str, bytes: &[u8]) -> String {
+    let name = match media_type {
+        "message/rfc822" | "message/global" => {
+            let (fields, _) = structure::header(bytes, &mut Cuts::default(), |_| false);
+            let subject = fields.iter().find(|field| field.is("subject"));
+            let subject = subject.map(|field| decoding::encoded_words(&decoding::header(field.value)).text);
+            return match subject.filter(|subject| !subject.is_empty()) {
+                Some(subject) => format!("{}.eml", subject.trim_end_matches('.')),
+                None => "message.eml".to_owned(),
+            };
+        }
+        "message/delivery-status" => "delivery-status.txt",
+        "message/disposition-notification" => "disposition-notification.txt",
+        "message/feedback-report" => "feedback-report.txt",
+        "text/rfc822-headers" => "headers.txt",
+        "text/plain" => "text.txt",
+        "text/html" | "text/x-amp-html" => "text.html",
+        "text/calendar" | "application/ics" => "calendar.ics",
+        "text/vcard" | "text/x-vcard" => "contact.vcf",
+        "text/csv" => "table.csv",
+        "image/jpeg" => "image.jpg",
+        "image/png" => "image.png",
+        "image/gif" => "image.gif",
+        "image/webp" => "image.webp",
+        "application/pdf" => "document.pdf",
+        "application/ms-tnef" | "application/vnd.ms-tnef" => "winmail.dat",
+        "application/pgp-signature" => "signature.asc",
+        "application/pkcs7-signature" | "application/x-pkcs7-signature" => "smime.p7s",
+        "application/pkcs7-mime" | "application/x-pkcs7-mime" => "smime.p7m",
+        _ => "file.bin",
+    };
+    name.to_owned()
+}
+
+/// What makes two deliveries the same mail. Each item is preceded by its length, so that none can pass for its neighbour.
+fn digest(mail: &ParsedMail) -> [u8; 32] {
+    let header = |name: &str| {
+        mail.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str()).unwrap_or_default()
+    };
+    let mut files: Vec<&[u8]> = mail.attachments.iter().map(|attachment| attachment.sha256.as_slice()).collect();
+    files.sort_unstable();
+    let mut items = vec![
+        header("from").as_bytes(),
+        header("date").as_bytes(),
+        mail.subject.as_bytes(),
+        mail.text.trim_end().as_bytes(),
+        mail.html.as_deref().unwrap_or_default().trim_end().as_bytes(),
+    ];
+    items.extend(files);
+    let mut hasher = Sha256::new();
+    for item in items {
+        hasher.update((item.len() as u64).to_be_bytes());
+        hasher.update(item);
+    }
+    hasher.finalize().into()
+}
+
+#[cfg(test)]
+mod tests;
