@@ -5,10 +5,12 @@ use diesel::dsl::exists;
 use diesel::prelude::*;
 
 use crate::db::connection::MultiBackend;
-use crate::db::schema::{ticket_participants, tickets};
+use crate::db::DbConnection;
+use crate::db::schema::{queue_members, staff_members, ticket_participants, tickets};
 use crate::db::types::{OrganisationId, PersonId, QueueId, TicketId};
-use crate::people::memberships::Membership;
-use crate::people::roles::Permission;
+use crate::error::Result;
+use crate::people::memberships::{self, Membership};
+use crate::people::roles::{self, Permission};
 
 /// Who acts, with everything that decides what they may do.
 #[derive(Clone, Debug)]
@@ -102,6 +104,29 @@ impl CustomerActor {
             .any(|membership| membership.organisation_id == organisation && membership.manages_organisation)
     }
 }
+
+/// The rights of `person` as they stand now: staff by their roles and queues, customers by their memberships.
+pub fn actor_of(db: &mut DbConnection, person: PersonId) -> Result<Actor> {
+    let undertaking: Option<Option<i32>> = staff_members::table
+        .find(person)
+        .select(staff_members::undertaking_version)
+        .first(db)
+        .optional()?;
+    let Some(undertaking) = undertaking else {
+        return Ok(Actor::Customer(CustomerActor { person, memberships: memberships::of_person(db, person)? }));
+    };
+    let queues =
+        queue_members::table.filter(queue_members::person_id.eq(person)).select(queue_members::queue_id).load(db)?;
+    Ok(Actor::Staff(StaffActor {
+        person,
+        permissions: roles::permissions_of(db, person)?,
+        queues,
+        undertaking_accepted: undertaking == Some(UNDERTAKING_VERSION),
+    }))
+}
+
+/// The wording of the confidentiality undertaking in force; agents accept it again when it changes (A4).
+pub const UNDERTAKING_VERSION: i32 = 1;
 
 /// Whether `actor` may see the ticket; `participates` says whether they are an active participant of it. It agrees
 /// with [`visible_to`] by a test over all cases.

@@ -1,4 +1,21 @@
-//! The web: pages, forms and the addresses that answer with them. The only place that knows HTTP.
+//! HTTP: pages for people, an API for programs. Handlers turn a request into one call of a capability inside one read
+//! or write, and its outcome into a page; they decide nothing about tickets themselves.
 
+pub mod asset_route;
 pub mod assets;
+pub mod csrf;
+pub mod error_page;
+pub mod forms;
+pub mod guard;
+pub mod health;
+pub mod home;
+pub mod metrics;
+pub mod navigation;
 pub mod page;
+pub mod page_error;
+pub mod request;
+pub mod request_log;
+pub mod respond;
+pub mod router;
+pub mod server;
+pub mod signed_in;

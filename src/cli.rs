@@ -1,0 +1,85 @@
+//! The command line: one program, a few commands, each with help that teaches.
+
+pub mod check;
+pub mod logging;
+pub mod migrate;
+pub mod serve;
+pub mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, Overrides};
+
+/// `EX_CONFIG` of sysexits.h: the settings are wrong.
+pub const EXIT_CONFIG: u8 = 78;
+/// `EX_TEMPFAIL` of sysexits.h: try again later.
+pub const EXIT_TRY_LATER: u8 = 75;
+
+/// A support desk in one program.
+///
+/// Customers file tickets on the web or by mail, agents answer, and nobody looks inside a customer's use of the
+/// product before the customer has agreed.
+#[derive(Parser)]
+#[command(name = "accord", version, after_help = "Begin with `accord serve --demo` and open http://127.0.0.1:8080")]
+struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// What every command understands.
+#[derive(Args, Clone)]
+pub struct Common {
+    /// A settings file (TOML). Variables `ACCORD_<SECTION>_<KEY>` win over it.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// The folder for the database, files, keys and logs [default: ./data]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the desk. On an empty folder it makes the database and prints a link to set up the first administrator.
+    Serve(serve::Serve),
+    /// Do background work only: for PostgreSQL, beside other processes that serve.
+    Worker,
+    /// Bring the database up to date and stop. `serve` does this by itself.
+    Migrate,
+    /// Look at the settings, the database, the ledger and the mail relay, and say what is wrong.
+    Check,
+}
+
+/// Runs the program with the arguments of the process.
+pub fn run() -> ExitCode {
+    let arguments = Arguments::parse();
+    let common = arguments.common.clone();
+    match arguments.command {
+        Command::Serve(serve) => serve.run(&common),
+        Command::Worker => worker::run(&common),
+        Command::Migrate => migrate::run(&common),
+        Command::Check => check::run(&common),
+    }
+}
+
+/// The settings, or every problem with them on standard error.
+pub fn load_config(common: &Common, overrides: Overrides) -> Result<Config, ExitCode> {
+    let overrides = Overrides { data: common.data.clone().or(overrides.data), ..overrides };
+    config::load(common.config.as_deref(), &overrides).map_err(|problems| {
+        eprintln!("accord: the settings need attention:");
+        for problem in problems {
+            eprintln!("  {problem}");
+        }
+        ExitCode::from(EXIT_CONFIG)
+    })
+}
+
+/// Says why the program stops.
+pub fn fail(error: impl std::fmt::Display) -> ExitCode {
+    eprintln!("accord: {error}");
+    ExitCode::FAILURE
+}

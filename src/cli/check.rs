@@ -1,0 +1,86 @@
+//! `accord check`: looks at everything an administrator would want to know is in order, and says what is not.
+
+use std::process::ExitCode;
+
+use crate::cli::{Common, load_config};
+use crate::config::mail::Outgoing;
+use crate::config::{Config, Overrides};
+use crate::db::connection::{Role, open};
+use crate::db::migrations;
+use crate::keys::Keys;
+use crate::mail::transport::Transport;
+use crate::{audit, clock};
+
+/// Runs the command: 0 when all is well, 1 when something needs attention, 78 when the settings do.
+pub fn run(common: &Common) -> ExitCode {
+    let config = match load_config(common, Overrides::default()) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    show(&config);
+    let checks: [(&str, Result<String, String>); 4] = [
+        ("database", check_database(&config)),
+        ("ledger", check_ledger(&config)),
+        ("keys", check_keys(&config)),
+        ("outgoing mail", check_mail(&config)),
+    ];
+    let mut sound = true;
+    for (what, outcome) in checks {
+        match outcome {
+            Ok(text) => println!("ok    {what}: {text}"),
+            Err(text) => {
+                sound = false;
+                println!("FAIL  {what}: {text}");
+            }
+        }
+    }
+    if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// The settings in force, secrets left out.
+fn show(config: &Config) {
+    println!("data            {}", config.data.display());
+    println!("database        {}", if config.database.url.is_sqlite() { "SQLite, embedded" } else { "PostgreSQL" });
+    println!("listening on    {}", config.http.listen);
+    println!("reached at      {}", config.http.base_url);
+    println!("reply domain    {}", config.mail.reply_domain);
+    match &config.mail.outgoing {
+        Outgoing::Files(folder) => println!("outgoing mail   files in {}", folder.display()),
+        Outgoing::Smtp(smtp) => println!("outgoing mail   {}:{} ({:?})", smtp.host, smtp.port, smtp.tls),
+    }
+    match &config.mail.lmtp {
+        Some(listen) => println!("LMTP            {listen:?}"),
+        None => println!("LMTP            off"),
+    }
+    println!();
+}
+
+fn check_database(config: &Config) -> Result<String, String> {
+    let mut db = open(&config.database.url, Role::Reader).map_err(|error| error.to_string())?;
+    let pending = migrations::pending(&mut db).map_err(|error| error.to_string())?;
+    if pending.is_empty() {
+        Ok("opens, and its schema is up to date".to_owned())
+    } else {
+        Err(format!("{} migrations are to be applied; start `accord serve` or run `accord migrate`", pending.len()))
+    }
+}
+
+fn check_ledger(config: &Config) -> Result<String, String> {
+    let mut db = open(&config.database.url, Role::Reader).map_err(|error| error.to_string())?;
+    let rows = audit::verify(&mut db).map_err(|error| format!("{error:#}"))?;
+    Ok(format!("{rows} rows, the chain is whole"))
+}
+
+fn check_keys(config: &Config) -> Result<String, String> {
+    if !config.security.keys_file.exists() {
+        return Err(format!("{} does not exist yet; `accord serve` makes it", config.security.keys_file.display()));
+    }
+    Keys::load_or_create(&config.security.keys_file, clock::Clock::system().now()).map_err(|error| error.to_string())?;
+    Ok("readable by this user only".to_owned())
+}
+
+fn check_mail(config: &Config) -> Result<String, String> {
+    let transport = Transport::open(&config.mail.outgoing).map_err(|error| error.to_string())?;
+    transport.check().map_err(|failure| failure.to_string())?;
+    Ok("the way out is open".to_owned())
+}

@@ -1,0 +1,81 @@
+//! `accord serve`: opens everything, serves people and programs, and does the background work, until it is told to
+//! stop.
+
+use std::process::ExitCode;
+
+use actix_web::web::Data;
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::cli::{Common, fail, load_config, logging};
+use crate::clock::Clock;
+use crate::config::Overrides;
+use crate::web::request_log::RequestLog;
+use crate::web::server::{Site, serve};
+use crate::worker::threads::Threads;
+
+/// Arguments of `accord serve`.
+#[derive(Args)]
+pub struct Serve {
+    /// Where to listen [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// Fill the desk with a believable French software vendor's, and keep all mail in files.
+    #[arg(long)]
+    demo: bool,
+    /// Serve only; other processes do the background work (PostgreSQL).
+    #[arg(long)]
+    no_worker: bool,
+}
+
+impl Serve {
+    /// Runs the command until the process is told to stop.
+    pub fn run(&self, common: &Common) -> ExitCode {
+        let overrides = Overrides { listen: self.listen.clone(), demo: self.demo, ..Overrides::default() };
+        let config = match load_config(common, overrides) {
+            Ok(config) => config,
+            Err(code) => return code,
+        };
+        logging::start(&config.log);
+        match actix_web::rt::System::new().block_on(self.serve(config)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(format!("{error:#}")),
+        }
+    }
+
+    async fn serve(&self, config: crate::config::Config) -> anyhow::Result<()> {
+        let app = App::open(config, Clock::system())?;
+        let log = RequestLog::open(&app.config.log.access_folder)?;
+        let stop = CancellationToken::new();
+        let site = Site { app: app.clone(), log: Some(Data::new(log)), demo: self.demo };
+        let server = serve(site, stop.clone().cancelled_owned())?;
+        let threads = if self.no_worker { None } else { Some(Threads::start(&app, &stop)?) };
+        println!("Accord is at {}", app.config.http.base_url);
+        let stopping = stop.clone();
+        actix_web::rt::spawn(async move {
+            if let Err(error) = told_to_stop().await {
+                tracing::error!(target: "accord", %error, "Signals cannot be listened for; stopping");
+            }
+            stopping.cancel();
+        });
+        server.await?;
+        stop.cancel();
+        if let Some(threads) = threads {
+            actix_web::rt::task::spawn_blocking(move || threads.join()).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub async fn told_to_stop() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}

@@ -1,0 +1,43 @@
+//! `accord worker`: background work only, beside processes that serve. It shares a PostgreSQL database with them.
+
+use std::process::ExitCode;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::cli::{Common, fail, load_config, logging, serve};
+use crate::clock::Clock;
+use crate::config::Overrides;
+use crate::worker::threads::Threads;
+
+/// Runs the command until the process is told to stop.
+pub fn run(common: &Common) -> ExitCode {
+    let config = match load_config(common, Overrides::default()) {
+        Ok(config) => config,
+        Err(code) => return code,
+    };
+    if config.database.url.is_sqlite() {
+        return fail(
+            "an embedded database has one process; `accord serve` does its background work. \
+             Set database.url to a PostgreSQL server to run workers apart",
+        );
+    }
+    logging::start(&config.log);
+    let app = match App::open(config, Clock::system()) {
+        Ok(app) => app,
+        Err(error) => return fail(error),
+    };
+    let stop = CancellationToken::new();
+    let threads = match Threads::start(&app, &stop) {
+        Ok(threads) => threads,
+        Err(error) => return fail(error),
+    };
+    tracing::info!(target: "accord::worker", "Working");
+    let waited = actix_web::rt::System::new().block_on(serve::told_to_stop());
+    stop.cancel();
+    threads.join();
+    match waited {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(error),
+    }
+}

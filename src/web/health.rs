@@ -1,0 +1,47 @@
+//! Whether the program lives (`/healthz`), whether it can work (`/readyz`), and its counters (`/metrics`). Metrics are
+//! only on the address of their own.
+
+use actix_web::web::{Data, ServiceConfig, get};
+use actix_web::HttpResponse;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::queue;
+use crate::web::metrics;
+
+/// What the metrics address serves.
+pub fn metrics_routes(config: &mut ServiceConfig) {
+    config
+        .route("/healthz", get().to(alive))
+        .route("/readyz", get().to(ready))
+        .route("/metrics", get().to(show_metrics));
+}
+
+/// The process answers.
+pub async fn alive() -> HttpResponse {
+    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+}
+
+/// Ready means that the database answers.
+pub async fn ready(app: Data<App>) -> HttpResponse {
+    match app.database.read(queue::counts).await {
+        Ok(_) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
+        Err(error) => {
+            tracing::warn!(target: "accord::web", %error, "Not ready");
+            HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body("database\n")
+        }
+    }
+}
+
+async fn show_metrics(app: Data<App>) -> HttpResponse {
+    let levels = app.database.read(|db| {
+        let (jobs_waiting, jobs_failed) = queue::counts(db)?;
+        Ok::<_, Error>(metrics::Levels { jobs_waiting, jobs_failed, ..metrics::Levels::default() })
+    });
+    match levels.await {
+        Ok(levels) => HttpResponse::Ok()
+            .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+            .body(metrics::render(levels)),
+        Err(_) => HttpResponse::ServiceUnavailable().finish(),
+    }
+}

@@ -1,0 +1,84 @@
+//! Counters of the running process in the Prometheus text format, served on an address of their own. They count and
+//! name nobody.
+
+use std::fmt::Write;
+use std::sync::LazyLock;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeLabelSet, LabelSetEncoder};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::Registry;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Class(&'static str);
+
+impl EncodeLabelSet for Class {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        use prometheus_client::encoding::EncodeLabel;
+        ("class", self.0).encode(encoder.encode_label())
+    }
+}
+
+struct Counters {
+    registry: Registry,
+    requests: Family<Class, Counter<u64, AtomicU64>>,
+    durations: Histogram,
+    jobs_waiting: Gauge,
+    jobs_failed: Gauge,
+    mail_unprocessed: Gauge,
+    mail_dead: Gauge,
+}
+
+static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
+    let mut registry = Registry::with_prefix("accord");
+    let requests = Family::default();
+    // From a quarter of a millisecond to eight seconds.
+    let durations = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
+    let (jobs_waiting, jobs_failed) = (Gauge::default(), Gauge::default());
+    let (mail_unprocessed, mail_dead) = (Gauge::default(), Gauge::default());
+    registry.register("http_requests", "Requests answered, by class of status", requests.clone());
+    registry.register("http_request_seconds", "Time to answer a request", durations.clone());
+    registry.register("jobs_waiting", "Jobs waiting or under way", jobs_waiting.clone());
+    registry.register("jobs_failed", "Jobs kept as failed", jobs_failed.clone());
+    registry.register("mail_unprocessed", "Incoming mail held or failed", mail_unprocessed.clone());
+    registry.register("mail_dead", "Outgoing mail given up", mail_dead.clone());
+    Counters { registry, requests, durations, jobs_waiting, jobs_failed, mail_unprocessed, mail_dead }
+});
+
+/// Counts one request.
+pub fn count_request(status: u16, took: Duration) {
+    let class = match status {
+        0..400 => "ok",
+        400..500 => "client_error",
+        _ => "server_error",
+    };
+    COUNTERS.requests.get_or_create(&Class(class)).inc();
+    COUNTERS.durations.observe(took.as_secs_f64());
+}
+
+/// What the database knows of work and mail.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Levels {
+    pub jobs_waiting: i64,
+    pub jobs_failed: i64,
+    pub mail_unprocessed: i64,
+    pub mail_dead: i64,
+}
+
+/// All of it, as Prometheus reads it.
+pub fn render(levels: Levels) -> String {
+    COUNTERS.jobs_waiting.set(levels.jobs_waiting);
+    COUNTERS.jobs_failed.set(levels.jobs_failed);
+    COUNTERS.mail_unprocessed.set(levels.mail_unprocessed);
+    COUNTERS.mail_dead.set(levels.mail_dead);
+    let mut text = String::new();
+    if let Err(error) = encode(&mut text, &COUNTERS.registry) {
+        let _ = write!(text, "# {error}");
+    }
+    text
+}

@@ -1,0 +1,49 @@
+//! Work that recurs: name, interval, function. The last run stands in the database and is claimed by compare-and-set,
+//! so that several processes do it once.
+
+use chrono::TimeDelta;
+
+use crate::app::App;
+use crate::clock::UtcTime;
+use crate::error::Result;
+use crate::web::request_log;
+use crate::{schedule, throttle};
+
+/// One recurring piece of work.
+pub struct Recurring {
+    pub name: &'static str,
+    pub every: TimeDelta,
+    pub run: fn(&App, UtcTime) -> Result<()>,
+}
+
+/// All of it.
+pub const TABLE: &[Recurring] = &[
+    Recurring { name: "forget_throttles", every: TimeDelta::hours(6), run: forget_throttles },
+    Recurring { name: "remove_access_logs", every: TimeDelta::hours(6), run: remove_access_logs },
+];
+
+/// Runs what is due; gives how many ran.
+pub fn run_due(app: &App, now: UtcTime) -> Result<usize> {
+    let mut ran = 0;
+    for work in TABLE {
+        let due = app.database.read_now(|db| schedule::is_due(db, work.name, work.every, now))?;
+        if due && app.database.write_now(move |db| schedule::claim(db, work.name, work.every, now))? {
+            ran += 1;
+            if let Err(error) = (work.run)(app, now) {
+                tracing::error!(target: "accord::worker", work = work.name, ?error, "Recurring work failed");
+            }
+        }
+    }
+    Ok(ran)
+}
+
+fn forget_throttles(app: &App, now: UtcTime) -> Result<()> {
+    app.database.write_now(move |db| throttle::forget_old(db, now).map(drop))
+}
+
+/// Every process has its own folder and removes its own; running once too often finds nothing.
+fn remove_access_logs(app: &App, now: UtcTime) -> Result<()> {
+    let log = &app.config.log;
+    request_log::remove_old(&log.access_folder, log.access_days, now).map(drop).map_err(anyhow::Error::new)?;
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! The threads of a worker: each does one thing after another for as long as there is something to do, and otherwise
+//! waits for a commit of this process or a short while. One panicking job costs its own attempt, nothing more.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::app::App;
+use crate::db::types::JobId;
+use crate::error::{Error, Result};
+use crate::queue::{self, Job};
+use crate::secret::random_handle;
+use crate::worker::{handlers, recurring};
+
+/// How long a thread waits when nothing in this process was committed; others may have enqueued.
+const POLL: Duration = Duration::from_millis(500);
+/// How often recurring work is looked at.
+const RECURRING_POLL: Duration = Duration::from_secs(20);
+/// Threads that do jobs in one process.
+const JOB_THREADS: usize = 2;
+
+/// What one look for work came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Something was done; there may be more.
+    Worked,
+    /// There is nothing to do now.
+    Idle,
+}
+
+/// One kind of work, done by a thread of its own.
+pub type Work = fn(&App, worker: &str) -> Result<Step>;
+
+/// Every kind: its name, how many threads, and one step of it.
+pub const WORK: &[(&str, usize, Work)] = &[("jobs", JOB_THREADS, run_next_job)];
+
+/// Running threads; they stop when the token is cancelled, after what they are doing.
+pub struct Threads(Vec<JoinHandle<()>>);
+
+impl Threads {
+    /// Starts all of them.
+    pub fn start(app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<Threads> {
+        let mut threads = Vec::new();
+        for (name, count, work) in WORK {
+            for number in 0..*count {
+                let (app, stop) = (app.clone(), stop.clone());
+                // Names processes and threads apart in the leases.
+                let worker = format!("{name}-{number}-{}", random_handle());
+                let builder = std::thread::Builder::new().name(format!("{name}-{number}"));
+                threads.push(builder.spawn(move || run_until_stopped(&app, &worker, *work, &stop))?);
+            }
+        }
+        let (app, stop) = (app.clone(), stop.clone());
+        let builder = std::thread::Builder::new().name("recurring".to_owned());
+        threads.push(builder.spawn(move || run_recurring(&app, &stop))?);
+        Ok(Threads(threads))
+    }
+
+    /// Waits until every thread has finished what it was doing.
+    pub fn join(self) {
+        for thread in self.0 {
+            if thread.join().is_err() {
+                tracing::error!(target: "accord::worker", "A worker thread had panicked");
+            }
+        }
+    }
+}
+
+fn run_until_stopped(app: &App, worker: &str, work: Work, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        let seen = app.database.changes().count();
+        let step = catch_unwind(AssertUnwindSafe(|| work(app, worker)));
+        match step {
+            Ok(Ok(Step::Worked)) => {}
+            Ok(Ok(Step::Idle)) => {
+                app.database.changes().wait(seen, POLL);
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(target: "accord::worker", worker, ?error, "A worker could not go on; trying again");
+                std::thread::sleep(POLL);
+            }
+            Err(_) => {
+                tracing::error!(target: "accord::worker", worker, "A worker panicked; going on");
+                std::thread::sleep(POLL);
+            }
+        }
+    }
+}
+
+fn run_recurring(app: &App, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = recurring::run_due(app, app.clock.now()) {
+            tracing::warn!(target: "accord::worker", ?error, "Recurring work could not be looked at");
+        }
+        let rounds = RECURRING_POLL.as_millis() / POLL.as_millis();
+        for _ in 0..rounds {
+            if stop.is_cancelled() {
+                return;
+            }
+            std::thread::sleep(POLL);
+        }
+    }
+}
+
+/// Claims and does one due job.
+pub fn run_next_job(app: &App, worker: &str) -> Result<Step> {
+    let now = app.clock.now();
+    let due = app.database.read_now(|db| queue::due(db, now))?;
+    let Some(job) = claim_one(app, worker, &due)? else { return Ok(Step::Idle) };
+    let span = tracing::info_span!(target: "accord::worker", "job", job.name = %job.name, job.attempts = job.attempts);
+    let outcome = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| handlers::run(app, &job, now))));
+    let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("the job panicked")));
+    match outcome {
+        Ok(()) => app.database.write_now(move |db| queue::finish(db, &job))?,
+        Err(error) => {
+            let text = format!("{error:#}");
+            let name = job.name.clone();
+            let kept = app.database.write_now(move |db| queue::fail(db, &job, &text, now))?;
+            if kept {
+                tracing::error!(target: "accord::worker", job = name, ?error, "A job failed for good");
+            } else {
+                tracing::warn!(target: "accord::worker", job = name, ?error, "A job failed; it will be tried again");
+            }
+        }
+    }
+    Ok(Step::Worked)
+}
+
+/// Claims one of `due`, beginning at a place that differs from worker to worker so that they do not all want the same.
+fn claim_one(app: &App, worker: &str, due: &[JobId]) -> Result<Option<Job>> {
+    if due.is_empty() {
+        return Ok(None);
+    }
+    let start = worker.bytes().map(usize::from).sum::<usize>() % due.len();
+    for offset in 0..due.len() {
+        let id = due[(start + offset) % due.len()];
+        let (worker, now) = (worker.to_owned(), app.clock.now());
+        if let Some(job) = app.database.write_now(move |db| queue::claim(db, id, &worker, now))? {
+            return Ok(Some(job));
+        }
+    }
+    Ok(None)
+}
