@@ -76,7 +76,7 @@ impl App {
         migrations::run(&mut open(&config.database.url, Role::Migrator)?)?;
         let database = Database::open(&config.database.url, config.database.connections)?;
         let keys = Keys::load_or_create(&config.security.keys_file, clock.now())?;
-        let transport = Transport::open(&config.mail.outgoing).map_err(|error| StartError::Mail(error.to_string()))?;
+        let transport = Transport::new(&config.mail.outgoing).map_err(|error| StartError::Mail(error.to_string()))?;
         App::assemble(config, clock, database, keys, transport, lock)
     }
 

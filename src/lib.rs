@@ -17,6 +17,7 @@ pub mod mail;
 pub mod audit;
 pub mod keys;
 pub mod queue;
+pub mod schedule;
 pub mod settings;
 pub mod storage;
 pub mod throttle;
@@ -28,4 +29,9 @@ pub mod people;
 pub mod access;
 pub mod teams;
 
+pub mod app;
+
 pub mod web;
+pub mod worker;
+
+pub mod cli;

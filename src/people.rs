@@ -11,5 +11,6 @@ pub mod organisations;
 pub mod person;
 pub mod roles;
 pub mod sites;
+pub mod sessions;
 
 pub use person::Person;

@@ -80,7 +80,7 @@ fn check_keys(config: &Config) -> Result<String, String> {
 }
 
 fn check_mail(config: &Config) -> Result<String, String> {
-    let transport = Transport::open(&config.mail.outgoing).map_err(|error| error.to_string())?;
-    transport.check().map_err(|failure| failure.to_string())?;
+    let transport = Transport::new(&config.mail.outgoing).map_err(|error| error.to_string())?;
+    transport.check().map_err(|failure| failure.text)?;
     Ok("the way out is open".to_owned())
 }

@@ -76,7 +76,8 @@ pub fn remove_old(folder: &Path, days: u32, now: UtcTime) -> std::io::Result<usi
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let day = name.to_str().and_then(|name| name.strip_prefix("access-")?.strip_suffix(".log")?.parse().ok());
+        let day: Option<NaiveDate> =
+            name.to_str().and_then(|name| name.strip_prefix("access-")?.strip_suffix(".log")?.parse().ok());
         let Some(day) = day else { continue };
         let age: chrono::TimeDelta = now.date() - day;
         if age.num_days() >= i64::from(days) {

@@ -13,7 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::app::App;
 use crate::config::http::TlsConfig;
-use crate::web::page_error::PageError;
+use crate::web::page_error::{PageError, PageResult};
 use crate::web::request_log::RequestLog;
 use crate::web::signed_in::DemoBanner;
 use crate::web::{guard, health, router};
@@ -46,8 +46,8 @@ impl Site {
     }
 }
 
-async fn nothing_here() -> PageError {
-    PageError::Domain(crate::error::Error::NotFound)
+async fn nothing_here() -> PageResult {
+    Err(PageError::Domain(crate::error::Error::NotFound))
 }
 
 /// Starts serving. The future ends when the server has drained.

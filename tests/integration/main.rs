@@ -1,0 +1,12 @@
+//! The suite, one target so that it links once. It runs on SQLite, and on PostgreSQL when `ACCORD_TEST_DATABASE_URL`
+//! names a server on which databases may be made.
+//!
+//! - `support`: the application in process, a clock moved by hand, people with browsers, mail in memory
+//! - `architecture`: the order of the modules, who writes which table, the catalogue
+//! - `access`: every route and every role
+//! - `migrations`: both databases have the same schema
+//! - `web`: what surrounds every page
+
+mod support;
+
+mod web;

@@ -1,0 +1,7 @@
+//! What the stories are told with.
+
+pub mod app;
+pub mod browser;
+pub mod database;
+
+pub use app::TestApp;

@@ -1,0 +1,100 @@
+//! The application in process: a database of its own, mail in memory, a clock that stands until it is moved.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use accord::app::App;
+use accord::clock::{Clock, UtcTime};
+use accord::config::{self, Overrides};
+use accord::db::{Database, DbConnection};
+use accord::error::Result;
+use accord::keys::Keys;
+use accord::mail::transport::Transport;
+use accord::web::server::Site;
+use accord::worker::threads::{Step, WORK};
+use chrono::TimeDelta;
+
+use super::browser::Browser;
+use super::database::TestDatabase;
+
+/// Where the application believes to be reached.
+pub const BASE_URL: &str = "http://desk.example";
+
+/// One installation for one test.
+pub struct TestApp {
+    pub app: Arc<App>,
+    pub clock: Clock,
+    // The order of these two matters: connections close before the database goes.
+    _database: TestDatabase,
+    _folder: tempfile::TempDir,
+}
+
+impl TestApp {
+    /// A migrated, empty installation on Monday 23 November 2026, at nine in the morning in Paris.
+    pub fn empty() -> TestApp {
+        TestApp::with_settings("")
+    }
+
+    /// The same with settings of its own (TOML).
+    pub fn with_settings(settings: &str) -> TestApp {
+        let folder = tempfile::tempdir().unwrap();
+        let database = TestDatabase::fresh(folder.path());
+        let overrides = Overrides { data: Some(folder.path().to_owned()), ..Overrides::default() };
+        let variables = BTreeMap::from([
+            ("ACCORD_HTTP_BASE_URL".to_owned(), BASE_URL.to_owned()),
+            ("ACCORD_MAIL_REPLY_DOMAIN".to_owned(), "reply.desk.example".to_owned()),
+        ]);
+        let mut config = config::parse(settings, variables, &overrides).unwrap();
+        config.database.url = database.url.clone();
+        let clock = Clock::at(UtcTime::parse_rfc3339("2026-11-23T08:00:00Z").unwrap());
+        let pool = Database::open(&config.database.url, 4).unwrap();
+        let app =
+            App::assemble(config, clock.clone(), pool, Keys::ephemeral(), Transport::memory(), None).unwrap();
+        TestApp { app, clock, _database: database, _folder: folder }
+    }
+
+    /// Queries, as the program makes them.
+    pub fn read<T>(&self, query: impl FnOnce(&mut DbConnection) -> Result<T>) -> T {
+        self.app.database.read_now(query).unwrap()
+    }
+
+    /// One change, as the program makes it.
+    pub fn write<T: Send + 'static>(
+        &self,
+        change: impl Fn(&mut DbConnection) -> Result<T> + Send + 'static,
+    ) -> T {
+        self.app.database.write_now(change).unwrap()
+    }
+
+    pub fn now(&self) -> UtcTime {
+        self.clock.now()
+    }
+
+    /// Time passes, and the work that falls due is done.
+    pub fn pass(&self, time: TimeDelta) {
+        self.clock.advance(time);
+        self.run_jobs();
+    }
+
+    /// Does all work that is due, as the worker threads would.
+    pub fn run_jobs(&self) {
+        for _ in 0..10_000 {
+            let worked = WORK
+                .iter()
+                .any(|(_, _, work)| work(&self.app, "test").unwrap() == Step::Worked);
+            if !worked {
+                return;
+            }
+        }
+        panic!("the work never ends");
+    }
+
+    /// Somebody's browser, not signed in.
+    pub async fn browser(&self) -> Browser {
+        Browser::open(self.site(), self.app.clone()).await
+    }
+
+    fn site(&self) -> Site {
+        Site { app: self.app.clone(), log: None, demo: false }
+    }
+}
