@@ -4,8 +4,8 @@
 use diesel::dsl::exists;
 use diesel::prelude::*;
 
-use crate::db::connection::MultiBackend;
 use crate::db::DbConnection;
+use crate::db::connection::MultiBackend;
 use crate::db::schema::{queue_members, staff_members, ticket_participants, tickets};
 use crate::db::types::{OrganisationId, PersonId, QueueId, TicketId};
 use crate::error::Result;
@@ -107,11 +107,8 @@ impl CustomerActor {
 
 /// The rights of `person` as they stand now: staff by their roles and queues, customers by their memberships.
 pub fn actor_of(db: &mut DbConnection, person: PersonId) -> Result<Actor> {
-    let undertaking: Option<Option<i32>> = staff_members::table
-        .find(person)
-        .select(staff_members::undertaking_version)
-        .first(db)
-        .optional()?;
+    let undertaking: Option<Option<i32>> =
+        staff_members::table.find(person).select(staff_members::undertaking_version).first(db).optional()?;
     let Some(undertaking) = undertaking else {
         return Ok(Actor::Customer(CustomerActor { person, memberships: memberships::of_person(db, person)? }));
     };

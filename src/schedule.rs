@@ -19,11 +19,9 @@ pub fn is_due(db: &mut DbConnection, name: &str, every: TimeDelta, now: UtcTime)
 /// Whether `name` is due now, and nobody else took it; it then counts as run.
 pub fn claim(db: &mut DbConnection, name: &str, every: TimeDelta, now: UtcTime) -> Result<bool> {
     let due_before = now.minus(every);
-    let taken = diesel::update(
-        recurring_runs::table.find(name).filter(recurring_runs::last_run_at.le(due_before)),
-    )
-    .set(recurring_runs::last_run_at.eq(now))
-    .execute(db)?;
+    let taken = diesel::update(recurring_runs::table.find(name).filter(recurring_runs::last_run_at.le(due_before)))
+        .set(recurring_runs::last_run_at.eq(now))
+        .execute(db)?;
     if taken > 0 {
         return Ok(true);
     }

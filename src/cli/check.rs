@@ -75,7 +75,8 @@ fn check_keys(config: &Config) -> Result<String, String> {
     if !config.security.keys_file.exists() {
         return Err(format!("{} does not exist yet; `accord serve` makes it", config.security.keys_file.display()));
     }
-    Keys::load_or_create(&config.security.keys_file, clock::Clock::system().now()).map_err(|error| error.to_string())?;
+    Keys::load_or_create(&config.security.keys_file, clock::Clock::system().now())
+        .map_err(|error| error.to_string())?;
     Ok("readable by this user only".to_owned())
 }
 

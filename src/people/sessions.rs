@@ -127,10 +127,9 @@ pub fn touch(db: &mut DbConnection, id: SessionId, now: UtcTime) -> Result<()> {
 
 /// Ends one session of `person`, by its public name.
 pub fn end(db: &mut DbConnection, person: PersonId, handle: &str) -> Result<()> {
-    let ended = diesel::delete(
-        sessions::table.filter(sessions::person_id.eq(person)).filter(sessions::handle.eq(handle)),
-    )
-    .execute(db)?;
+    let ended =
+        diesel::delete(sessions::table.filter(sessions::person_id.eq(person)).filter(sessions::handle.eq(handle)))
+            .execute(db)?;
     if ended == 0 { Err(Error::NotFound) } else { Ok(()) }
 }
 

@@ -1,6 +1,5 @@
 //! The page of a failure: what happened, what to do, and a reference number where the fault is ours.
 
-use actix_web::http::StatusCode;
 use askama::Template;
 
 use crate::app::App;
@@ -13,21 +12,14 @@ use crate::web::signed_in::Visitor;
 #[template(path = "layout/error.html")]
 struct ErrorPage<'a> {
     p: Page,
-    status: u16,
     text: String,
     reference: Option<&'a str>,
 }
 
 /// The whole page as HTML.
-pub fn render(
-    app: &App,
-    visitor: &Visitor,
-    status: StatusCode,
-    message: &Message,
-    reference: Option<&str>,
-) -> String {
+pub fn render(app: &App, visitor: &Visitor, message: &Message, reference: Option<&str>) -> String {
     let p = visitor.page(app, "error-title", Place::Nowhere);
     let text = visitor.texts().message(message);
-    let page = ErrorPage { p, status: status.as_u16(), text, reference };
+    let page = ErrorPage { p, text, reference };
     page.render().unwrap_or(page.text)
 }

@@ -37,17 +37,21 @@ pub async fn guard<B: MessageBody + 'static>(
         target: "accord::web",
         "request",
         http.method = %request.method(),
-        http.route = request.match_pattern().as_deref().unwrap_or("-"),
+        http.route = tracing::field::Empty,
         http.status = tracing::field::Empty,
     );
     let refused = refusal(request.request(), &app);
-    let http_request = request.request().clone();
     let response = match refused {
         Some(error) => request.into_response(actix_web::Error::from(error).error_response()).map_into_boxed_body(),
         None => next.call(request).instrument(span.clone()).await?.map_into_boxed_body(),
     };
+    // Only now, for routing needs the request to itself.
+    let http_request = response.request().clone();
     let mut response = with_error_page(&http_request, &app, response).instrument(span.clone()).await;
     span.record("http.status", response.status().as_u16());
+    // Which route it was is known only after routing.
+    let route = (response.status() != 421).then(|| response.request().match_pattern()).flatten();
+    span.record("http.route", route.as_deref().unwrap_or("-"));
     add_headers(&mut response, &app);
     metrics::count_request(response.status().as_u16(), started.elapsed());
     if let Some(log) = http_request.app_data::<Data<RequestLog>>() {
@@ -63,10 +67,7 @@ fn refusal(request: &HttpRequest, app: &App) -> Option<PageError> {
     }
     // Programs have no page to come from; the API takes no cookie, so nothing can be forged in its name.
     let for_programs = request.path().starts_with("/api/");
-    if csrf::is_unsafe(request.method())
-        && !for_programs
-        && !csrf::is_same_origin(request, &app.config.http.base_url)
-    {
+    if csrf::is_unsafe(request.method()) && !for_programs && !csrf::is_same_origin(request, &app.config.http.base_url) {
         return Some(PageError::forged());
     }
     None
@@ -102,9 +103,8 @@ async fn with_error_page(
         tracing::error!(target: "accord::web", reference, error = format!("{error:#}"), cause = ?error, "A request failed");
     }
     let message = failure.message();
-    let status = response.status();
     let page = match find_visitor(request).await {
-        Ok(visitor) => error_page::render(app, &visitor, status, &message, reference.as_deref()),
+        Ok(visitor) => error_page::render(app, &visitor, &message, reference.as_deref()),
         // The database itself is out of reach: the bare text is better than nothing.
         Err(_) => {
             let texts = Texts::in_language(super::request::locale(request, None));
@@ -132,9 +132,7 @@ fn add_headers(response: &mut ServiceResponse<BoxBody>, app: &App) {
         }
     }
     if app.config.http.is_https() {
-        headers.insert(
-            header::STRICT_TRANSPORT_SECURITY,
-            HeaderValue::from_static("max-age=63072000; includeSubDomains"),
-        );
+        headers
+            .insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=63072000; includeSubDomains"));
     }
 }

@@ -1,8 +1,8 @@
 //! Whether the program lives (`/healthz`), whether it can work (`/readyz`), and its counters (`/metrics`). Metrics are
 //! only on the address of their own.
 
-use actix_web::web::{Data, ServiceConfig, get};
 use actix_web::HttpResponse;
+use actix_web::web::{Data, ServiceConfig, get};
 
 use crate::app::App;
 use crate::error::Error;

@@ -99,16 +99,20 @@ pub fn for_signed_in(page: &mut Page, signed_in: &SignedIn, place: Place) {
                     "send",
                     place == Place::OutgoingMail,
                 ));
-                installation.push(item(page, "nav-status", "/admin/status", "activity", place == Place::Status));
+                installation.push(item(page, "nav-status", "/admin/status", "pulse", place == Place::Status));
             }
             if may(Permission::ReadLedger) {
                 installation.push(item(page, "nav-ledger", "/admin/ledger", "book", place == Place::Ledger));
             }
-            page.navigation = [("nav-group-desk", desk), ("nav-group-directory", directory), ("nav-group-installation", installation)]
-                .into_iter()
-                .filter(|(_, items)| !items.is_empty())
-                .map(|(key, items)| NavigationGroup { title: Some(page.t.say(key)), items })
-                .collect();
+            page.navigation = [
+                ("nav-group-desk", desk),
+                ("nav-group-directory", directory),
+                ("nav-group-installation", installation),
+            ]
+            .into_iter()
+            .filter(|(_, items)| !items.is_empty())
+            .map(|(key, items)| NavigationGroup { title: Some(page.t.say(key)), items })
+            .collect();
         }
         Actor::Customer(_) | Actor::LinkHolder { .. } | Actor::System => {
             page.navigation = vec![NavigationGroup {

@@ -61,12 +61,11 @@ impl PageError {
             PageError::Domain(error) => match error {
                 Error::NotFound => Message::new("error-not-found"),
                 Error::Forbidden => Message::new("error-forbidden"),
-                Error::Invalid(errors) => errors
-                    .iter()
-                    .next()
-                    .map_or(Message::new("error-bad-request"), |(_, message)| message.clone()),
+                Error::Invalid(errors) => {
+                    errors.iter().next().map_or(Message::new("error-bad-request"), |(_, message)| message.clone())
+                }
                 Error::Conflict(message) => message.clone(),
-                Error::TooMany { .. } => Message::new("error-too-many"),
+                Error::TooMany { .. } => Message::new("error-too-often"),
                 Error::Busy => Message::new("error-busy"),
                 Error::StorageFull => Message::new("error-storage-full"),
                 Error::Internal(_) => Message::new("error-internal"),

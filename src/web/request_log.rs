@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use actix_web::HttpRequest;
-use actix_web::body::{BoxBody, BodySize, MessageBody};
+use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::ServiceResponse;
 use actix_web::http::header;
 use chrono::NaiveDate;
@@ -90,7 +90,13 @@ pub fn remove_old(folder: &Path, days: u32, now: UtcTime) -> std::io::Result<usi
 
 /// The path with its query; what follows `/l/` is somebody's key, and a query may hold what somebody typed.
 fn shown_path(path: &str, query: &str) -> String {
-    let path = if path.starts_with("/l/") { "/l/-" } else if path.starts_with("/setup/") { "/setup/-" } else { path };
+    let path = if path.starts_with("/l/") {
+        "/l/-"
+    } else if path.starts_with("/setup/") {
+        "/setup/-"
+    } else {
+        path
+    };
     let path = quoted(path);
     if query.is_empty() { path } else { format!("{path}?-") }
 }

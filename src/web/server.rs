@@ -88,8 +88,7 @@ fn tls_config(tls: &TlsConfig) -> anyhow::Result<ServerConfig> {
         .with_context(|| format!("http.tls.certificate: {}", tls.certificate.display()))?
         .collect::<Result<_, _>>()
         .with_context(|| format!("http.tls.certificate: {}", tls.certificate.display()))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key)
-        .with_context(|| format!("http.tls.key: {}", tls.key.display()))?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key).with_context(|| format!("http.tls.key: {}", tls.key.display()))?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     Ok(ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?

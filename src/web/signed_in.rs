@@ -193,7 +193,10 @@ impl Facts {
 
     /// The same page in the other language, where the language is in the path.
     fn languages(&self, current: Locale) -> Vec<LanguageLink> {
-        let rest = self.path.strip_prefix(&format!("/{}", current.code())).filter(|rest| rest.is_empty() || rest.starts_with('/'));
+        let rest = self
+            .path
+            .strip_prefix(&format!("/{}", current.code()))
+            .filter(|rest| rest.is_empty() || rest.starts_with('/'));
         let Some(rest) = rest else { return Vec::new() };
         let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
         Locale::ALL
@@ -246,7 +249,8 @@ pub async fn find_visitor(request: &HttpRequest) -> Result<Visitor, PageError> {
     if let Some(Found(visitor)) = request.extensions().get::<Found>() {
         return Ok(visitor.clone());
     }
-    let app = request.app_data::<Data<App>>().cloned().ok_or_else(|| PageError::fault("the application is not set up"))?;
+    let app =
+        request.app_data::<Data<App>>().cloned().ok_or_else(|| PageError::fault("the application is not set up"))?;
     let now = app.clock.now();
     let cookie = session_cookie(request, &app);
     let hash = cookie.as_deref().map(hash_token);
@@ -284,8 +288,7 @@ pub async fn find_visitor(request: &HttpRequest) -> Result<Visitor, PageError> {
     let ip = request::client_ip(request, &app.config.http.trusted_proxies);
     let demo = request.app_data::<Data<DemoBanner>>().is_some();
     let facts = Arc::new(Facts { here, path, query, csrf, operator, now, demo, said });
-    let signed_in =
-        found.map(|(session, person, actor)| SignedIn { person, actor, session, ip, facts: facts.clone() });
+    let signed_in = found.map(|(session, person, actor)| SignedIn { person, actor, session, ip, facts: facts.clone() });
     let user_agent = request::header_text(request, header::USER_AGENT);
     let visitor = Visitor { locale, ip, user_agent, signed_in, facts };
     request.extensions_mut().insert(Found(visitor.clone()));

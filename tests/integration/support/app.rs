@@ -9,7 +9,7 @@ use accord::config::{self, Overrides};
 use accord::db::{Database, DbConnection};
 use accord::error::Result;
 use accord::keys::Keys;
-use accord::mail::transport::Transport;
+use accord::mail::transport::{MailMemory, Transport};
 use accord::web::server::Site;
 use accord::worker::threads::{Step, WORK};
 use chrono::TimeDelta;
@@ -48,8 +48,15 @@ impl TestApp {
         config.database.url = database.url.clone();
         let clock = Clock::at(UtcTime::parse_rfc3339("2026-11-23T08:00:00Z").unwrap());
         let pool = Database::open(&config.database.url, 4).unwrap();
-        let app =
-            App::assemble(config, clock.clone(), pool, Keys::ephemeral(), Transport::memory(), None).unwrap();
+        let app = App::assemble(
+            config,
+            clock.clone(),
+            pool,
+            Keys::ephemeral(),
+            Transport::Memory(MailMemory::default()),
+            None,
+        )
+        .unwrap();
         TestApp { app, clock, _database: database, _folder: folder }
     }
 
@@ -59,10 +66,7 @@ impl TestApp {
     }
 
     /// One change, as the program makes it.
-    pub fn write<T: Send + 'static>(
-        &self,
-        change: impl Fn(&mut DbConnection) -> Result<T> + Send + 'static,
-    ) -> T {
+    pub fn write<T: Send + 'static>(&self, change: impl Fn(&mut DbConnection) -> Result<T> + Send + 'static) -> T {
         self.app.database.write_now(change).unwrap()
     }
 
@@ -79,9 +83,7 @@ impl TestApp {
     /// Does all work that is due, as the worker threads would.
     pub fn run_jobs(&self) {
         for _ in 0..10_000 {
-            let worked = WORK
-                .iter()
-                .any(|(_, _, work)| work(&self.app, "test").unwrap() == Step::Worked);
+            let worked = WORK.iter().any(|(_, _, work)| work(&self.app, "test").unwrap() == Step::Worked);
             if !worked {
                 return;
             }

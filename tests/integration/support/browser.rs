@@ -41,10 +41,9 @@ pub struct Answered {
 
 impl Browser {
     pub async fn open(site: Site, app: Arc<App>) -> Browser {
-        let service = init_service(
-            actix_web::App::new().configure(move |config| site.configure(config)).wrap(from_fn(guard)),
-        )
-        .await;
+        let service =
+            init_service(actix_web::App::new().configure(move |config| site.configure(config)).wrap(from_fn(guard)))
+                .await;
         let service = Rc::new(service);
         let call = move |request: Request| -> Answer {
             let service = service.clone();
@@ -60,9 +59,8 @@ impl Browser {
 
     /// A request with nothing added but the host and the cookies.
     pub async fn send(&self, request: TestRequest) -> Answered {
-        let mut request = request
-            .peer_addr("192.0.2.7:4711".parse().unwrap())
-            .insert_header((header::HOST, "desk.example"));
+        let mut request =
+            request.peer_addr("192.0.2.7:4711".parse().unwrap()).insert_header((header::HOST, "desk.example"));
         for (name, value) in self.cookies.borrow().iter() {
             request = request.cookie(Cookie::new(name.clone(), value.clone()));
         }
@@ -113,7 +111,8 @@ impl Browser {
         let token = self.csrf();
         for (name, value) in fields.iter().copied().chain([("csrf", token.as_str())]) {
             body.extend_from_slice(
-                format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n").as_bytes(),
+                format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+                    .as_bytes(),
             );
         }
         for (name, file_name, content) in files {
