@@ -298,6 +298,103 @@ pub fn initials(name: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::FieldErrors;
+    use crate::i18n::Locale;
+    use askama::Template;
+
+    #[derive(Template)]
+    #[template(
+        ext = "html",
+        source = r#"{% extends "layout/desk.html" %}
+{% import "layout/forms.html" as form %}
+{% import "layout/parts.html" as ui %}
+{% block main %}
+{% call ui::heading(name) %}<a href="/">x</a>{% endcall %}
+{{ ui::breadcrumb(crumbs) }}{{ ui::tabs(tabs, name) }}{{ ui::status("waiting_for_us") }}{{ ui::priority("urgent") }}
+{% call ui::message("note", name, p.now, id = "m1") %}<p>text</p>{{ ui::attachments(files) }}{% endcall %}
+{{ ui::event("user", name, p.now) }}{{ ui::pager(None::<&str>, Some("/older")) }}
+<form class="form" method="post">{{ form::csrf() }}{{ form::time_zone() }}{{ form::summary() }}{{ form::mandatory() }}
+{{ form::field("email", name, value = name, required = true, hint = "why") }}
+{{ form::textarea("body", "Body", value = name) }}{{ form::select("queue", "Queue", choices) }}
+{{ form::checkbox("copy", "Copy") }}{{ form::files("files", "Files") }}{{ form::submit("Go") }}</form>
+{% call ui::confirm("erase", "Erase", name, "/erase") %}{% endcall %}
+{% endblock %}
+{% block side %}{% call ui::panel(name) %}<p>x</p>{% endcall %}{% endblock %}"#
+    )]
+    struct Specimen {
+        p: Page,
+        errors: FieldErrors,
+        name: String,
+        crumbs: Vec<Crumb>,
+        tabs: Vec<NavigationItem>,
+        files: Vec<AttachmentLink>,
+        choices: Vec<Choice>,
+    }
+
+    fn specimen(name: &str) -> Specimen {
+        let now = UtcTime::from_seconds(1_795_400_000);
+        let mut p = Page::bare(Texts::in_language(Locale::En), now, name, name);
+        p.csrf = "token".to_owned();
+        p.shortcuts = true;
+        p.theme = Theme::Dark;
+        p.flash = Some(Flash { tone: Tone::Done, text: name.to_owned(), undo: None });
+        p.person = Some(Reader {
+            name: name.to_owned(),
+            email: name.to_owned(),
+            menu: Vec::new(),
+            sign_out_action: "/sign-out".to_owned(),
+            theme_action: "/theme".to_owned(),
+        });
+        let items = vec![NavigationItem::new(name, "/here", "inbox").current_if(true).counting("1,000+", Tone::Act)];
+        p.navigation = vec![NavigationGroup { title: Some(name.to_owned()), items: items.clone() }];
+        let mut errors = FieldErrors::default();
+        errors.add("email", "palette-none");
+        let file = AttachmentLink { name: name.to_owned(), href: "/f".to_owned(), size: "1 kB".to_owned(), note: None };
+        Specimen {
+            p,
+            errors,
+            name: name.to_owned(),
+            crumbs: vec![Crumb::new(name, "/")],
+            tabs: items,
+            files: vec![file],
+            choices: Choice::list([(name, name)], name),
+        }
+    }
+
+    #[test]
+    fn names_are_text_wherever_the_shell_and_its_parts_show_them() {
+        let html = specimen("<img src=x>\"'&").render().unwrap();
+        assert!(!html.contains("<img src=x"), "{html}");
+        assert!(!html.contains("=\"<"), "{html}");
+        assert!(html.contains("&#60;img src=x&#62;&#34;&#39;&#38;"), "{html}");
+    }
+
+    #[test]
+    fn a_wrong_field_says_so_beside_it_and_in_the_summary() {
+        let html = specimen("Email").render().unwrap();
+        assert!(html.contains(r#"aria-invalid="true" aria-describedby="email-error email-hint""#), "{html}");
+        assert!(html.contains(r##"<a href="#email">Nothing has this name.</a>"##), "{html}");
+        assert_eq!(html.matches(r#"id="email-error""#).count(), 1);
+        assert_eq!(html.matches("aria-invalid").count(), 1);
+    }
+
+    #[test]
+    fn every_form_that_posts_carries_the_token() {
+        let html = specimen("x").render().unwrap();
+        let forms: Vec<&str> = html.split("<form").skip(1).filter(|form| form.contains(r#"method="post""#)).collect();
+        assert!(forms.len() > 3);
+        for form in forms {
+            assert!(form.split("</form>").next().unwrap().contains(r#"name="csrf" value="token""#), "{form}");
+        }
+    }
+
+    #[test]
+    fn the_theme_stands_on_the_root_so_that_nothing_flashes() {
+        assert!(specimen("x").render().unwrap().contains(r#"<html lang="en" data-theme="dark">"#));
+        for theme in [Theme::System, Theme::Light, Theme::Dark] {
+            assert_eq!(Theme::parse(theme.as_str()), Some(theme));
+        }
+    }
 
     #[test]
     fn initials_are_of_the_first_and_the_last_word() {

@@ -325,7 +325,7 @@
       const candidates = [...keyed(), ...all("[data-palette], main .page-head :is(a[href], button), nav a[href], #person-menu a[href], main [data-row] a[href]")];
       for (const element of candidates) {
         const name = nameOf(element);
-        const what = element.href ?? name;
+        const what = `${name} ${element.href ?? ""}`;
         if (!name || seen.has(what) || element.disabled) continue;
         seen.add(what);
         offers.push({ element, name, folded: fold(name), key: element.dataset.key });
