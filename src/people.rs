@@ -10,7 +10,7 @@ pub mod operator;
 pub mod organisations;
 pub mod person;
 pub mod roles;
-pub mod sites;
 pub mod sessions;
+pub mod sites;
 
 pub use person::Person;

@@ -9,4 +9,6 @@
 
 mod support;
 
+mod architecture;
+mod migrations;
 mod web;
