@@ -35,3 +35,5 @@ pub mod web;
 pub mod worker;
 
 pub mod cli;
+
+pub mod tickets;

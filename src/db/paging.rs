@@ -3,8 +3,14 @@
 use std::sync::OnceLock;
 
 use data_encoding::BASE64URL_NOPAD;
+use diesel::prelude::*;
+use diesel::query_builder::{AstPass, Query, QueryFragment, QueryId};
+use diesel::sql_types::BigInt;
 
 use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::connection::MultiBackend;
+use crate::error::Result;
 
 /// Rows on one page of a list.
 pub const PAGE_SIZE: i64 = 25;
@@ -72,6 +78,34 @@ impl<T, After> Page<T, After> {
 
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U, After> {
         Page { rows: self.rows.into_iter().map(change).collect(), next: self.next }
+    }
+}
+
+/// How many rows `query` finds, counted up to `most`, so that the work does not grow with the table.
+pub fn count_up_to<Q>(db: &mut DbConnection, query: Q, most: i64) -> Result<i64>
+where
+    Q: diesel::query_dsl::methods::LimitDsl,
+    Q::Output: QueryFragment<MultiBackend> + QueryId,
+{
+    Ok(Counted(query.limit(most.max(0))).get_result(db)?)
+}
+
+/// `SELECT COUNT(*)` of the rows of another query.
+#[derive(QueryId)]
+struct Counted<Q>(Q);
+
+impl<Q> Query for Counted<Q> {
+    type SqlType = BigInt;
+}
+
+impl<Q> RunQueryDsl<DbConnection> for Counted<Q> {}
+
+impl<Q: QueryFragment<MultiBackend>> QueryFragment<MultiBackend> for Counted<Q> {
+    fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, MultiBackend>) -> QueryResult<()> {
+        out.push_sql("SELECT COUNT(*) FROM (");
+        self.0.walk_ast(out.reborrow())?;
+        out.push_sql(") AS counted");
+        Ok(())
     }
 }
 

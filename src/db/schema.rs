@@ -400,6 +400,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    ticket_contacts (id) {
+        id -> BigInt,
+        organisation_id -> BigInt,
+        ticket_id -> BigInt,
+        message_id -> BigInt,
+        received_at -> Timestamp,
+        telephone -> Nullable<Text>,
+        duration_minutes -> Nullable<Integer>,
+        reached -> Text,
+    }
+}
+
+diesel::table! {
     ticket_events (id) {
         id -> BigInt,
         organisation_id -> BigInt,
@@ -567,6 +580,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     staff_roles,
     throttles,
     ticket_attachments,
+    ticket_contacts,
     ticket_events,
     ticket_links,
     ticket_mail_ids,

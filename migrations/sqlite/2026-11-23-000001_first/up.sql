@@ -267,14 +267,13 @@ CREATE TABLE tickets (
     version BIGINT NOT NULL,
     created_at TIMESTAMP NOT NULL,
     updated_at TIMESTAMP NOT NULL,
+    CHECK ((status = 'closed') = (closed_at IS NOT NULL)),
     UNIQUE (organisation_id, id),
     FOREIGN KEY (organisation_id, site_id) REFERENCES sites (organisation_id, id),
     FOREIGN KEY (organisation_id, environment_id) REFERENCES environments (organisation_id, id)
 );
-CREATE INDEX tickets_by_wait ON tickets (waiting_since, id);
 CREATE INDEX tickets_by_status ON tickets (status, waiting_since, id, queue_id);
 CREATE INDEX tickets_by_queue_status ON tickets (queue_id, status, waiting_since, id);
-CREATE INDEX tickets_by_queue ON tickets (queue_id, waiting_since, id);
 CREATE INDEX tickets_by_assignee ON tickets (assignee_id, status, waiting_since, id);
 CREATE INDEX tickets_unassigned ON tickets (queue_id, waiting_since, id) WHERE assignee_id IS NULL AND status <> 'closed';
 CREATE INDEX tickets_unassigned_all ON tickets (waiting_since, id) WHERE assignee_id IS NULL AND status <> 'closed';
@@ -311,7 +310,7 @@ CREATE TABLE ticket_messages (
     body_text TEXT NOT NULL,
     quoted_text TEXT NOT NULL,
     body_html TEXT,
-    remark TEXT CHECK (remark IN ('different_sender', 'not_authenticated', 'automatic', 'accepted')),
+    remark TEXT CHECK (remark IN ('different_sender', 'not_authenticated', 'automatic', 'accepted', 'rejected')),
     mail_id TEXT,
     ingest_id BIGINT UNIQUE,
     created_at TIMESTAMP NOT NULL,
@@ -376,6 +375,19 @@ CREATE TABLE connection_contexts (
     FOREIGN KEY (organisation_id, ticket_id) REFERENCES tickets (organisation_id, id) ON DELETE CASCADE ON UPDATE CASCADE
 );
 CREATE INDEX connection_contexts_of ON connection_contexts (ticket_id);
+
+CREATE TABLE ticket_contacts (
+    id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
+    organisation_id BIGINT NOT NULL,
+    ticket_id BIGINT NOT NULL,
+    message_id BIGINT NOT NULL UNIQUE,
+    received_at TIMESTAMP NOT NULL,
+    telephone TEXT,
+    duration_minutes INTEGER,
+    reached TEXT NOT NULL,
+    FOREIGN KEY (organisation_id, message_id) REFERENCES ticket_messages (organisation_id, id) ON DELETE CASCADE ON UPDATE CASCADE
+);
+CREATE INDEX ticket_contacts_of ON ticket_contacts (ticket_id);
 
 CREATE TABLE ticket_mail_ids (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,

@@ -1,0 +1,240 @@
+//! What happened in a ticket. Recording an event enqueues the job that makes the rest of the program react to it, in
+//! the same transaction; nothing here knows who that is.
+
+use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
+
+use crate::access::Actor;
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::schema::{people, ticket_events};
+use crate::db::types::{EventId, Json, MessageId, PersonId, QueueId, TicketId, text_enum};
+use crate::error::Result;
+use crate::queue;
+use crate::tickets::messages::Channel;
+use crate::tickets::ticket::Ticket;
+
+/// The job that follows each event; its payload is [`TicketChanged`].
+pub const TICKET_CHANGED: &str = "ticket_changed";
+
+/// The payload of the job [`TICKET_CHANGED`].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct TicketChanged {
+    pub event: EventId,
+}
+
+text_enum! {
+    /// What can happen.
+    pub enum EventKind {
+        Opened = "opened",
+        CustomerWrote = "customer_wrote",
+        Replied = "replied",
+        Noted = "noted",
+        StatusChanged = "status_changed",
+        PriorityChanged = "priority_changed",
+        Assigned = "assigned",
+        TagAdded = "tag_added",
+        TagRemoved = "tag_removed",
+        ParticipantProposed = "participant_proposed",
+        ParticipantAdded = "participant_added",
+        ParticipantRemoved = "participant_removed",
+        QueueChanged = "queue_changed",
+        RequesterChanged = "requester_changed",
+        PlaceChanged = "place_changed",
+        PrivacyChanged = "privacy_changed",
+        AddressConfirmed = "address_confirmed",
+        /// A message that only staff could see was accepted as the customer's.
+        MessageAccepted = "message_accepted",
+        MessageRejected = "message_rejected",
+        /// A mail to somebody in the ticket could not be delivered, for good.
+        MailFailed = "mail_failed",
+        /// The ticket may belong to another (rows D5 and D8 of the decision table).
+        MayBelongTo = "may_belong_to",
+        /// The ticket goes on from another, long closed (D13).
+        FollowsUp = "follows_up",
+    }
+}
+
+impl EventKind {
+    /// Whether customers see it in the history of their ticket.
+    pub fn is_for_customers(self) -> bool {
+        matches!(
+            self,
+            EventKind::Opened
+                | EventKind::StatusChanged
+                | EventKind::ParticipantAdded
+                | EventKind::ParticipantRemoved
+                | EventKind::PrivacyChanged
+                | EventKind::AddressConfirmed
+        )
+    }
+}
+
+text_enum! {
+    /// Who or what made it happen.
+    pub enum Maker {
+        Customer = "customer",
+        Staff = "staff",
+        Mail = "mail",
+        Api = "api",
+        System = "system",
+    }
+}
+
+impl Maker {
+    /// Who speaks when `actor` says something by `channel`.
+    pub fn of(actor: &Actor, channel: Channel) -> Maker {
+        match channel {
+            Channel::Email => Maker::Mail,
+            Channel::Api => Maker::Api,
+            _ => Maker::of_actor(actor),
+        }
+    }
+
+    fn of_actor(actor: &Actor) -> Maker {
+        match actor {
+            Actor::Staff(_) => Maker::Staff,
+            Actor::Customer(_) | Actor::LinkHolder { .. } => Maker::Customer,
+            Actor::System => Maker::System,
+        }
+    }
+}
+
+/// What an event has to say beside its kind; what does not concern it is left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Details {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub person: Option<PersonId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_person: Option<PersonId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<QueueId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous_queue: Option<QueueId>,
+    /// The reference of another ticket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ticket: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+}
+
+/// An event to be recorded.
+#[derive(Clone, Debug)]
+pub struct NewEvent {
+    pub kind: EventKind,
+    pub maker: Maker,
+    pub person: Option<PersonId>,
+    pub message: Option<MessageId>,
+    pub details: Details,
+}
+
+impl NewEvent {
+    /// `actor` did it, on a page or by the interface for programs.
+    pub fn by(actor: &Actor, kind: EventKind) -> NewEvent {
+        NewEvent {
+            kind,
+            maker: Maker::of_actor(actor),
+            person: actor.person(),
+            message: None,
+            details: Details::default(),
+        }
+    }
+
+    pub fn with(self, details: Details) -> NewEvent {
+        NewEvent { details, ..self }
+    }
+}
+
+/// An event as it stands.
+#[derive(Clone, Debug, Queryable)]
+pub struct Event {
+    pub id: EventId,
+    pub ticket_id: TicketId,
+    pub kind: EventKind,
+    pub maker: Maker,
+    pub actor_id: Option<PersonId>,
+    pub message_id: Option<MessageId>,
+    pub details: Json<Details>,
+    pub created_at: UtcTime,
+}
+
+macro_rules! event_columns {
+    () => {
+        (
+            ticket_events::id,
+            ticket_events::ticket_id,
+            ticket_events::kind,
+            ticket_events::actor,
+            ticket_events::actor_id,
+            ticket_events::message_id,
+            ticket_events::details,
+            ticket_events::created_at,
+        )
+    };
+}
+
+/// Records what happened and has it followed up.
+pub fn record(db: &mut DbConnection, ticket: &Ticket, event: NewEvent, now: UtcTime) -> Result<EventId> {
+    let id: EventId = diesel::insert_into(ticket_events::table)
+        .values((
+            ticket_events::organisation_id.eq(ticket.organisation_id),
+            ticket_events::ticket_id.eq(ticket.id),
+            ticket_events::kind.eq(event.kind),
+            ticket_events::actor.eq(event.maker),
+            ticket_events::actor_id.eq(event.person),
+            ticket_events::message_id.eq(event.message),
+            ticket_events::details.eq(Json(event.details)),
+            ticket_events::created_at.eq(now),
+        ))
+        .returning(ticket_events::id)
+        .get_result(db)?;
+    queue::enqueue(db, TICKET_CHANGED, &TicketChanged { event: id }, now, now)?;
+    Ok(id)
+}
+
+/// The event of that id; for the job.
+pub fn find(db: &mut DbConnection, id: EventId) -> Result<Option<Event>> {
+    Ok(ticket_events::table.find(id).select(event_columns!()).first(db).optional()?)
+}
+
+/// The latest `limit` events of the ticket, the oldest of them first.
+pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket, limit: i64) -> Result<Vec<Event>> {
+    let mut events: Vec<Event> = ticket_events::table
+        .filter(ticket_events::ticket_id.eq(ticket.id))
+        .order(ticket_events::id.desc())
+        .limit(limit)
+        .select(event_columns!())
+        .load(db)?;
+    events.reverse();
+    Ok(events)
+}
+
+/// The events which customers may see, the oldest first.
+pub fn for_customers(db: &mut DbConnection, ticket: &Ticket, limit: i64) -> Result<Vec<Event>> {
+    let kinds = EventKind::ALL.iter().copied().filter(|kind| kind.is_for_customers());
+    let mut events: Vec<Event> = ticket_events::table
+        .filter(ticket_events::ticket_id.eq(ticket.id))
+        .filter(ticket_events::kind.eq_any(kinds))
+        .order(ticket_events::id.desc())
+        .limit(limit)
+        .select(event_columns!())
+        .load(db)?;
+    events.reverse();
+    Ok(events)
+}
+
+/// First and last names of the people whom events and rows name, by id.
+pub fn names(db: &mut DbConnection, ids: &[PersonId]) -> Result<Vec<(PersonId, String, String)>> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    Ok(people::table
+        .filter(people::id.eq_any(ids.to_vec()))
+        .select((people::id, people::first_name, people::last_name))
+        .load(db)?)
+}

@@ -1,0 +1,79 @@
+//! The link in a mail to one ticket (U-03b): whoever holds it reads and answers that ticket, for 14 days; after that,
+//! and for anything else, the mailbox has to be proven afresh. It never signs anybody in.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+
+use crate::access::Actor;
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::schema::ticket_links;
+use crate::db::types::{PersonId, TicketId};
+use crate::error::Result;
+use crate::secret::{Token, hash_token};
+use crate::tickets::participants::{self, Part, Standing};
+use crate::tickets::ticket::Ticket;
+
+/// How long a link opens its ticket.
+const VALID: TimeDelta = TimeDelta::days(14);
+/// How long after that it still knows whose it was, so that the page can offer a new one.
+const REMEMBERED: TimeDelta = TimeDelta::days(180);
+
+/// What a link is worth now.
+#[derive(Clone, Debug)]
+pub enum Link {
+    /// It opens the ticket: act as this.
+    Open(Actor),
+    /// It is too old: a new one may be mailed to this person, for this ticket.
+    Expired { person: PersonId, ticket: TicketId },
+}
+
+/// Makes a link for `person`. Its token is handed out once and stored as a hash.
+pub fn create(db: &mut DbConnection, ticket: &Ticket, person: PersonId, now: UtcTime) -> Result<Token> {
+    let token = Token::random("");
+    diesel::insert_into(ticket_links::table)
+        .values((
+            ticket_links::token_hash.eq(token.hash()),
+            ticket_links::organisation_id.eq(ticket.organisation_id),
+            ticket_links::ticket_id.eq(ticket.id),
+            ticket_links::person_id.eq(person),
+            ticket_links::created_at.eq(now),
+            ticket_links::expires_at.eq(now.plus(VALID)),
+        ))
+        .execute(db)?;
+    Ok(token)
+}
+
+/// What the token in somebody's hands is worth. One whose person no longer takes part is worth nothing.
+pub fn find(db: &mut DbConnection, token: &str, now: UtcTime) -> Result<Option<Link>> {
+    let found: Option<(TicketId, PersonId, UtcTime)> = ticket_links::table
+        .filter(ticket_links::token_hash.eq(hash_token(token)))
+        .select((ticket_links::ticket_id, ticket_links::person_id, ticket_links::expires_at))
+        .first(db)
+        .optional()?;
+    let Some((ticket, person, expires_at)) = found else { return Ok(None) };
+    let takes_part = participants::find(db, ticket, person)?
+        .is_some_and(|found| found.standing == Standing::Active && found.part != Part::Staff);
+    if !takes_part {
+        return Ok(None);
+    }
+    Ok(Some(if now < expires_at {
+        Link::Open(Actor::LinkHolder { person, ticket })
+    } else {
+        Link::Expired { person, ticket }
+    }))
+}
+
+/// Removes links that have long been useless.
+pub fn forget_old(db: &mut DbConnection, now: UtcTime) -> Result<usize> {
+    let old = ticket_links::table.filter(ticket_links::expires_at.lt(now.minus(REMEMBERED)));
+    Ok(diesel::delete(old).execute(db)?)
+}
+
+/// Removes the links of somebody who no longer takes part.
+pub(super) fn remove_of(db: &mut DbConnection, ticket: TicketId, person: PersonId) -> Result<()> {
+    let links =
+        ticket_links::table.filter(ticket_links::ticket_id.eq(ticket)).filter(ticket_links::person_id.eq(person));
+    diesel::delete(links).execute(db)?;
+    Ok(())
+}

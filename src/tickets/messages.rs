@@ -1,0 +1,579 @@
+//! What is said in a ticket: by the customer, by an agent, and among staff. A reply goes out only if the agent has seen
+//! everything that was said before it.
+
+use diesel::prelude::*;
+
+use crate::access::{self, Actor};
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::schema::{ticket_messages, ticket_participants};
+use crate::db::types::{JournalId, MessageId, PersonId, text_enum};
+use crate::error::{Error, Result};
+use crate::i18n::Message as Text;
+use crate::people::person;
+use crate::secret::random_handle;
+use crate::tickets::attachments::{self, NewAttachment};
+use crate::tickets::connection_context::{self, ConnectionContext};
+use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
+use crate::tickets::participants;
+use crate::tickets::status::{self, Occasion, Status, may_become};
+use crate::tickets::ticket::{self, Change, Ticket};
+
+text_enum! {
+    /// Who speaks, and to whom.
+    pub enum MessageKind {
+        Customer = "customer",
+        Agent = "agent",
+        /// Among staff. Never shown to customers in any form.
+        Note = "note",
+    }
+}
+
+text_enum! {
+    /// Who may read a message.
+    pub enum Visibility {
+        Everyone = "everyone",
+        Staff = "staff",
+    }
+}
+
+text_enum! {
+    /// How a message came.
+    pub enum Channel {
+        Web = "web",
+        Email = "email",
+        Telephone = "telephone",
+        Fax = "fax",
+        Letter = "letter",
+        Api = "api",
+    }
+}
+
+text_enum! {
+    /// What staff are told about where a message came from.
+    pub enum Remark {
+        /// Another address than the conversation's wrote it (D2).
+        DifferentSender = "different_sender",
+        /// It may not be from whom it says (D7, TH-10).
+        NotAuthenticated = "not_authenticated",
+        /// A machine wrote it (D15).
+        Automatic = "automatic",
+        /// An agent accepted it as the customer's.
+        Accepted = "accepted",
+        /// An agent found that it is not the customer's.
+        Rejected = "rejected",
+    }
+}
+
+/// Messages of one ticket that are loaded together at most; beyond, the page offers the earlier ones.
+pub const LATEST: i64 = 100;
+/// Messages of one ticket that are loaded at all when somebody asks for the earlier ones.
+pub const ALL: i64 = 2_000;
+
+/// What was said.
+#[derive(Clone, Debug, Queryable)]
+pub struct Message {
+    pub id: MessageId,
+    pub handle: String,
+    pub kind: MessageKind,
+    pub visibility: Visibility,
+    pub channel: Channel,
+    pub author_id: Option<PersonId>,
+    /// The author's name when it was said; for mail the name in From.
+    pub from_name: String,
+    /// The author's address when it was said; for mail the address in From, whoever it is.
+    pub from_address: String,
+    pub body_text: String,
+    pub quoted_text: String,
+    /// Whether there is an HTML form beside the text.
+    pub has_html: bool,
+    pub remark: Option<Remark>,
+    /// The journal row of the mail it came in.
+    pub ingest_id: Option<JournalId>,
+    pub created_at: UtcTime,
+}
+
+macro_rules! message_columns {
+    () => {
+        (
+            ticket_messages::id,
+            ticket_messages::handle,
+            ticket_messages::kind,
+            ticket_messages::visibility,
+            ticket_messages::channel,
+            ticket_messages::author_id,
+            ticket_messages::from_name,
+            ticket_messages::from_address,
+            ticket_messages::body_text,
+            ticket_messages::quoted_text,
+            ticket_messages::body_html.is_not_null(),
+            ticket_messages::remark,
+            ticket_messages::ingest_id,
+            ticket_messages::created_at,
+        )
+    };
+}
+
+/// Something to be said.
+#[derive(Clone, Debug)]
+pub struct NewMessage {
+    pub channel: Channel,
+    /// The person who says it; none when mail names nobody whom we know.
+    pub author: Option<PersonId>,
+    pub from_name: String,
+    pub from_address: String,
+    pub text: String,
+    /// What was quoted from earlier messages, shown folded.
+    pub quoted: String,
+    pub html: Option<String>,
+    pub attachments: Vec<NewAttachment>,
+    /// The Message-ID of the mail it came in.
+    pub mail_id: Option<String>,
+    pub ingest: Option<JournalId>,
+    /// From where it was sent, when it was by a page (A1).
+    pub context: Option<ConnectionContext>,
+}
+
+impl NewMessage {
+    /// A message of nothing but text.
+    pub fn text(channel: Channel, author: PersonId, name: &str, address: &str, text: &str) -> NewMessage {
+        NewMessage {
+            channel,
+            author: Some(author),
+            from_name: name.to_owned(),
+            from_address: address.to_owned(),
+            text: text.to_owned(),
+            quoted: String::new(),
+            html: None,
+            attachments: Vec::new(),
+            mail_id: None,
+            ingest: None,
+            context: None,
+        }
+    }
+}
+
+/// A customer's message with what the way it came means for it.
+#[derive(Clone, Debug)]
+pub struct CustomerMessage {
+    pub message: NewMessage,
+    /// For staff only when the sender is in doubt (D2, D7) or a machine (D15).
+    pub visibility: Visibility,
+    pub remark: Option<Remark>,
+    /// Whether it is now our turn; not for what a machine wrote (D15).
+    pub moves_status: bool,
+}
+
+impl CustomerMessage {
+    /// An ordinary message of somebody who takes part.
+    pub fn ordinary(message: NewMessage) -> CustomerMessage {
+        CustomerMessage { message, visibility: Visibility::Everyone, remark: None, moves_status: true }
+    }
+}
+
+/// Adds a customer's message. The caller loaded `ticket` as somebody who may see it, or decided where a mail belongs.
+/// A closed ticket is open again, unless the message does not move the status. A colleague who answers takes part from
+/// then on.
+pub fn add_customer_message(
+    db: &mut DbConnection,
+    ticket: &Ticket,
+    new: CustomerMessage,
+    by: &Actor,
+    now: UtcTime,
+) -> Result<MessageId> {
+    if by.is_staff() && !access::can_work_on(by, &ticket.facts()) {
+        return Err(Error::Forbidden);
+    }
+    if matches!(new.message.channel, Channel::Web | Channel::Api) {
+        require_content(&new.message)?;
+    }
+    let ticket = ticket::count_message(db, ticket, None, now)?.ok_or(Error::NotFound)?;
+    let maker = Maker::of(by, new.message.channel);
+    let person = new.message.author;
+    let public = new.visibility == Visibility::Everyone;
+    if let (Actor::Customer(customer), true) = (by, public) {
+        participants::join(db, &ticket, customer.person, now)?;
+    }
+    let id = insert(db, &ticket, MessageKind::Customer, new.visibility, new.remark, new.message, now)?;
+    let to = Status::WaitingForUs;
+    let moves = new.moves_status && ticket.status != to && may_become(ticket.status, to, Occasion::CustomerMessage);
+    let mut change = if moves { status::change_to(&ticket, to, now) } else { Change::default() };
+    if public {
+        change.last_message_at = Some(now);
+    }
+    ticket::change(db, &ticket, change, now)?;
+    let event =
+        NewEvent { kind: EventKind::CustomerWrote, maker, person, message: Some(id), details: Details::default() };
+    events::record(db, &ticket, event.clone(), now)?;
+    if moves {
+        status::record_change(db, &ticket, to, NewEvent { message: None, ..event }, now)?;
+    }
+    Ok(id)
+}
+
+/// A reply that an agent wants to send.
+#[derive(Clone, Debug)]
+pub struct NewReply {
+    pub channel: Channel,
+    /// What was written, in Markdown when by page.
+    pub text: String,
+    pub html: Option<String>,
+    pub attachments: Vec<NewAttachment>,
+    /// How many messages the ticket had when the agent last saw it.
+    pub seen: i32,
+    /// What the ticket becomes with the reply.
+    pub status: Status,
+    pub mail_id: Option<String>,
+    pub ingest: Option<JournalId>,
+}
+
+/// What became of a reply.
+#[derive(Clone, Debug)]
+pub enum ReplyOutcome {
+    Sent(MessageId),
+    /// Nothing was changed: these were said since the agent last saw the ticket.
+    Stale(Vec<Message>),
+}
+
+/// Adds an agent's reply and sets the status with it, unless something was said that the agent has not seen.
+pub fn add_reply(
+    db: &mut DbConnection,
+    ticket: &Ticket,
+    reply: NewReply,
+    by: &Actor,
+    now: UtcTime,
+) -> Result<ReplyOutcome> {
+    let Actor::Staff(agent) = by else { return Err(Error::Forbidden) };
+    if !access::can_work_on(by, &ticket.facts()) {
+        return Err(Error::Forbidden);
+    }
+    let message = agent_message(db, agent.person, reply.channel, reply.text, reply.html, reply.attachments)?;
+    let message = NewMessage { mail_id: reply.mail_id, ingest: reply.ingest, ..message };
+    require_content(&message)?;
+    let Some(ticket) = ticket::count_message(db, ticket, Some(reply.seen), now)? else {
+        return Ok(ReplyOutcome::Stale(after(db, ticket, reply.seen)?));
+    };
+    let channel = message.channel;
+    let id = insert(db, &ticket, MessageKind::Agent, Visibility::Everyone, None, message, now)?;
+    let change = Change {
+        last_message_at: Some(now),
+        first_answered_at: ticket.first_answered_at.is_none().then_some(Some(now)),
+        // It is a new wait for the customer, even when they were already waited for.
+        waiting_since: Some(now),
+        ..status::change_to(&ticket, reply.status, now)
+    };
+    ticket::change(db, &ticket, change, now)?;
+    let event = NewEvent {
+        kind: EventKind::Replied,
+        maker: Maker::of(by, channel),
+        person: Some(agent.person),
+        message: Some(id),
+        details: Details::default(),
+    };
+    events::record(db, &ticket, event.clone(), now)?;
+    if ticket.status != reply.status {
+        status::record_change(db, &ticket, reply.status, NewEvent { message: None, ..event }, now)?;
+    }
+    Ok(ReplyOutcome::Sent(id))
+}
+
+/// A note among staff.
+#[derive(Clone, Debug)]
+pub struct NewNote {
+    pub channel: Channel,
+    pub text: String,
+    pub html: Option<String>,
+    pub attachments: Vec<NewAttachment>,
+    pub mail_id: Option<String>,
+    pub ingest: Option<JournalId>,
+}
+
+/// Adds a note; nothing that customers can see changes.
+pub fn add_note(db: &mut DbConnection, ticket: &Ticket, note: NewNote, by: &Actor, now: UtcTime) -> Result<MessageId> {
+    let Actor::Staff(agent) = by else { return Err(Error::Forbidden) };
+    if !access::can_work_on(by, &ticket.facts()) {
+        return Err(Error::Forbidden);
+    }
+    let message = agent_message(db, agent.person, note.channel, note.text, note.html, note.attachments)?;
+    let message = NewMessage { mail_id: note.mail_id, ingest: note.ingest, ..message };
+    require_content(&message)?;
+    let ticket = ticket::count_message(db, ticket, None, now)?.ok_or(Error::NotFound)?;
+    let channel = message.channel;
+    let id = insert(db, &ticket, MessageKind::Note, Visibility::Staff, None, message, now)?;
+    let event = NewEvent {
+        kind: EventKind::Noted,
+        maker: Maker::of(by, channel),
+        person: Some(agent.person),
+        message: Some(id),
+        details: Details::default(),
+    };
+    events::record(db, &ticket, event, now)?;
+    Ok(id)
+}
+
+/// Accepts a message that only staff could see as the customer's: everybody in the ticket reads it from now on, its
+/// sender takes part if they are known, and it is our turn.
+pub fn accept(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor, now: UtcTime) -> Result<()> {
+    let message = in_doubt(db, ticket, handle, by)?;
+    diesel::update(ticket_messages::table.find(message.id))
+        .set((ticket_messages::visibility.eq(Visibility::Everyone), ticket_messages::remark.eq(Some(Remark::Accepted))))
+        .execute(db)?;
+    if let Some(author) = message.author_id {
+        participants::join(db, ticket, author, now)?;
+    }
+    let to = Status::WaitingForUs;
+    let change = Change { last_message_at: Some(now), ..status::change_to(ticket, to, now) };
+    ticket::change(db, ticket, change, now)?;
+    let event = NewEvent { message: Some(message.id), ..NewEvent::by(by, EventKind::MessageAccepted) };
+    events::record(db, ticket, event, now)?;
+    if ticket.status != to {
+        status::record_change(db, ticket, to, NewEvent::by(by, EventKind::StatusChanged), now)?;
+    }
+    Ok(())
+}
+
+/// Notes that a message is not the customer's; it stays for staff to see.
+pub fn reject(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor, now: UtcTime) -> Result<()> {
+    let message = in_doubt(db, ticket, handle, by)?;
+    diesel::update(ticket_messages::table.find(message.id))
+        .set(ticket_messages::remark.eq(Some(Remark::Rejected)))
+        .execute(db)?;
+    let event = NewEvent { message: Some(message.id), ..NewEvent::by(by, EventKind::MessageRejected) };
+    events::record(db, ticket, event, now)?;
+    Ok(())
+}
+
+fn in_doubt(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor) -> Result<Message> {
+    if !access::can_work_on(by, &ticket.facts()) {
+        return Err(Error::Forbidden);
+    }
+    let message = find(db, ticket, handle)?.ok_or(Error::NotFound)?;
+    if message.kind != MessageKind::Customer || message.visibility != Visibility::Staff {
+        return Err(Error::Conflict(Text::new("ticket-changed-meanwhile")));
+    }
+    Ok(message)
+}
+
+/// What of a conversation a reader may read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reading {
+    /// Staff read everything.
+    Everything,
+    /// Customers read no notes and nothing that is held back.
+    Public,
+    /// Who joined later reads what was said from then on (TH-07).
+    PublicSince(UtcTime),
+}
+
+/// What `actor`, who may see the ticket, may read of it.
+pub fn reading(db: &mut DbConnection, ticket: &Ticket, actor: &Actor) -> Result<Reading> {
+    let person = match actor {
+        Actor::Staff(_) | Actor::System => return Ok(Reading::Everything),
+        Actor::Customer(customer) if customer.person == ticket.requester_id => return Ok(Reading::Public),
+        Actor::LinkHolder { person, .. } if *person == ticket.requester_id => return Ok(Reading::Public),
+        Actor::Customer(customer)
+            if access::can_see(actor, &ticket.facts(), false) && customer.person != ticket.requester_id =>
+        {
+            // The organisation lets them read all of it, whether they take part or not.
+            return Ok(Reading::Public);
+        }
+        Actor::Customer(customer) => customer.person,
+        Actor::LinkHolder { person, .. } => *person,
+    };
+    let joined: Option<UtcTime> = ticket_participants::table
+        .filter(ticket_participants::ticket_id.eq(ticket.id))
+        .filter(ticket_participants::person_id.eq(person))
+        .select(ticket_participants::joined_at)
+        .first(db)
+        .optional()?;
+    joined.map(Reading::PublicSince).ok_or(Error::NotFound)
+}
+
+type Messages<'a> = ticket_messages::BoxedQuery<'a, crate::db::connection::MultiBackend>;
+
+/// The messages of the ticket that a reader may read.
+fn readable<'a>(ticket: &Ticket, reading: Reading) -> Messages<'a> {
+    let messages = ticket_messages::table.filter(ticket_messages::ticket_id.eq(ticket.id)).into_boxed();
+    match reading {
+        Reading::Everything => messages,
+        Reading::Public => messages.filter(ticket_messages::visibility.eq(Visibility::Everyone)),
+        Reading::PublicSince(since) => messages
+            .filter(ticket_messages::visibility.eq(Visibility::Everyone))
+            .filter(ticket_messages::created_at.ge(since)),
+    }
+}
+
+/// The latest `limit` messages, the oldest of them first.
+pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket, reading: Reading, limit: i64) -> Result<Vec<Message>> {
+    let mut messages: Vec<Message> =
+        readable(ticket, reading).order(ticket_messages::id.desc()).limit(limit).select(message_columns!()).load(db)?;
+    messages.reverse();
+    Ok(messages)
+}
+
+/// The messages beyond the first `seen`, notes included: what an agent has not seen yet.
+pub fn after(db: &mut DbConnection, ticket: &Ticket, seen: i32) -> Result<Vec<Message>> {
+    Ok(readable(ticket, Reading::Everything)
+        .order(ticket_messages::id)
+        .offset(i64::from(seen.max(0)))
+        .limit(LATEST)
+        .select(message_columns!())
+        .load(db)?)
+}
+
+/// How many messages the ticket had when `message` was its latest: what somebody who answers that message has seen.
+pub fn count_until(db: &mut DbConnection, ticket: &Ticket, message: MessageId) -> Result<i32> {
+    let count: i64 =
+        readable(ticket, Reading::Everything).filter(ticket_messages::id.le(message)).count().get_result(db)?;
+    Ok(i32::try_from(count).unwrap_or(i32::MAX))
+}
+
+/// The message of that public name in the ticket, for staff.
+pub fn find(db: &mut DbConnection, ticket: &Ticket, handle: &str) -> Result<Option<Message>> {
+    Ok(readable(ticket, Reading::Everything)
+        .filter(ticket_messages::handle.eq(handle))
+        .select(message_columns!())
+        .first(db)
+        .optional()?)
+}
+
+/// The message of that id; for jobs.
+pub fn find_by_id(db: &mut DbConnection, id: MessageId) -> Result<Option<Message>> {
+    Ok(ticket_messages::table.find(id).select(message_columns!()).first(db).optional()?)
+}
+
+/// The message that came in the mail of that journal row.
+pub fn find_by_ingest(db: &mut DbConnection, ingest: JournalId) -> Result<Option<Message>> {
+    Ok(ticket_messages::table
+        .filter(ticket_messages::ingest_id.eq(ingest))
+        .select(message_columns!())
+        .first(db)
+        .optional()?)
+}
+
+/// The message of that public name with its ticket, if `actor` may read it; otherwise nothing is told apart.
+pub fn find_readable(db: &mut DbConnection, actor: &Actor, handle: &str) -> Result<Option<(Ticket, Message)>> {
+    let of: Option<crate::db::types::TicketId> = ticket_messages::table
+        .filter(ticket_messages::handle.eq(handle))
+        .select(ticket_messages::ticket_id)
+        .first(db)
+        .optional()?;
+    let Some(of) = of else { return Ok(None) };
+    let ticket: Option<Ticket> =
+        access::visible_to(actor).filter(crate::db::schema::tickets::id.eq(of)).first(db).optional()?;
+    let Some(ticket) = ticket else { return Ok(None) };
+    let reading = reading(db, &ticket, actor)?;
+    let message = readable(&ticket, reading)
+        .filter(ticket_messages::handle.eq(handle))
+        .select(message_columns!())
+        .first(db)
+        .optional()?;
+    Ok(message.map(|message| (ticket, message)))
+}
+
+/// The HTML form of a message which the caller may read, as it came; it is made safe where it is shown.
+pub fn html_of(db: &mut DbConnection, id: MessageId) -> Result<Option<String>> {
+    Ok(ticket_messages::table.find(id).select(ticket_messages::body_html).first(db)?)
+}
+
+/// The customer messages' and replies' own names, for those who link to them: id to handle.
+pub fn handle_of(db: &mut DbConnection, id: MessageId) -> Result<String> {
+    Ok(ticket_messages::table.find(id).select(ticket_messages::handle).first(db)?)
+}
+
+fn agent_message(
+    db: &mut DbConnection,
+    agent: PersonId,
+    channel: Channel,
+    text: String,
+    html: Option<String>,
+    attachments: Vec<NewAttachment>,
+) -> Result<NewMessage> {
+    let agent = person::by_id(db, agent)?;
+    Ok(NewMessage {
+        html,
+        attachments,
+        ..NewMessage::text(channel, agent.id, &agent.display_name(), &agent.address, &text)
+    })
+}
+
+pub(super) fn require_content(message: &NewMessage) -> Result<()> {
+    if message.text.trim().is_empty() && message.attachments.is_empty() {
+        return Err(Error::invalid("text", "text-required"));
+    }
+    if message.text.chars().count() > LONGEST_TEXT {
+        return Err(Error::invalid("text", "text-too-long"));
+    }
+    Ok(())
+}
+
+/// The longest text written on a page; longer matter is attached as a file.
+const LONGEST_TEXT: usize = 100_000;
+
+/// Writes the row with its attachments and its context. The ticket's count was raised by the caller.
+pub(super) fn insert(
+    db: &mut DbConnection,
+    ticket: &Ticket,
+    kind: MessageKind,
+    visibility: Visibility,
+    remark: Option<Remark>,
+    new: NewMessage,
+    now: UtcTime,
+) -> Result<MessageId> {
+    let id: MessageId = diesel::insert_into(ticket_messages::table)
+        .values((
+            ticket_messages::organisation_id.eq(ticket.organisation_id),
+            ticket_messages::ticket_id.eq(ticket.id),
+            ticket_messages::handle.eq(random_handle()),
+            ticket_messages::kind.eq(kind),
+            ticket_messages::visibility.eq(visibility),
+            ticket_messages::channel.eq(new.channel),
+            ticket_messages::author_id.eq(new.author),
+            ticket_messages::from_name.eq(clean_line(&new.from_name, 120)),
+            ticket_messages::from_address.eq(clean_line(&new.from_address, 320)),
+            ticket_messages::body_text.eq(clean_text(new.text)),
+            ticket_messages::quoted_text.eq(clean_text(new.quoted)),
+            ticket_messages::body_html.eq(new.html.map(|html| html.replace('\0', ""))),
+            ticket_messages::remark.eq(remark),
+            ticket_messages::mail_id.eq(new.mail_id.map(|mail_id| clean_line(&mail_id, 1_000))),
+            ticket_messages::ingest_id.eq(new.ingest),
+            ticket_messages::created_at.eq(now),
+        ))
+        .returning(ticket_messages::id)
+        .get_result(db)?;
+    for attachment in &new.attachments {
+        attachments::insert(db, ticket, id, attachment, now)?;
+    }
+    if let Some(context) = &new.context {
+        connection_context::insert(db, ticket, id, context, now)?;
+    }
+    Ok(id)
+}
+
+/// One line: control characters become spaces, runs of space one, and what is longer than `longest` is cut.
+pub(super) fn clean_line(text: &str, longest: usize) -> String {
+    let words: Vec<&str> =
+        text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
+    words.join(" ").chars().take(longest).collect()
+}
+
+/// Text as the databases can keep it: line ends as one character, no control characters but the tab.
+fn clean_text(text: String) -> String {
+    let is_clean = |c: char| c == '\n' || c == '\t' || !c.is_control();
+    if text.chars().all(is_clean) {
+        return text;
+    }
+    text.replace("\r\n", "\n").replace('\r', "\n").chars().filter(|c| is_clean(*c)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adv_13_a_line_has_no_line_ends_and_no_control_characters() {
+        assert_eq!(clean_line("a\r\nBcc: x@y.z\0\u{1b}[2J  b", 250), "a Bcc: x@y.z [2J b");
+        assert_eq!(clean_line("ééé", 2), "éé");
+        assert_eq!(clean_text("a\r\nb\rc\0d\te".to_owned()), "a\nb\ncd\te");
+    }
+}
