@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::Actor;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::schema::{people, ticket_events};
+use crate::db::schema::ticket_events;
 use crate::db::types::{EventId, Json, MessageId, PersonId, QueueId, TicketId, text_enum};
 use crate::error::Result;
 use crate::queue;
@@ -226,15 +226,4 @@ pub fn for_customers(db: &mut DbConnection, ticket: &Ticket, limit: i64) -> Resu
         .load(db)?;
     events.reverse();
     Ok(events)
-}
-
-/// First and last names of the people whom events and rows name, by id.
-pub fn names(db: &mut DbConnection, ids: &[PersonId]) -> Result<Vec<(PersonId, String, String)>> {
-    if ids.is_empty() {
-        return Ok(Vec::new());
-    }
-    Ok(people::table
-        .filter(people::id.eq_any(ids.to_vec()))
-        .select((people::id, people::first_name, people::last_name))
-        .load(db)?)
 }

@@ -4,6 +4,7 @@
 use diesel::prelude::*;
 
 use crate::access::{self, Actor};
+use crate::cards;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::schema::{ticket_messages, ticket_participants};
@@ -531,9 +532,9 @@ pub(super) fn insert(
             ticket_messages::author_id.eq(new.author),
             ticket_messages::from_name.eq(clean_line(&new.from_name, 120)),
             ticket_messages::from_address.eq(clean_line(&new.from_address, 320)),
-            ticket_messages::body_text.eq(clean_text(new.text)),
-            ticket_messages::quoted_text.eq(clean_text(new.quoted)),
-            ticket_messages::body_html.eq(new.html.map(|html| html.replace('\0', ""))),
+            ticket_messages::body_text.eq(clean_text(&new.text)),
+            ticket_messages::quoted_text.eq(clean_text(&new.quoted)),
+            ticket_messages::body_html.eq(new.html.map(|html| cards::mask_numbers(&html).replace('\0', ""))),
             ticket_messages::remark.eq(remark),
             ticket_messages::mail_id.eq(new.mail_id.map(|mail_id| clean_line(&mail_id, 1_000))),
             ticket_messages::ingest_id.eq(new.ingest),
@@ -557,13 +558,10 @@ pub(super) fn clean_line(text: &str, longest: usize) -> String {
     words.join(" ").chars().take(longest).collect()
 }
 
-/// Text as the databases can keep it: line ends as one character, no control characters but the tab.
-fn clean_text(text: String) -> String {
-    let is_clean = |c: char| c == '\n' || c == '\t' || !c.is_control();
-    if text.chars().all(is_clean) {
-        return text;
-    }
-    text.replace("\r\n", "\n").replace('\r', "\n").chars().filter(|c| is_clean(*c)).collect()
+/// Text as it is kept: without payment card numbers (A5), line ends as one character, no control characters but the tab.
+fn clean_text(text: &str) -> String {
+    let text = cards::mask_numbers(text).replace("\r\n", "\n").replace('\r', "\n");
+    text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect()
 }
 
 #[cfg(test)]
@@ -574,6 +572,11 @@ mod tests {
     fn adv_13_a_line_has_no_line_ends_and_no_control_characters() {
         assert_eq!(clean_line("a\r\nBcc: x@y.z\0\u{1b}[2J  b", 250), "a Bcc: x@y.z [2J b");
         assert_eq!(clean_line("ééé", 2), "éé");
-        assert_eq!(clean_text("a\r\nb\rc\0d\te".to_owned()), "a\nb\ncd\te");
+        assert_eq!(clean_text("a\r\nb\rc\0d\te"), "a\nb\ncd\te");
+    }
+
+    #[test]
+    fn a5_a_card_number_is_not_kept() {
+        assert_eq!(clean_text("carte 4111 1111 1111 1111"), "carte •••• •••• •••• 1111");
     }
 }

@@ -4,6 +4,7 @@
 use diesel::prelude::*;
 
 use crate::access::Actor;
+use crate::cards;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::schema::tickets;
@@ -111,7 +112,7 @@ pub fn open(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> 
                 tickets::site_id.eq(new.site),
                 tickets::environment_id.eq(new.environment),
                 tickets::mailbox_id.eq(new.mailbox),
-                tickets::subject.eq(clean_line(&new.subject, LONGEST_SUBJECT)),
+                tickets::subject.eq(clean_line(&cards::mask_numbers(&new.subject), LONGEST_SUBJECT)),
                 tickets::status.eq(Status::WaitingForUs),
                 tickets::priority.eq(new.priority),
             ),

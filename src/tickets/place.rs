@@ -5,9 +5,10 @@ use diesel::prelude::*;
 use crate::access::{self, Actor};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::schema::{environments, queues, sites};
+use crate::db::schema::{environments, sites};
 use crate::db::types::{EnvironmentId, OrganisationId, QueueId, SiteId};
 use crate::error::{Error, FieldErrors, Result};
+use crate::teams::queues::{self, QueueKind};
 use crate::tickets::events::{self, EventKind, NewEvent};
 use crate::tickets::messages::Channel;
 use crate::tickets::ticket::{self, Change, Ticket};
@@ -51,8 +52,7 @@ pub(super) fn check(
             errors.add("site", "site-unknown");
         }
     } else if matches!(channel, Channel::Web | Channel::Api | Channel::Telephone) {
-        let kind: String = queues::table.find(queue).select(queues::kind).first(db)?;
-        if kind == "intervention" {
+        if queues::by_id(db, queue)?.kind == QueueKind::Intervention {
             errors.add("site", "site-required");
         }
     }
