@@ -65,6 +65,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("staff_roles", "people"),
     ("throttles", "throttle"),
     ("ticket_attachments", "tickets"),
+    ("ticket_contacts", "tickets"),
     ("ticket_events", "tickets"),
     ("ticket_links", "tickets"),
     ("ticket_mail_ids", "tickets"),

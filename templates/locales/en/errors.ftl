@@ -34,3 +34,20 @@ error-busy = The service is very busy. Please try again in a few seconds.
 error-storage-full = There is no room left to store this. Nothing was lost; please try again later.
 error-internal = Something went wrong on our side. Please try again; if it goes on, tell us.
 error-elsewhere = The next step is on another page.
+
+# Tickets
+ticket-changed-meanwhile = The ticket was changed in the meantime. Look at it as it stands now, then try again.
+ticket-status-not-possible = The ticket cannot take this status now. Look at it as it stands, then try again.
+subject-required = Give the subject.
+subject-too-long = Shorten the subject to 250 characters.
+text-required = Write something, or attach a file.
+text-too-long = The text is too long. Attach it as a file.
+site-required = Choose the site of the intervention.
+site-unknown = Choose one of the organisation’s sites.
+environment-unknown = Choose one of the organisation’s environments.
+tag-invalid = A tag needs at least one letter or figure.
+tags-too-many = The ticket has 20 tags already. Remove one first.
+assignee-not-in-queue = This person does not work in the ticket’s queue.
+participant-is-requester = The requester always takes part. Change the requester instead.
+participants-too-many = The ticket has 50 participants already. Remove one first.
+requester-not-member = This person is not a member of that organisation.

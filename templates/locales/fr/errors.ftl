@@ -34,3 +34,20 @@ error-busy = Le service est très sollicité. Réessayez dans quelques secondes.
 error-storage-full = Il n’y a plus de place pour enregistrer. Rien n’a été perdu ; réessayez plus tard.
 error-internal = Une erreur s’est produite de notre côté. Réessayez ; si cela persiste, prévenez-nous.
 error-elsewhere = La suite est sur une autre page.
+
+# Tickets
+ticket-changed-meanwhile = Le ticket a été modifié entre-temps. Regardez où il en est, puis recommencez.
+ticket-status-not-possible = Le ticket ne peut pas prendre ce statut maintenant. Regardez où il en est, puis recommencez.
+subject-required = Indiquez l’objet.
+subject-too-long = Raccourcissez l’objet à 250 caractères.
+text-required = Écrivez quelque chose ou joignez un fichier.
+text-too-long = Le texte est trop long. Joignez-le sous forme de fichier.
+site-required = Choisissez le site de l’intervention.
+site-unknown = Choisissez un site de l’organisation.
+environment-unknown = Choisissez un environnement de l’organisation.
+tag-invalid = Une étiquette contient au moins une lettre ou un chiffre.
+tags-too-many = Le ticket a déjà 20 étiquettes. Retirez-en une d’abord.
+assignee-not-in-queue = Cette personne ne travaille pas dans la file du ticket.
+participant-is-requester = Le demandeur participe toujours. Changez plutôt le demandeur.
+participants-too-many = Le ticket a déjà 50 participants. Retirez-en un d’abord.
+requester-not-member = Cette personne n’est pas membre de cette organisation.
