@@ -60,8 +60,9 @@ pub fn read<'a>(raw: &'a [u8], mut boundary_of: impl FnMut(&[Field<'a>]) -> Opti
     let mut at = current.map_or(raw.len(), |part| structure.offset_of_body(part));
     while let Some(line) = next_dashed_line(raw, at) {
         let text = raw[line.start..line.end].trim_ascii_end();
+        // A client once gave an inner multipart the boundary of the outer one: the inner ends first.
         let Some((level, is_last)) =
-            open.iter().enumerate().find_map(|(level, open)| Some((level, open.matches(text)?)))
+            open.iter().enumerate().rev().find_map(|(level, open)| Some((level, open.matches(text)?)))
         else {
             at = line.next;
             continue;
@@ -280,7 +281,8 @@ mod tests {
     #[test]
     fn b_12_a_multipart_without_its_boundary_is_a_body() {
         assert_eq!(shape("Boundary: a\n\njust text\n"), "just text\n");
-        assert_eq!(shape("Boundary: a\n\n--a\nBoundary: a\n\n--a\n\none\n--a--\n"), "(|one)");
+        assert_eq!(shape("Boundary: a\n\n--a\nBoundary: a\n\n--a\n\none\n--a--\n"), "((one))");
+        assert_eq!(shape("Boundary: a\n\n--a\nBoundary: a\n\n--a\n\none\n--a--\n\n--a\n\ntwo\n--a--\n"), "((one)|two)");
     }
 
     #[test]

@@ -105,6 +105,13 @@ fn mail_of_the_usual_clients_is_read() {
 }
 
 #[test]
+fn h_04_a_newsletter_shows_no_remote_image() {
+    let mail = parse(fixture!("automatic/newsletter"));
+    let safe = html::sanitize_mail(mail.html.as_deref().unwrap(), &|_| None).unwrap();
+    assert_eq!((safe.html.trim(), safe.remote_images), ("<p>News </p>", 1));
+}
+
+#[test]
 fn b_20_what_is_no_text_is_kept_as_a_file() {
     assert_eq!(names(&parse(fixture!("clients/winmail"))), ["winmail.dat"]);
     let meeting = parse(fixture!("clients/meeting"));
