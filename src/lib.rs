@@ -1,4 +1,49 @@
-//! Accord: a support desk in one program.
+//! Accord: a support desk in one program, which asks before it looks.
+//!
+//! Customers file tickets on the web or by mail, agents answer, and people, roles, organisations and configuration
+//! data live in an embedded database (SQLite), or in PostgreSQL when one machine is outgrown. This page is the map of
+//! the code; every module says at its head what it is for and what it deliberately leaves to others.
+//!
+//! # Reading order
+//!
+//! Modules stand in ranks. A module names only modules of lower ranks; `tests/integration/architecture.rs` reads the
+//! source and holds this and the other rules.
+//!
+//! | rank | modules | what they are |
+//! |---|---|---|
+//! | 0 | [`cards`], [`clock`], [`html`], [`secret`] | values and pure functions that know nothing of a desk |
+//! | 1, 2 | [`i18n`], [`error`] | languages; the kinds of failure a caller tells apart |
+//! | 3 | [`config`] | settings, every problem reported at once |
+//! | 4 | [`db`], [`mail`] | two databases behind one connection type; mail as bytes and rules |
+//! | 5 | [`audit`], [`keys`], [`queue`], [`schedule`], [`settings`], [`storage`], [`throttle`] | the ground capabilities stand on |
+//! | 6 | [`journal`], [`outbox`], [`people`] | mail that is not lost, mail to be sent, who somebody is |
+//! | 7 | [`access`], [`teams`] | who may see and do what; queues, their members, mailboxes |
+//! | 8 | `tickets` | what the desk is about |
+//! | 9, 10 | `notifications`, `search`, `intake` | telling people, finding things, a mail or a form becoming a ticket |
+//! | 11, 12 | [`privacy`], `reactions` | kinds of data; who follows each ticket event |
+//! | 13 | [`app`] | everything a request or job needs, built once |
+//! | 14 | [`web`], [`worker`] | pages and API; background work |
+//! | 15 | [`cli`] | the commands |
+//!
+//! # What always holds
+//!
+//! - One use case is one transaction ([`db::Database::write`]); what follows from it is a job written in that same
+//!   transaction, never a call to the outside.
+//! - A mail is acknowledged only after the commit that holds its bytes ([`journal`]); it is sent from bytes frozen
+//!   before the first attempt ([`outbox`]).
+//! - Every query for tickets begins at [`access::visible_to`].
+//! - No internal id leaves the process; URLs, mails and JSON carry references and random handles.
+//! - Time comes from [`clock::Clock`] and is passed down; nothing else asks the machine.
+//! - Texts for people are keys of the catalogue ([`i18n`]), in French and English.
+//!
+//! # From end to end
+//!
+//! *A request*: `web::router` → a handler whose extractors made sure of the reader → one `write` that calls a verb of a
+//! capability → an event and its job in the same transaction → a redirect. A worker then takes the job and decides who
+//! is to be told.
+//!
+//! *A mail*: LMTP, pipe or HTTP → [`journal`] (committed, then acknowledged) → a worker parses it ([`mail::incoming`]),
+//! decides where it belongs ([`mail::threading`], one pure table) → a ticket or a message in one transaction.
 
 pub mod cards;
 pub mod clock;
@@ -28,6 +73,8 @@ pub mod people;
 
 pub mod access;
 pub mod teams;
+
+pub mod privacy;
 
 pub mod app;
 

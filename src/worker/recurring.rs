@@ -6,8 +6,9 @@ use chrono::TimeDelta;
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::error::Result;
+use crate::people::sessions;
 use crate::web::request_log;
-use crate::{schedule, throttle};
+use crate::{audit, schedule, throttle};
 
 /// One recurring piece of work.
 pub struct Recurring {
@@ -16,9 +17,14 @@ pub struct Recurring {
     pub run: fn(&App, UtcTime) -> Result<()>,
 }
 
+/// Entries of the ledger whose details tell how somebody signed in.
+const SIGN_IN_KINDS: &[&str] = &["sign_in", "sign_in_failed", "sign_out"];
+
 /// All of it.
 pub const TABLE: &[Recurring] = &[
     Recurring { name: "forget_throttles", every: TimeDelta::hours(6), run: forget_throttles },
+    Recurring { name: "forget_sessions", every: TimeDelta::hours(6), run: forget_sessions },
+    Recurring { name: "forget_sign_in_details", every: TimeDelta::hours(24), run: forget_sign_in_details },
     Recurring { name: "remove_access_logs", every: TimeDelta::hours(6), run: remove_access_logs },
 ];
 
@@ -39,6 +45,16 @@ pub fn run_due(app: &App, now: UtcTime) -> Result<usize> {
 
 fn forget_throttles(app: &App, now: UtcTime) -> Result<()> {
     app.database.write_now(move |db| throttle::forget_old(db, now).map(drop))
+}
+
+fn forget_sessions(app: &App, now: UtcTime) -> Result<()> {
+    app.database.write_now(move |db| sessions::forget_old(db, now).map(drop))
+}
+
+/// Who signed in from where is kept as long as the access log, and then only that it happened (B13, G-05).
+fn forget_sign_in_details(app: &App, now: UtcTime) -> Result<()> {
+    let before = now.minus(TimeDelta::days(i64::from(app.config.log.access_days)));
+    app.database.write_now(move |db| audit::forget_details(db, SIGN_IN_KINDS, before).map(drop))
 }
 
 /// Every process has its own folder and removes its own; running once too often finds nothing.
