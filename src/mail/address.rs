@@ -340,7 +340,9 @@ fn has_look_alike_letters(text: &str) -> bool {
                 Script::Other => {}
             }
         }
-        (latin && (imitates || other)) || (imitates && !other)
+        let is_mixed = latin && (imitates || other);
+        let only_imitates = imitates && !other;
+        is_mixed || only_imitates
     })
 }
 
