@@ -1,16 +1,36 @@
 //! People, the organisations they belong to, and how they sign in: everything about who somebody is. What they may see
 //! and do is decided in `access`.
 
-pub mod countries;
-pub mod directory;
-pub mod environments;
 pub mod fields;
+
+pub mod countries;
+pub mod environments;
 pub mod memberships;
 pub mod operator;
 pub mod organisations;
 pub mod person;
 pub mod roles;
+pub mod sites;
 pub mod sessions;
 pub mod sites;
 
+pub mod directory;
+pub mod person;
+pub mod roles;
+pub mod staff;
+
+pub mod api_tokens;
+pub mod one_time_tokens;
+pub mod passwords;
+pub mod sessions;
+pub mod sign_in;
+
+pub mod invitations;
+pub mod notices;
+pub mod registration;
+pub mod setup;
+
 pub use person::Person;
+
+#[cfg(test)]
+mod tests;

@@ -60,6 +60,71 @@ pub fn clear(db: &mut DbConnection, name: &str) -> Result<()> {
     Ok(())
 }
 
+/// Takes back one that [`take`] counted: it was not what the bucket guards against.
+pub fn give_back(db: &mut DbConnection, name: &str) -> Result<()> {
+    diesel::update(throttles::table.find(name).filter(throttles::spent.ge(1.0)))
+        .set(throttles::spent.eq(throttles::spent - 1.0))
+        .execute(db)?;
+    Ok(())
+}
+
+/// Pauses that grow: the first few tries are free, each further one doubles the pause before the next.
+#[derive(Clone, Copy, Debug)]
+pub struct BackOff {
+    pub free: u32,
+    pub longest: TimeDelta,
+    /// Tries are forgotten when there was none for so long.
+    pub forgotten_after: TimeDelta,
+}
+
+/// Counts a try and begins the pause after it, or says in how many seconds the next is allowed. Of tries made at the same
+/// time one is counted and the others wait.
+pub fn try_once(db: &mut DbConnection, name: &str, back_off: BackOff, now: UtcTime) -> Result<()> {
+    type Row = (f64, UtcTime, Option<UtcTime>);
+    let row: Option<Row> = throttles::table
+        .find(name)
+        .select((throttles::spent, throttles::updated_at, throttles::blocked_until))
+        .first(db)
+        .optional()?;
+    if let Some((_, _, Some(until))) = row
+        && until > now
+    {
+        let millis = until.since(now).num_milliseconds().min(back_off.longest.num_milliseconds()).max(1);
+        return Err(Error::TooMany { retry_after_secs: millis.unsigned_abs().div_ceil(1_000) });
+    }
+    let forgotten = row.is_none_or(|(_, updated_at, _)| now.since(updated_at) >= back_off.forgotten_after);
+    let tries = row.filter(|_| !forgotten).map_or(0.0, |(spent, _, _)| spent) + 1.0;
+    let doublings = tries as u32 - 1;
+    let blocked_until = (doublings >= back_off.free).then(|| {
+        let pause = TimeDelta::seconds(1 << (doublings - back_off.free).min(20));
+        now.plus(pause.min(back_off.longest))
+    });
+    let counted = match row {
+        // Compare and set: a try counted meanwhile changed `spent`.
+        Some((spent, _, _)) => diesel::update(throttles::table.find(name).filter(throttles::spent.eq(spent)))
+            .set((
+                throttles::spent.eq(tries),
+                throttles::updated_at.eq(now),
+                throttles::blocked_until.eq(blocked_until),
+            ))
+            .execute(db)?,
+        None => {
+            let row = (
+                throttles::name.eq(name),
+                throttles::spent.eq(tries),
+                throttles::updated_at.eq(now),
+                throttles::blocked_until.eq(blocked_until),
+            );
+            on_each_backend!(db, db => diesel::insert_into(throttles::table)
+                .values(row)
+                .on_conflict(throttles::name)
+                .do_nothing()
+                .execute(db))?
+        }
+    };
+    if counted == 0 { Err(Error::TooMany { retry_after_secs: 1 }) } else { Ok(()) }
+}
+
 /// Removes buckets that have long been empty.
 pub fn forget_old(db: &mut DbConnection, now: UtcTime) -> Result<usize> {
     Ok(diesel::delete(throttles::table.filter(throttles::updated_at.lt(now.minus(KEPT)))).execute(db)?)

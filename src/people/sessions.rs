@@ -1,5 +1,5 @@
-//! Sessions: a random token in the browser's cookie, its hash here (U-04). A session ends when nothing was asked for a
-//! while, when its days are over, when it is ended by hand, and when the person is disabled.
+//! Who is signed in where: opaque random tokens in a cookie, kept as hashes (U-04). A session ends by itself, when its
+//! person ends it, and at once when the password changes or the person is disabled.
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
@@ -9,29 +9,35 @@ use crate::config::SecurityConfig;
 use crate::db::DbConnection;
 use crate::db::schema::{people, sessions};
 use crate::db::types::{PersonId, SessionId};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::people::person::PersonState;
 use crate::secret::{Token, random_handle};
 
-/// How long a remembered session lasts, if it is used.
-pub const REMEMBERED: TimeDelta = TimeDelta::days(30);
-/// The last use is written at most this often.
+/// How long a session lasts whose person asked to be remembered, whether they come or not.
+pub const REMEMBERED_DAYS: i64 = 30;
+/// How long after a proof (password, mailed link) a change of password or address needs no other (U-05).
+const FRESH: TimeDelta = TimeDelta::minutes(5);
+/// `last_seen_at` is written at most this often, so that reading pages seldom writes.
 const TOUCHED_EVERY: TimeDelta = TimeDelta::minutes(1);
+/// Of a browser's name, as much as anybody reads.
+const USER_AGENT_CHARACTERS: usize = 300;
 
-/// When sessions end, from the settings.
+/// How long sessions last.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
+    /// Without a request.
     pub idle: TimeDelta,
+    /// In any case.
     pub absolute: TimeDelta,
 }
 
 impl From<&SecurityConfig> for Limits {
-    fn from(config: &SecurityConfig) -> Self {
-        Limits { idle: TimeDelta::hours(config.session_idle_hours), absolute: TimeDelta::days(config.session_days) }
+    fn from(security: &SecurityConfig) -> Self {
+        Limits { idle: TimeDelta::hours(security.session_idle_hours), absolute: TimeDelta::days(security.session_days) }
     }
 }
 
-/// A session that is alive.
+/// Somebody signed in, in one browser.
 #[derive(Clone, Debug, Queryable)]
 pub struct Session {
     pub id: SessionId,
@@ -40,13 +46,28 @@ pub struct Session {
     pub remembered: bool,
     pub ip_address: String,
     pub user_agent: String,
-    /// When the person last proved who they are, with a password or a mailed link (U-05).
+    /// When the person last proved who they are.
     pub proven_at: UtcTime,
     pub created_at: UtcTime,
     pub last_seen_at: UtcTime,
+    pub expires_at: UtcTime,
 }
 
-macro_rules! columns {
+impl Session {
+    /// Whether the last proof is so recent that a change of password or address needs no other.
+    pub fn is_fresh(&self, now: UtcTime) -> bool {
+        now.since(self.proven_at) <= FRESH
+    }
+}
+
+/// Where somebody signs in from, for their own list of sessions.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    pub ip_address: String,
+    pub user_agent: String,
+}
+
+macro_rules! session_columns {
     () => {
         (
             sessions::id,
@@ -58,89 +79,114 @@ macro_rules! columns {
             sessions::proven_at,
             sessions::created_at,
             sessions::last_seen_at,
+            sessions::expires_at,
         )
     };
 }
 
-/// Begins a session and gives the token for the cookie.
+/// Begins a session and gives the token for the cookie. The id is always new, whatever the browser presented before.
 pub fn begin(
     db: &mut DbConnection,
     person: PersonId,
     remembered: bool,
-    from: (&str, &str),
+    place: &Place,
     limits: &Limits,
     now: UtcTime,
 ) -> Result<Token> {
     let token = Token::random("");
-    let (ip_address, user_agent) = from;
-    let user_agent: String = user_agent.chars().take(400).collect();
+    let lasting = if remembered { TimeDelta::days(REMEMBERED_DAYS) } else { limits.absolute };
+    let user_agent: String = place.user_agent.chars().take(USER_AGENT_CHARACTERS).collect();
     diesel::insert_into(sessions::table)
         .values((
             sessions::handle.eq(random_handle()),
             sessions::token_hash.eq(token.hash()),
             sessions::person_id.eq(person),
             sessions::remembered.eq(remembered),
-            sessions::ip_address.eq(ip_address),
+            sessions::ip_address.eq(&place.ip_address),
             sessions::user_agent.eq(user_agent),
             sessions::proven_at.eq(now),
             sessions::created_at.eq(now),
             sessions::last_seen_at.eq(now),
-            sessions::expires_at.eq(now.plus(if remembered { REMEMBERED } else { limits.absolute })),
+            sessions::expires_at.eq(now.plus(lasting)),
         ))
         .execute(db)?;
     Ok(token)
 }
 
-/// The living session with that token, of somebody who may sign in.
+/// The session of that token hash, while it lasts and its person is active.
 pub fn find(db: &mut DbConnection, token_hash: &[u8], limits: &Limits, now: UtcTime) -> Result<Option<Session>> {
     let session: Option<Session> = sessions::table
         .inner_join(people::table)
         .filter(sessions::token_hash.eq(token_hash))
         .filter(sessions::expires_at.gt(now))
         .filter(people::state.eq(PersonState::Active))
-        .select(columns!())
+        .select(session_columns!())
         .first(db)
         .optional()?;
-    Ok(session.filter(|session| session.remembered || now.since(session.last_seen_at) <= limits.idle))
+    Ok(session.filter(|session| lasts(session, limits, now)))
 }
 
-/// The living sessions of `person`, the last used first.
-pub fn of_person(db: &mut DbConnection, person: PersonId, now: UtcTime) -> Result<Vec<Session>> {
-    Ok(sessions::table
-        .filter(sessions::person_id.eq(person))
-        .filter(sessions::expires_at.gt(now))
-        .order((sessions::last_seen_at.desc(), sessions::id.desc()))
-        .select(columns!())
-        .load(db)?)
-}
-
-/// Whether the last use is old enough to be written again.
+/// Whether it is time to note that the session was used.
 pub fn is_worth_touching(session: &Session, now: UtcTime) -> bool {
     now.since(session.last_seen_at) >= TOUCHED_EVERY
 }
 
-/// The session was used.
-pub fn touch(db: &mut DbConnection, id: SessionId, now: UtcTime) -> Result<()> {
-    diesel::update(sessions::table.find(id)).set(sessions::last_seen_at.eq(now)).execute(db)?;
+/// Notes that the session was used.
+pub fn touch(db: &mut DbConnection, session: SessionId, now: UtcTime) -> Result<()> {
+    diesel::update(sessions::table.find(session)).set(sessions::last_seen_at.eq(now)).execute(db)?;
     Ok(())
 }
 
-/// Ends one session of `person`, by its public name.
-pub fn end(db: &mut DbConnection, person: PersonId, handle: &str) -> Result<()> {
-    let ended =
-        diesel::delete(sessions::table.filter(sessions::person_id.eq(person)).filter(sessions::handle.eq(handle)))
-            .execute(db)?;
-    if ended == 0 { Err(Error::NotFound) } else { Ok(()) }
+/// The sessions of `person` that last, the one used last first.
+pub fn of_person(db: &mut DbConnection, person: PersonId, limits: &Limits, now: UtcTime) -> Result<Vec<Session>> {
+    let sessions: Vec<Session> = sessions::table
+        .filter(sessions::person_id.eq(person))
+        .filter(sessions::expires_at.gt(now))
+        .order((sessions::last_seen_at.desc(), sessions::id.desc()))
+        .select(session_columns!())
+        .load(db)?;
+    Ok(sessions.into_iter().filter(|session| lasts(session, limits, now)).collect())
 }
 
-/// Ends every session of `person`, but the one in use if it is named.
-pub fn end_all(db: &mut DbConnection, person: PersonId, but: Option<SessionId>) -> Result<usize> {
-    let kept = but.unwrap_or(SessionId(0));
+/// Ends the session of that handle, if it is one of `person`'s; gives whether it was.
+pub fn end(db: &mut DbConnection, person: PersonId, handle: &str) -> Result<bool> {
+    let ended =
+        diesel::delete(sessions::table.filter(sessions::handle.eq(handle)).filter(sessions::person_id.eq(person)))
+            .execute(db)?;
+    Ok(ended > 0)
+}
+
+/// Ends every session of `person` but `kept`; gives how many.
+pub fn end_others(db: &mut DbConnection, person: PersonId, kept: SessionId) -> Result<usize> {
     Ok(diesel::delete(sessions::table.filter(sessions::person_id.eq(person)).filter(sessions::id.ne(kept)))
         .execute(db)?)
 }
 
-/// Removes sessions that are over.
-pub fn forget_old(db: &mut DbConnection, now: UtcTime) -> Result<usize> {
-    Ok(diesel::delete(sessions::table.filter(sessions::expires_at.lt(now))).execute(db)?)
+/// Ends every session of `person`.
+pub fn end_all(db: &mut DbConnection, person: PersonId) -> Result<()> {
+    diesel::delete(sessions::table.filter(sessions::person_id.eq(person))).execute(db)?;
+    Ok(())
+}
+
+/// Whether `person` has a session from that IP address, which makes a sign-in from there less surprising.
+pub fn knows_place(db: &mut DbConnection, person: PersonId, ip_address: &str) -> Result<bool> {
+    let found: i64 = sessions::table
+        .filter(sessions::person_id.eq(person))
+        .filter(sessions::ip_address.eq(ip_address))
+        .count()
+        .get_result(db)?;
+    Ok(found > 0)
+}
+
+/// Removes sessions that have ended by themselves.
+pub fn forget_ended(db: &mut DbConnection, limits: &Limits, now: UtcTime) -> Result<usize> {
+    let idle_since = now.minus(limits.idle);
+    Ok(diesel::delete(sessions::table.filter(
+        sessions::expires_at.le(now).or(sessions::remembered.eq(false).and(sessions::last_seen_at.le(idle_since))),
+    ))
+    .execute(db)?)
+}
+
+fn lasts(session: &Session, limits: &Limits, now: UtcTime) -> bool {
+    now < session.expires_at && (session.remembered || now.since(session.last_seen_at) < limits.idle)
 }
