@@ -11,6 +11,7 @@ use crate::db::types::{OrganisationId, PersonId, QueueId, TicketId};
 use crate::error::Result;
 use crate::people::memberships::{self, Membership};
 use crate::people::roles::{self, Permission};
+use crate::people::staff::UNDERTAKING_VERSION;
 
 /// Who acts, with everything that decides what they may do.
 #[derive(Clone, Debug)]
@@ -121,9 +122,6 @@ pub fn actor_of(db: &mut DbConnection, person: PersonId) -> Result<Actor> {
         undertaking_accepted: undertaking == Some(UNDERTAKING_VERSION),
     }))
 }
-
-/// The wording of the confidentiality undertaking in force; agents accept it again when it changes (A4).
-pub const UNDERTAKING_VERSION: i32 = 1;
 
 /// Whether `actor` may see the ticket; `participates` says whether they are an active participant of it. It agrees
 /// with [`visible_to`] by a test over all cases.

@@ -10,8 +10,8 @@ pub mod operator;
 pub mod organisations;
 pub mod person;
 pub mod roles;
-pub mod sites;
 pub mod sessions;
+pub mod sites;
 pub mod sites;
 
 pub mod directory;
@@ -31,6 +31,3 @@ pub mod registration;
 pub mod setup;
 
 pub use person::Person;
-
-#[cfg(test)]
-mod tests;

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::error::Result;
-use crate::people::sessions;
+use crate::people::{one_time_tokens, sessions};
 use crate::web::request_log;
 use crate::{audit, schedule, throttle};
 
@@ -48,7 +48,11 @@ fn forget_throttles(app: &App, now: UtcTime) -> Result<()> {
 }
 
 fn forget_sessions(app: &App, now: UtcTime) -> Result<()> {
-    app.database.write_now(move |db| sessions::forget_old(db, now).map(drop))
+    let limits = sessions::Limits::from(&app.config.security);
+    app.database.write_now(move |db| {
+        sessions::forget_ended(db, &limits, now)?;
+        one_time_tokens::forget_dead(db, now).map(drop)
+    })
 }
 
 /// Who signed in from where is kept as long as the access log, and then only that it happened (B13, G-05).

@@ -5,10 +5,12 @@
 //! - `architecture`: the order of the modules, who writes which table, the catalogue
 //! - `access`: every route and every role
 //! - `migrations`: both databases have the same schema
+//! - `people`: who somebody is, and how they sign in
 //! - `web`: what surrounds every page
 
 mod support;
 
 mod architecture;
 mod migrations;
+mod people;
 mod web;

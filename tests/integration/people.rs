@@ -2,29 +2,28 @@
 
 use chrono::TimeDelta;
 
-use crate::clock::UtcTime;
-use crate::config::database::DatabaseUrl;
-use crate::db::connection::{Role, open};
-use crate::db::types::PersonId;
-use crate::db::{Database, DbConnection, migrations};
-use crate::error::{Error, Result};
-use crate::i18n::Locale;
-use crate::mail::address::EmailAddress;
-use crate::people::notices::{self, Letter, LetterKind, Notice};
-use crate::people::one_time_tokens::{self, Purpose};
-use crate::people::passwords::{self, Against};
-use crate::people::person::{self, NewPerson, Origin, Profile};
-use crate::people::sessions::{self, Limits, Place};
-use crate::people::setup::SetupForm;
-use crate::people::sign_in::{self, Outcome, Start};
-use crate::people::{api_tokens, invitations, memberships, organisations, registration, roles, setup, staff};
-use crate::queue;
-use crate::secret::{Secret, hash_token};
+use accord::clock::UtcTime;
+use accord::db::DbConnection;
+use accord::db::types::PersonId;
+use accord::error::{Error, Result};
+use accord::i18n::Locale;
+use accord::mail::address::EmailAddress;
+use accord::people::notices::{self, Letter, LetterKind, Notice};
+use accord::people::one_time_tokens::{self, Purpose};
+use accord::people::passwords::{self, Against};
+use accord::people::person::{self, NewPerson, Origin, Profile};
+use accord::people::sessions::{self, Limits, Place};
+use accord::people::setup::SetupForm;
+use accord::people::sign_in::{self, Outcome, Start};
+use accord::people::{api_tokens, invitations, memberships, organisations, registration, roles, setup, staff};
+use accord::queue;
+use accord::secret::{Secret, hash_token};
 
+use crate::support::TestApp;
+
+/// An installation, and what the stories here do with it.
 struct Given {
-    database: Database,
-    now: UtcTime,
-    _folder: tempfile::TempDir,
+    test: TestApp,
 }
 
 const LIMITS: Limits = Limits { idle: TimeDelta::hours(12), absolute: TimeDelta::days(7) };
@@ -32,19 +31,15 @@ const PASSWORD: &str = "le chat dort sur le toit";
 
 impl Given {
     fn empty() -> Given {
-        let folder = tempfile::tempdir().unwrap();
-        let url = DatabaseUrl::Sqlite(folder.path().join("a.sqlite"));
-        migrations::run(&mut open(&url, Role::Migrator).unwrap()).unwrap();
-        let database = Database::open(&url, 2).unwrap();
-        Given { database, now: UtcTime::parse_rfc3339("2026-11-23T08:00:00Z").unwrap(), _folder: folder }
+        Given { test: TestApp::empty() }
     }
 
     /// An installation with its administrator.
     fn set_up() -> (Given, PersonId) {
         let given = Given::empty();
-        let now = given.now;
+        let now = given.now();
         let administrator = given.write(move |db| {
-            let mut errors = crate::error::FieldErrors::default();
+            let mut errors = accord::error::FieldErrors::default();
             let form = SetupForm {
                 operator_name: "Logiciels Garonne".to_owned(),
                 first_name: "Anne".to_owned(),
@@ -60,26 +55,30 @@ impl Given {
     }
 
     fn write<T: Send + 'static>(&self, change: impl Fn(&mut DbConnection) -> Result<T> + Send + 'static) -> T {
-        self.database.write_now(change).unwrap()
+        self.test.write(change)
     }
 
     fn try_write<T: Send + 'static>(
         &self,
         change: impl Fn(&mut DbConnection) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.database.write_now(change)
+        self.test.app.database.write_now(change)
     }
 
     fn read<T>(&self, query: impl FnOnce(&mut DbConnection) -> Result<T>) -> T {
-        self.database.read_now(query).unwrap()
+        self.test.read(query)
     }
 
-    fn pass(&mut self, time: TimeDelta) {
-        self.now = self.now.plus(time);
+    fn now(&self) -> UtcTime {
+        self.test.now()
+    }
+
+    fn pass(&self, time: TimeDelta) {
+        self.test.clock.advance(time);
     }
 
     fn customer(&self, text: &str) -> PersonId {
-        let (now, address) = (self.now, address(text));
+        let (now, address) = (self.now(), address(text));
         let hash = passwords::hash(&Secret::new(PASSWORD.to_owned())).unwrap();
         self.write(move |db| {
             let new = NewPerson {
@@ -95,7 +94,7 @@ impl Given {
 
     /// Tries to sign in with a password, as the page does.
     fn sign_in(&self, typed: &str, password: &str, ip: &str) -> Tried {
-        let (now, place) = (self.now, at(ip));
+        let (now, place) = (self.now(), at(ip));
         let started = {
             let (typed, place) = (typed.to_owned(), place.clone());
             self.write(move |db| sign_in::start(db, &typed, &place, 100, now))
@@ -115,13 +114,13 @@ impl Given {
     }
 
     fn has_session(&self, token: &str) -> bool {
-        let (hash, now) = (hash_token(token), self.now);
+        let (hash, now) = (hash_token(token), self.now());
         self.read(|db| Ok(sessions::find(db, &hash, &LIMITS, now)?.is_some()))
     }
 
     /// Writes the letters that are asked for, as the worker does.
     fn letters(&self) -> Vec<Letter> {
-        let now = self.now;
+        let now = self.now();
         self.write(move |db| {
             let mut letters = Vec::new();
             while let Some(id) = queue::due(db, now)?.first().copied() {
@@ -167,7 +166,7 @@ fn token_of(letter: &Letter) -> String {
 #[test]
 fn everybody_belongs_to_an_organisation() {
     let given = Given::empty();
-    let now = given.now;
+    let now = given.now();
     let person = given.write(move |db| {
         let claire = address("claire@exemple.fr");
         person::find_or_create_by_address(db, &claire, "Claire Lefèvre", Origin::Mail, Locale::Fr, now)
@@ -200,7 +199,7 @@ fn people_are_found_by_the_beginning_of_their_name_or_address() {
 #[test]
 fn a_profile_changed_meanwhile_is_not_overwritten() {
     let given = Given::empty();
-    let (now, id) = (given.now, given.customer("claire@exemple.fr"));
+    let (now, id) = (given.now(), given.customer("claire@exemple.fr"));
     let person = given.read(|db| person::by_id(db, id));
     let profile = Profile {
         first_name: "Claire".to_owned(),
@@ -227,7 +226,7 @@ fn a_profile_changed_meanwhile_is_not_overwritten() {
 fn u_01_unknown_disabled_and_passwordless_people_cost_a_dummy_hash() {
     let (given, administrator) = Given::set_up();
     let disabled = given.customer("disabled@exemple.fr");
-    let now = given.now;
+    let now = given.now();
     given.write(move |db| {
         person::find_or_create_by_address(db, &address("mail@exemple.fr"), "", Origin::Mail, Locale::Fr, now)?;
         person::disable(db, disabled, administrator, now)
@@ -242,8 +241,8 @@ fn u_01_unknown_disabled_and_passwordless_people_cost_a_dummy_hash() {
 
 #[test]
 fn u_03_adv_28_a_token_works_once_for_its_purpose_and_only_in_its_very_letters() {
-    let mut given = Given::empty();
-    let (now, id) = (given.now, given.customer("claire@exemple.fr"));
+    let given = Given::empty();
+    let (now, id) = (given.now(), given.customer("claire@exemple.fr"));
     let token = given.write(move |db| {
         let proof = notices::MailboxProof { address: address("claire@exemple.fr"), next: String::new() };
         Ok(one_time_tokens::issue(db, Purpose::SignIn, Some(id), &proof, now)?.expose().to_owned())
@@ -276,7 +275,7 @@ fn u_03_adv_28_a_token_works_once_for_its_purpose_and_only_in_its_very_letters()
     let successes: usize = std::thread::scope(|scope| {
         let tries: Vec<_> = (0..50)
             .map(|_| {
-                let (database, token) = (given.database.clone(), token.clone());
+                let (database, token) = (given.test.app.database.clone(), token.clone());
                 scope.spawn(move || {
                     let used = database.write_now(move |db| {
                         sign_in::by_link(db, &token, &at("192.0.2.1"), &LIMITS, now).map(|used| used.is_some())
@@ -289,14 +288,14 @@ fn u_03_adv_28_a_token_works_once_for_its_purpose_and_only_in_its_very_letters()
     });
     assert_eq!(successes, 1);
     given.pass(TimeDelta::days(3));
-    let now = given.now;
+    let now = given.now();
     assert_eq!(given.write(move |db| one_time_tokens::forget_dead(db, now)), 1);
 }
 
 #[test]
 fn u_03_tokens_end_with_their_time() {
-    let mut given = Given::empty();
-    let (now, id) = (given.now, given.customer("claire@exemple.fr"));
+    let given = Given::empty();
+    let (now, id) = (given.now(), given.customer("claire@exemple.fr"));
     let tokens = given.write(move |db| {
         let mut tokens = Vec::new();
         for &purpose in Purpose::ALL {
@@ -305,7 +304,7 @@ fn u_03_tokens_end_with_their_time() {
         Ok(tokens)
     });
     let alive = |given: &Given| -> Vec<Purpose> {
-        let now = given.now;
+        let now = given.now();
         let lives = |(purpose, token): &(Purpose, String)| {
             given.read(|db| Ok(one_time_tokens::find::<()>(db, *purpose, token, now)?.is_some())).then_some(*purpose)
         };
@@ -324,11 +323,11 @@ fn u_03_tokens_end_with_their_time() {
 
 #[test]
 fn u_04_a_session_ends_when_idle_when_old_and_when_its_person_is_disabled() {
-    let (mut given, administrator) = Given::set_up();
+    let (given, administrator) = Given::set_up();
     let id = given.customer("claire@exemple.fr");
     let token = given.sign_in("claire@exemple.fr", PASSWORD, "192.0.2.1").token();
     let use_it = |given: &Given, token: &str| {
-        let (hash, now) = (hash_token(token), given.now);
+        let (hash, now) = (hash_token(token), given.now());
         given.write(move |db| {
             let Some(session) = sessions::find(db, &hash, &LIMITS, now)? else { return Ok(false) };
             sessions::touch(db, session.id, now)?;
@@ -344,7 +343,7 @@ fn u_04_a_session_ends_when_idle_when_old_and_when_its_person_is_disabled() {
     given.pass(TimeDelta::hours(12));
     assert!(!given.has_session(&token), "idle for twelve hours");
     let token = given.sign_in("claire@exemple.fr", PASSWORD, "192.0.2.1").token();
-    let now = given.now;
+    let now = given.now();
     given.write(move |db| person::disable(db, id, administrator, now));
     assert!(!given.has_session(&token), "disabled");
     given.write(move |db| person::enable(db, id, administrator, now));
@@ -354,8 +353,8 @@ fn u_04_a_session_ends_when_idle_when_old_and_when_its_person_is_disabled() {
 
 #[test]
 fn u_04_being_remembered_lasts_thirty_days_and_only_if_asked_for() {
-    let mut given = Given::empty();
-    let (now, id) = (given.now, given.customer("claire@exemple.fr"));
+    let given = Given::empty();
+    let (now, id) = (given.now(), given.customer("claire@exemple.fr"));
     let token =
         given.write(move |db| Ok(sessions::begin(db, id, true, &at("192.0.2.1"), &LIMITS, now)?.expose().to_owned()));
     given.pass(TimeDelta::days(29));
@@ -370,7 +369,7 @@ fn sessions_are_listed_and_ended_by_their_owner_alone() {
     let (claire, other) = (given.customer("claire@exemple.fr"), given.customer("marc@exemple.fr"));
     let here = given.sign_in("claire@exemple.fr", PASSWORD, "192.0.2.1").token();
     let there = given.sign_in("claire@exemple.fr", PASSWORD, "198.51.100.2").token();
-    let now = given.now;
+    let now = given.now();
     let listed = given.read(|db| sessions::of_person(db, claire, &LIMITS, now));
     assert_eq!(
         listed.iter().map(|session| session.ip_address.as_str()).collect::<Vec<_>>(),
@@ -390,7 +389,7 @@ fn sessions_are_listed_and_ended_by_their_owner_alone() {
 #[test]
 fn u_05_a_new_password_ends_sessions_and_links_and_is_told() {
     let given = Given::empty();
-    let (now, id) = (given.now, given.customer("claire@exemple.fr"));
+    let (now, id) = (given.now(), given.customer("claire@exemple.fr"));
     let token = given.sign_in("claire@exemple.fr", PASSWORD, "192.0.2.1").token();
     given.write(move |db| sign_in::request_link(db, &address("claire@exemple.fr"), "", &at("192.0.2.1"), now));
     let link = token_of(&given.letters()[0]);
@@ -412,7 +411,7 @@ fn u_05_a_new_password_ends_sessions_and_links_and_is_told() {
 #[test]
 fn u_05_a_new_address_is_proven_first_and_the_old_one_is_told() {
     let given = Given::empty();
-    let (now, id) = (given.now, given.customer("claire@exemple.fr"));
+    let (now, id) = (given.now(), given.customer("claire@exemple.fr"));
     given.customer("marc@exemple.fr");
     given.write(move |db| {
         let notice = Notice::ConfirmAddress { person: id, address: address("claire@neuf.example") };
@@ -441,7 +440,7 @@ fn u_05_a_new_address_is_proven_first_and_the_old_one_is_told() {
 fn u_02_adv_29_asking_for_a_link_does_the_same_for_strangers_but_mails_nobody() {
     let given = Given::empty();
     given.customer("claire@exemple.fr");
-    let now = given.now;
+    let now = given.now();
     for text in ["claire@exemple.fr", "nobody@exemple.fr"] {
         given.write(move |db| {
             sign_in::request_link(db, &address(text), "/requests", &at("192.0.2.1"), now)?;
@@ -454,9 +453,9 @@ fn u_02_adv_29_asking_for_a_link_does_the_same_for_strangers_but_mails_nobody() 
 
 #[test]
 fn u_02_mails_that_anybody_may_cause_are_few() {
-    let mut given = Given::empty();
+    let given = Given::empty();
     given.customer("claire@exemple.fr");
-    let now = given.now;
+    let now = given.now();
     let mut asked = 0;
     for number in 0..30 {
         let request = given
@@ -471,7 +470,7 @@ fn u_02_mails_that_anybody_may_cause_are_few() {
     assert_eq!(given.letters().len(), 5);
     for hour in 1..10_u8 {
         given.pass(TimeDelta::hours(1));
-        let now = given.now;
+        let now = given.now();
         for _ in 0..10 {
             given.write(move |db| {
                 let place = at(&format!("198.51.100.{hour}"));
@@ -484,7 +483,7 @@ fn u_02_mails_that_anybody_may_cause_are_few() {
 
 #[test]
 fn u_06_ten_thousand_guesses_in_ten_minutes_are_mostly_not_looked_at() {
-    let mut given = Given::empty();
+    let given = Given::empty();
     given.customer("claire@exemple.fr");
     let mut evaluated = 0;
     for _ in 0..10_000 {
@@ -529,8 +528,8 @@ fn a_right_password_forgives_the_wrong_ones_before() {
 
 #[test]
 fn u_08_an_api_secret_is_shown_once_kept_hashed_and_ends() {
-    let (mut given, administrator) = Given::set_up();
-    let (now, claire) = (given.now, given.customer("claire@exemple.fr"));
+    let (given, administrator) = Given::set_up();
+    let (now, claire) = (given.now(), given.customer("claire@exemple.fr"));
     let new = api_tokens::NewApiToken {
         name: "Supervision".to_owned(),
         scopes: vec![api_tokens::Scope::TicketsRead],
@@ -571,7 +570,7 @@ fn u_08_an_api_secret_is_shown_once_kept_hashed_and_ends() {
     let handle = token.handle.clone();
     assert!(!given.write(move |db| api_tokens::revoke(db, administrator, &handle, now)));
     given.pass(TimeDelta::days(90));
-    let later = given.now;
+    let later = given.now();
     assert!(given.read(|db| api_tokens::find_by_secret(db, &secret, later)).is_none());
     let handle = token.handle.clone();
     assert!(given.write(move |db| api_tokens::revoke(db, claire, &handle, now)));
@@ -582,7 +581,7 @@ fn u_08_an_api_secret_is_shown_once_kept_hashed_and_ends() {
 #[test]
 fn u_10_adv_27_set_up_needs_its_token_and_happens_once() {
     let given = Given::empty();
-    let now = given.now;
+    let now = given.now();
     let issue =
         |given: &Given| given.write(move |db| Ok(setup::issue_token(db, now)?.map(|token| token.expose().to_owned())));
     let first = issue(&given).unwrap();
@@ -599,7 +598,7 @@ fn u_10_adv_27_set_up_needs_its_token_and_happens_once() {
         support_address: "support@garonne.example".to_owned(),
         time_zone: "Europe/Paris".to_owned(),
     };
-    let setup = form.check(&mut crate::error::FieldErrors::default(), Locale::Fr, now).unwrap();
+    let setup = form.check(&mut accord::error::FieldErrors::default(), Locale::Fr, now).unwrap();
     let complete = |token: &str| {
         let (token, setup, hash) = (token.to_owned(), setup.clone(), hash.clone());
         given.try_write(move |db| {
@@ -617,7 +616,7 @@ fn u_10_adv_27_set_up_needs_its_token_and_happens_once() {
 #[test]
 fn the_last_administrator_stays() {
     let (given, administrator) = Given::set_up();
-    let now = given.now;
+    let now = given.now();
     let alone = given.try_write(move |db| person::disable(db, administrator, administrator, now));
     assert!(matches!(alone, Err(Error::Conflict(_))));
     let alone = given.try_write(move |db| staff::set_roles(db, administrator, &[], Some(administrator), now));
@@ -634,13 +633,13 @@ fn the_last_administrator_stays() {
 #[test]
 fn a4_the_acceptance_of_the_undertaking_is_recorded() {
     let (given, administrator) = Given::set_up();
-    let now = given.now;
+    let now = given.now();
     assert_eq!(given.read(staff::all)[0].undertaking_version, None);
     given.write(move |db| staff::accept_undertaking(db, administrator, now));
     let member = given.read(staff::all).remove(0);
     assert_eq!(member.undertaking_version, Some(staff::UNDERTAKING_VERSION));
     assert_eq!(member.undertaking_accepted_at, Some(now));
-    let ledger = given.read(|db| crate::audit::list(db, None, 1));
+    let ledger = given.read(|db| accord::audit::list(db, None, 1));
     assert_eq!(ledger[0].0.kind, "undertaking_accepted");
     let customer = given.customer("claire@exemple.fr");
     let refused = given.try_write(move |db| staff::accept_undertaking(db, customer, now));
@@ -661,7 +660,7 @@ fn registration_form() -> registration::RegistrationForm {
 #[test]
 fn e1_a_registration_makes_a_prospect_with_one_contact_after_its_mailbox_is_proven() {
     let given = Given::empty();
-    let now = given.now;
+    let now = given.now();
     given.write(move |db| {
         let registration = registration_form().check(Locale::Fr)?;
         registration::request(db, &registration, &at("192.0.2.1"), now)
@@ -696,7 +695,7 @@ fn e1_a_registration_makes_a_prospect_with_one_contact_after_its_mailbox_is_prov
 #[test]
 fn u_02_registering_a_known_address_tells_its_owner_and_nobody_else() {
     let given = Given::empty();
-    let now = given.now;
+    let now = given.now();
     for _ in 0..2 {
         given.write(move |db| {
             let registration = registration_form().check(Locale::Fr)?;
@@ -719,7 +718,7 @@ fn u_02_registering_a_known_address_tells_its_owner_and_nobody_else() {
 #[test]
 fn somebody_who_wrote_before_registers_and_keeps_what_was_known() {
     let given = Given::empty();
-    let now = given.now;
+    let now = given.now();
     let known = given.write(move |db| {
         let claire = address("claire@ateliers.example");
         person::find_or_create_by_address(db, &claire, "C. Lefèvre", Origin::Mail, Locale::Fr, now)
@@ -740,7 +739,7 @@ fn somebody_who_wrote_before_registers_and_keeps_what_was_known() {
 #[test]
 fn an_invited_colleague_joins_when_they_accept_and_the_inviter_learns_nothing() {
     let given = Given::empty();
-    let (now, claire, marc) = (given.now, given.customer("claire@exemple.fr"), given.customer("marc@exemple.fr"));
+    let (now, claire, marc) = (given.now(), given.customer("claire@exemple.fr"), given.customer("marc@exemple.fr"));
     let organisation = given.write(move |db| {
         let information = organisations::Information::named("Ateliers du Rhône", Locale::Fr);
         let organisation = organisations::create(db, &information, organisations::Contract::NONE, None, now)?;
@@ -786,8 +785,8 @@ fn an_invited_colleague_joins_when_they_accept_and_the_inviter_learns_nothing() 
 
 #[test]
 fn an_invitation_from_staff_is_to_the_person_alone() {
-    let (mut given, administrator) = Given::set_up();
-    let now = given.now;
+    let (given, administrator) = Given::set_up();
+    let now = given.now();
     let luc = given.write(move |db| {
         let new = NewPerson {
             last_name: "Petit".to_owned(),
@@ -801,7 +800,7 @@ fn an_invitation_from_staff_is_to_the_person_alone() {
     assert_eq!((letter.kind, letter.by.as_deref()), (LetterKind::Invitation, Some("Anne Martin")));
     let token = token_of(&letter);
     given.pass(TimeDelta::hours(71));
-    let now = given.now;
+    let now = given.now();
     let hash = passwords::hash(&Secret::new(PASSWORD.to_owned())).unwrap();
     given.write(move |db| {
         let accepted = invitations::accept(db, &token, Some(&hash), &at("192.0.2.9"), &LIMITS, Locale::Fr, now)?;
@@ -814,7 +813,7 @@ fn an_invitation_from_staff_is_to_the_person_alone() {
 #[test]
 fn adv_09_a_sign_in_link_dies_with_the_address_it_was_sent_to() {
     let given = Given::empty();
-    let (now, id) = (given.now, given.customer("claire@exemple.fr"));
+    let (now, id) = (given.now(), given.customer("claire@exemple.fr"));
     given.write(move |db| sign_in::request_link(db, &address("claire@exemple.fr"), "/x", &at("192.0.2.1"), now));
     let token = token_of(&given.letters()[0]);
     given.write(move |db| {
