@@ -8,10 +8,6 @@ pub mod environments;
 pub mod memberships;
 pub mod operator;
 pub mod organisations;
-pub mod person;
-pub mod roles;
-pub mod sessions;
-pub mod sites;
 pub mod sites;
 
 pub mod directory;
