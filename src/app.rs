@@ -11,6 +11,7 @@ use crate::db::connection::{Role, open};
 use crate::db::{Database, migrations, paging};
 use crate::keys::{Keys, Purpose};
 use crate::mail::transport::Transport;
+use crate::outbox::Courier;
 use crate::storage::Storage;
 
 /// The running program.
@@ -21,6 +22,8 @@ pub struct App {
     pub keys: Keys,
     pub storage: Storage,
     pub transport: Transport,
+    /// What this process remembers of the relay.
+    pub courier: Courier,
     /// Keeps other processes away from an embedded database while this one lives (DB-07).
     _lock: Option<DataLock>,
 }
@@ -94,7 +97,16 @@ impl App {
             Storage::open(&folder).map_err(|error| StartError::Folder(folder.display().to_string(), error))?;
         let mask = keys.mac(Purpose::Cursor, &[b"mask"]);
         paging::set_mask(u64::from_be_bytes(std::array::from_fn(|index| mask[index])));
-        Ok(Arc::new(App { config, clock, database, keys, storage, transport, _lock: lock }))
+        Ok(Arc::new(App {
+            config,
+            clock,
+            database,
+            keys,
+            storage,
+            transport,
+            courier: Courier::default(),
+            _lock: lock,
+        }))
     }
 }
 

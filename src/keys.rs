@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use crate::clock::UtcTime;
+use crate::mail::mac::MacKeys;
 use crate::secret::{Secret, random_bytes};
 
 /// What a derived key is for. Keys of different purposes have nothing in common.
@@ -139,6 +140,11 @@ impl Keys {
     /// The key of the generation before, while it is kept.
     pub fn previous(&self, purpose: Purpose) -> Option<(u8, Secret<[u8; 32]>)> {
         self.generations.get(1).map(|generation| (generation.id, derive(generation, purpose)))
+    }
+
+    /// The keys that sign addresses and Message-IDs, as `mail` wants them.
+    pub fn for_mail(&self) -> MacKeys {
+        MacKeys::new(self.active(Purpose::Mail), self.previous(Purpose::Mail))
     }
 
     /// The key of generation `id` for `purpose`, if it is still kept.

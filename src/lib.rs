@@ -74,7 +74,15 @@ pub mod people;
 pub mod access;
 pub mod teams;
 
+pub mod tickets;
+
+pub mod notifications;
+
+pub mod intake;
+
 pub mod privacy;
+
+pub mod reactions;
 
 pub mod app;
 
@@ -82,5 +90,3 @@ pub mod web;
 pub mod worker;
 
 pub mod cli;
-
-pub mod tickets;

@@ -1,5 +1,8 @@
 //! What runs without anybody waiting for it: jobs, outgoing mail, journalled mail, and work that recurs.
 
 pub mod handlers;
+pub mod incoming_mail;
+pub mod mail_jobs;
+pub mod outgoing_mail;
 pub mod recurring;
 pub mod threads;

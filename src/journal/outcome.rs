@@ -28,6 +28,8 @@ pub struct Record {
     pub read: String,
     pub authentication: String,
     pub duration_ms: u64,
+    /// Whether a machine may answer the request that it opened (LP-01, LP-02).
+    pub may_acknowledge: bool,
 }
 
 /// The end of a mail's way.
@@ -73,15 +75,17 @@ pub fn finish(db: &mut DbConnection, delivery: &Delivery, worker: &str, outcome:
     Ok(())
 }
 
-/// A mail with the same content that already became part of a ticket through the same mailbox (J-05).
+/// The ticket of a mail with the same Message-ID and content that already became part of a ticket through the same mailbox (J-05).
 pub fn find_same_content(
     db: &mut DbConnection,
     mailbox: MailboxId,
+    mail_id: &str,
     content_sha256: &[u8],
     except: JournalId,
 ) -> Result<Option<TicketId>> {
     let found: Option<Option<TicketId>> = journal::table
         .filter(journal::content_sha256.eq(content_sha256))
+        .filter(journal::mail_id.eq(mail_id))
         .filter(journal::mailbox_id.eq(mailbox))
         .filter(journal::id.ne(except))
         .filter(journal::state.eq(State::Applied))
@@ -111,4 +115,10 @@ pub fn of_ticket(db: &mut DbConnection, ticket: TicketId) -> Result<Vec<(Journal
         .select((journal::id, journal::original_hash, journal::record))
         .load(db)?;
     Ok(rows.into_iter().map(|(id, hash, record)| (id, hash, record.0)).collect())
+}
+
+/// How the mail of that row was understood.
+pub fn record_of(db: &mut DbConnection, id: JournalId) -> Result<Record> {
+    let record: Json<Record> = journal::table.find(id).select(journal::record).first(db)?;
+    Ok(record.0)
 }

@@ -48,6 +48,8 @@ text_enum! {
         MessageRejected = "message_rejected",
         /// A mail to somebody in the ticket could not be delivered, for good.
         MailFailed = "mail_failed",
+        /// A mail that claims to belong to the ticket waits for somebody's decision (D3, D9).
+        MailHeld = "mail_held",
         /// The ticket may belong to another (rows D5 and D8 of the decision table).
         MayBelongTo = "may_belong_to",
         /// The ticket goes on from another, long closed (D13).

@@ -3,12 +3,17 @@
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::error::{Error, Result};
+use crate::people::notices;
 use crate::queue::Job;
+use crate::tickets::events::TICKET_CHANGED;
+use crate::worker::mail_jobs;
 
 /// Does the job and removes it, in one transaction where the job is only database work. Doing it twice does no harm:
 /// each function says in its own doc how.
-pub fn run(_app: &App, job: &Job, _now: UtcTime) -> Result<()> {
+pub fn run(app: &App, job: &Job, now: UtcTime) -> Result<()> {
     match job.name.as_str() {
+        TICKET_CHANGED => mail_jobs::ticket_changed(app, job, now),
+        notices::JOB => mail_jobs::account_mail(app, job, now),
         other => Err(Error::internal(format!("no function does the job {other:?}"))),
     }
 }

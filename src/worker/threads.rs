@@ -11,9 +11,10 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::db::types::JobId;
 use crate::error::{Error, Result};
+use crate::mail::limits::PARSE_SLOTS;
 use crate::queue::{self, Job};
 use crate::secret::random_handle;
-use crate::worker::{handlers, recurring};
+use crate::worker::{handlers, incoming_mail, outgoing_mail, recurring};
 
 /// How long a thread waits when nothing in this process was committed; others may have enqueued.
 const POLL: Duration = Duration::from_millis(500);
@@ -21,6 +22,8 @@ const POLL: Duration = Duration::from_millis(500);
 const RECURRING_POLL: Duration = Duration::from_secs(20);
 /// Threads that do jobs in one process.
 const JOB_THREADS: usize = 2;
+/// Threads that send mail in one process; each may wait two minutes for a slow relay.
+const DELIVERY_THREADS: usize = 3;
 
 /// What one look for work came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,7 +38,11 @@ pub enum Step {
 pub type Work = fn(&App, worker: &str) -> Result<Step>;
 
 /// Every kind: its name, how many threads, and one step of it.
-pub const WORK: &[(&str, usize, Work)] = &[("jobs", JOB_THREADS, run_next_job)];
+pub const WORK: &[(&str, usize, Work)] = &[
+    ("jobs", JOB_THREADS, run_next_job),
+    ("incoming-mail", PARSE_SLOTS, incoming_mail::process_next),
+    ("outgoing-mail", DELIVERY_THREADS, outgoing_mail::deliver_next),
+];
 
 /// Running threads; they stop when the token is cancelled, after what they are doing.
 pub struct Threads(Vec<JoinHandle<()>>);

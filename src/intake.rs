@@ -1,0 +1,37 @@
+//! From what arrives to a ticket. A mail is read outside of any transaction (`reading`), what speaks for its belonging
+//! to a ticket is gathered (`evidence`), the decision table of `mail::threading` decides, and one transaction carries it
+//! out and records the outcome in the journal (`from_email`). What the table holds back waits for an agent
+//! (`by_hand`). A request filed on a page comes by `from_form`.
+
+pub mod addressing;
+pub mod by_hand;
+pub mod evidence;
+pub mod from_email;
+pub mod from_form;
+pub mod reading;
+
+use crate::config::Config;
+use crate::keys::Keys;
+use crate::notifications::Letterhead;
+
+pub use reading::Reading;
+
+/// What decides how mail is read, besides the mail.
+#[derive(Clone, Debug)]
+pub struct House {
+    pub letterhead: Letterhead,
+    /// Whose authentication results are believed (AU-01).
+    pub trusted_authserv_id: Option<String>,
+    /// The largest mail that is read (L-01).
+    pub mail_bytes: usize,
+}
+
+impl House {
+    pub fn new(keys: &Keys, config: &Config) -> House {
+        House {
+            letterhead: Letterhead::new(keys, config),
+            trusted_authserv_id: config.mail.trusted_authserv_id.clone(),
+            mail_bytes: config.limits.mail_bytes,
+        }
+    }
+}

@@ -1,0 +1,568 @@
+//! What a mail does, in one transaction with the outcome that the journal keeps. Running it again does nothing, for the
+//! journal row is then no longer waiting.
+
+use chrono::TimeDelta;
+use diesel::prelude::*;
+
+use crate::access::{self, Actor};
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::schema::tickets;
+use crate::db::types::{JournalId, MessageId, OrganisationId, PersonId};
+use crate::error::{Error, Result};
+use crate::i18n::Texts;
+use crate::intake::evidence::{self, Gathered};
+use crate::intake::{House, Reading};
+use crate::journal::{self, Delivery, Outcome, Record, State};
+use crate::mail::address::EmailAddress;
+use crate::mail::authentication::Authentication;
+use crate::mail::automatic::Class;
+use crate::mail::incoming::Level;
+use crate::mail::reply_text;
+use crate::mail::threading::{self, Decision, Destination, Sender, decide};
+use crate::people::person::{self, Origin, Person};
+use crate::people::{organisations, staff};
+use crate::teams::mailboxes::{self, Mailbox};
+use crate::throttle::{self, Rate};
+use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
+use crate::tickets::mail_ids::{self, Direction};
+use crate::tickets::messages::{self, Channel, CustomerMessage, NewMessage, NewNote, Remark, Visibility};
+use crate::tickets::opening::{self, NewTicket};
+use crate::tickets::participants;
+use crate::tickets::status::Status;
+use crate::tickets::ticket::{self, Ticket};
+
+/// Mails of one sender after which they are put into one ticket (LP-05).
+const FROM_ONE_SENDER: Rate = Rate { times: 30, within: TimeDelta::minutes(10) };
+/// Mails to one ticket after which nothing automatic is mailed about it (LP-05).
+const TO_ONE_TICKET: Rate = Rate { times: 10, within: TimeDelta::minutes(10) };
+/// How long a breaker stays open (LP-05).
+const BREAKER: Rate = Rate { times: 1, within: TimeDelta::hours(1) };
+/// A ticket older than this collects no flood.
+const COLLECTED: TimeDelta = TimeDelta::hours(24);
+/// How often a ticket reopens by mail (LP-05).
+const REOPENING: Rate = Rate { times: 5, within: TimeDelta::hours(1) };
+/// People in copy who are proposed as participants (TH-07).
+const PROPOSED: usize = 20;
+
+/// Where a mail went.
+#[derive(Clone, Debug)]
+pub struct Applied {
+    pub state: State,
+    pub record: Record,
+    pub ticket: Option<Ticket>,
+}
+
+/// Everything about one mail that the steps below look at.
+struct Mail<'a> {
+    house: &'a House,
+    mailbox: Mailbox,
+    delivery: &'a Delivery,
+    reading: &'a Reading,
+    now: UtcTime,
+}
+
+/// Decides where the mail belongs, carries that out and records it.
+pub fn apply(
+    db: &mut DbConnection,
+    house: &House,
+    delivery: &Delivery,
+    reading: &Reading,
+    worker: &str,
+    now: UtcTime,
+) -> Result<Applied> {
+    let mailbox = mailboxes::by_id(db, delivery.mailbox)?;
+    let mail = Mail { house, mailbox, delivery, reading, now };
+    let applied = match mail.find_duplicate(db)? {
+        Some(ticket) => mail.duplicate(ticket),
+        None => {
+            let gathered = evidence::gather(db, house, &mail.mailbox, delivery, reading, now)?;
+            let decision = decide(&gathered.evidence);
+            mail.carry_out(db, &gathered, &decision)?
+        }
+    };
+    mail.finish(db, &applied, worker)?;
+    Ok(applied)
+}
+
+/// What an agent decides about a mail that was held.
+#[derive(Clone, Debug)]
+pub enum ByHand {
+    /// A ticket of its own.
+    OpenAsNew,
+    /// A message of this ticket, said by who stands in From; everybody in the ticket reads it.
+    AddTo(Box<Ticket>),
+}
+
+/// Carries out an agent's decision about a mail that `worker` took from the list by hand.
+pub(super) fn apply_by_hand(
+    db: &mut DbConnection,
+    house: &House,
+    delivery: &Delivery,
+    reading: &Reading,
+    by_hand: ByHand,
+    worker: &str,
+    now: UtcTime,
+) -> Result<Applied> {
+    let mailbox = mailboxes::by_id(db, delivery.mailbox)?;
+    let mail = Mail { house, mailbox, delivery, reading, now };
+    let record = Record { rule: "by_hand".to_owned(), ..mail.record("") };
+    let person = mail.sender_person(db)?;
+    let applied = match by_hand {
+        ByHand::OpenAsNew => {
+            let ticket = mail.open_ticket(db, person, None, None, None)?;
+            Applied {
+                state: State::Applied,
+                record: Record { decision: "new_ticket".to_owned(), ..record },
+                ticket: Some(ticket),
+            }
+        }
+        ByHand::AddTo(ticket) => {
+            mail.append(db, &ticket, person, Visibility::Everyone, Some(Remark::Accepted), true)?;
+            Applied {
+                state: State::Applied,
+                record: Record { decision: "append".to_owned(), ..record },
+                ticket: Some(*ticket),
+            }
+        }
+    };
+    mail.finish(db, &applied, worker)?;
+    Ok(applied)
+}
+
+impl Mail<'_> {
+    /// The same mail, come by another way: the same Message-ID and the same content (J-05).
+    fn find_duplicate(&self, db: &mut DbConnection) -> Result<Option<Ticket>> {
+        let Some(id) = &self.reading.mail.message_id else { return Ok(None) };
+        let digest = &self.reading.mail.digest;
+        let found = journal::outcome::find_same_content(db, self.delivery.mailbox, id, digest, self.delivery.id)?;
+        found.map(|ticket| ticket::by_id(db, ticket)).transpose()
+    }
+
+    fn duplicate(&self, ticket: Ticket) -> Applied {
+        Applied { state: State::Applied, record: self.record("duplicate"), ticket: Some(ticket) }
+    }
+
+    fn carry_out(&self, db: &mut DbConnection, gathered: &Gathered, decision: &Decision) -> Result<Applied> {
+        let mut record = Record { rule: decision.rule.name().to_owned(), ..self.record("") };
+        record.flags.extend(flags_of(decision));
+        if let Some(id) = &self.reading.mail.message_id
+            && journal::outcome::knows_mail_id(db, self.delivery.mailbox, id, self.delivery.id)?
+        {
+            record.flags.push("same_id_other_content".to_owned());
+        }
+        let applied = |state, decision: &str, record: Record, ticket| Applied {
+            state,
+            record: Record { decision: decision.to_owned(), ..record },
+            ticket,
+        };
+        match (decision.outcome, &gathered.ticket) {
+            (threading::Outcome::NewTicket, _) if self.reading.is_looping => {
+                // Going in circles: kept for an administrator, and that is all (LP-06).
+                Ok(applied(State::Held, "loop", record, None))
+            }
+            (threading::Outcome::Hold, ticket) => {
+                if let Some(ticket) = ticket {
+                    self.tell_of_held(db, ticket, decision.alert)?;
+                }
+                Ok(applied(State::Held, "hold", record, ticket.clone()))
+            }
+            (threading::Outcome::Append, Some(ticket)) if decision.destination == Destination::FollowUp => {
+                let person = self.sender_person(db)?;
+                let new = self.open_ticket(db, person, Some((EventKind::FollowsUp, ticket)), None, Some(ticket))?;
+                Ok(applied(State::Applied, "follow_up", record, Some(new)))
+            }
+            (threading::Outcome::Append, Some(ticket)) => {
+                let person = gathered.person.clone().map_or_else(|| self.sender_person(db), Ok)?;
+                self.append(db, ticket, person, Visibility::Everyone, None, true)?;
+                Ok(applied(State::Applied, "append", record, Some(ticket.clone())))
+            }
+            (threading::Outcome::AppendAsAgent, Some(ticket)) => {
+                self.append_note(db, gathered, ticket)?;
+                Ok(applied(State::Applied, "note", record, Some(ticket.clone())))
+            }
+            (threading::Outcome::AppendRestricted, Some(ticket)) => {
+                let remark = match gathered.evidence.sender {
+                    Sender::Participant => Remark::NotAuthenticated,
+                    _ => Remark::DifferentSender,
+                };
+                if decision.destination == Destination::FollowUp {
+                    let person = self.sender_person(db)?;
+                    let hint = Some((EventKind::MayBelongTo, ticket));
+                    let new = self.open_ticket(db, person, hint, Some(remark), None)?;
+                    return Ok(applied(State::Applied, "new_ticket", record, Some(new)));
+                }
+                let person = self.sender_person(db)?;
+                self.append(db, ticket, person, Visibility::Staff, Some(remark), true)?;
+                Ok(applied(State::Applied, "append_restricted", record, Some(ticket.clone())))
+            }
+            (threading::Outcome::AttachAutomatic, Some(ticket)) => {
+                let person = gathered.person.clone().map_or_else(|| self.sender_person(db), Ok)?;
+                self.append(db, ticket, person, Visibility::Staff, Some(Remark::Automatic), false)?;
+                Ok(applied(State::Applied, "automatic", record, Some(ticket.clone())))
+            }
+            // Without a ticket to go to, what is left is a ticket of its own.
+            (_, ticket) => {
+                let person = self.sender_person(db)?;
+                let is_flood = self.is_flood(db)?;
+                if is_flood && let Some(collecting) = self.latest_ticket(db, person.id)? {
+                    self.append(db, &collecting, person, Visibility::Staff, Some(Remark::Automatic), false)?;
+                    return Ok(applied(State::Applied, "collected", record, Some(collecting)));
+                }
+                record.may_acknowledge = !is_flood
+                    && !decision.automatic
+                    && self.reading.class.may_acknowledge()
+                    && self.reading.mail.from.identity.is_some()
+                    && self.reading.mail.level == Level::Full
+                    && self.reading.authentication != Authentication::Fail;
+                let hint = ticket.as_ref().filter(|_| decision.hint).map(|ticket| (EventKind::MayBelongTo, ticket));
+                let remark = decision.automatic.then_some(Remark::Automatic);
+                let new = self.open_ticket(db, person, hint, remark, None)?;
+                Ok(applied(State::Applied, "new_ticket", record, Some(new)))
+            }
+        }
+    }
+
+    /// Opens a ticket; `link` is the event that names another one, `continued` the one it goes on from.
+    fn open_ticket(
+        &self,
+        db: &mut DbConnection,
+        person: Person,
+        link: Option<(EventKind, &Ticket)>,
+        remark: Option<Remark>,
+        continued: Option<&Ticket>,
+    ) -> Result<Ticket> {
+        let organisation = self.organisation_for(db, &person, continued)?;
+        let proposed = if self.may_propose() { self.people_in_copy(db, person.id)? } else { Vec::new() };
+        let message =
+            self.message(&person, self.whole_text(&Texts::in_language(self.mailbox.language.0)), String::new());
+        let new = NewTicket {
+            mailbox: Some(self.mailbox.id),
+            language: person.language.0,
+            address_confirmed: person.address_confirmed_at.is_some(),
+            remark,
+            proposed,
+            ..NewTicket::new(organisation, person.id, self.mailbox.queue_id, &self.subject(), message)
+        };
+        let opened = opening::open(db, new, &Actor::System, self.now)?;
+        if remark != Some(Remark::Automatic) {
+            self.remember_id(db, &opened.ticket, opened.message)?;
+        }
+        if let Some((kind, other)) = link {
+            let details = Details { ticket: Some(other.reference.clone()), ..Details::default() };
+            let event = NewEvent { kind, maker: Maker::Mail, person: None, message: Some(opened.message), details };
+            events::record(db, &opened.ticket, event, self.now)?;
+        }
+        Ok(opened.ticket)
+    }
+
+    fn append(
+        &self,
+        db: &mut DbConnection,
+        ticket: &Ticket,
+        person: Person,
+        visibility: Visibility,
+        remark: Option<Remark>,
+        moves_status: bool,
+    ) -> Result<()> {
+        let is_public = visibility == Visibility::Everyone;
+        if moves_status {
+            self.count_for_ticket(db, ticket)?;
+        }
+        let reopens = ticket.status == Status::Closed && moves_status;
+        let moves_status = moves_status && (!reopens || allowed(db, "reopen", &ticket.reference, REOPENING, self.now)?);
+        let text = self.whole_text(&Texts::in_language(self.mailbox.language.0));
+        let cut = reply_text::split(&text);
+        let message = self.message(&person, cut.written.to_owned(), cut.quoted.to_owned());
+        let new = CustomerMessage { message, visibility, remark, moves_status };
+        // Whoever is not in the ticket yet does not come in by writing to it.
+        let id = messages::add_customer_message(db, ticket, new, &Actor::System, self.now)?;
+        if is_public {
+            self.remember_id(db, ticket, id)?;
+            if self.may_propose() {
+                for person in self.people_in_copy(db, person.id)? {
+                    participants::propose(db, ticket, person, Maker::Mail, self.now)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// An agent answered a notification: a note among staff.
+    fn append_note(&self, db: &mut DbConnection, gathered: &Gathered, ticket: &Ticket) -> Result<()> {
+        let Some(agent) = &gathered.agent else { return Err(Error::internal("an agent's mail without the agent")) };
+        let text = self.whole_text(&Texts::in_language(self.mailbox.language.0));
+        let cut = reply_text::split(&text);
+        let written = if cut.written.trim().is_empty() { text.as_str() } else { cut.written };
+        let note = NewNote {
+            channel: Channel::Email,
+            text: written.to_owned(),
+            html: None,
+            attachments: self.reading.files.clone(),
+            mail_id: self.reading.mail.message_id.clone(),
+            ingest: Some(self.delivery.id),
+        };
+        messages::add_note(db, ticket, note, &Actor::Staff(agent.clone()), self.now)?;
+        Ok(())
+    }
+
+    fn tell_of_held(&self, db: &mut DbConnection, ticket: &Ticket, alert: bool) -> Result<()> {
+        let details =
+            Details { address: Some(self.from_address()), to: alert.then(|| "alert".to_owned()), ..Details::default() };
+        let event = NewEvent { kind: EventKind::MailHeld, maker: Maker::Mail, person: None, message: None, details };
+        events::record(db, ticket, event, self.now)?;
+        Ok(())
+    }
+
+    /// Who sent it: the person with that address, made known if need be. Mail whose From names nobody comes from one
+    /// placeholder, which no mail can be sent to.
+    fn sender_person(&self, db: &mut DbConnection) -> Result<Person> {
+        let language = self.mailbox.language.0;
+        let from = &self.reading.mail.from;
+        match &from.identity {
+            Some(identity) if !self.is_ours(db, identity)? => {
+                person::find_or_create_by_address(db, identity, &from.display_name, Origin::Mail, language, self.now)
+            }
+            _ => {
+                let nobody = format!("unknown-sender@{}", self.house.letterhead.reply_domain);
+                let nobody =
+                    EmailAddress::parse(&nobody).ok_or_else(|| Error::internal("the reply domain makes no address"))?;
+                let name = Texts::in_language(language).say("mail-unknown-sender");
+                person::find_or_create_by_address(db, &nobody, &name, Origin::Mail, language, self.now)
+            }
+        }
+    }
+
+    fn is_ours(&self, db: &mut DbConnection, address: &EmailAddress) -> Result<bool> {
+        Ok(self.house.letterhead.is_ours(address, &mailboxes::canonical_addresses(db)?))
+    }
+
+    fn organisation_for(
+        &self,
+        db: &mut DbConnection,
+        person: &Person,
+        continued: Option<&Ticket>,
+    ) -> Result<OrganisationId> {
+        if let Some(continued) = continued {
+            let belongs = match access::actor_of(db, person.id)? {
+                Actor::Customer(customer) => customer.is_member_of(continued.organisation_id),
+                _ => false,
+            };
+            if belongs || continued.requester_id == person.id {
+                return Ok(continued.organisation_id);
+            }
+        }
+        match organisations::home_of(db, person.id)? {
+            Some(home) => Ok(home),
+            None => {
+                organisations::create_individual(db, person.id, &person.display_name(), person.language.0, self.now)
+            }
+        }
+    }
+
+    /// In copy are proposed whom a person, not a machine, put there (TH-07).
+    fn may_propose(&self) -> bool {
+        self.reading.class == Class::Human && self.reading.mail.from.identity.is_some()
+    }
+
+    /// Those in To and Cc who may be proposed as participants: no mailbox of ours, no machine, no staff, not the sender.
+    fn people_in_copy(&self, db: &mut DbConnection, sender: PersonId) -> Result<Vec<PersonId>> {
+        let mailboxes = mailboxes::canonical_addresses(db)?;
+        let mail = &self.reading.mail;
+        let mut people = Vec::new();
+        for named in mail.to.iter().chain(&mail.cc) {
+            let Some(address) = &named.identity else { continue };
+            if self.house.letterhead.is_ours(address, &mailboxes) || is_unattended(address.local_part()) {
+                continue;
+            }
+            let language = self.mailbox.language.0;
+            let person =
+                person::find_or_create_by_address(db, address, &named.display_name, Origin::Mail, language, self.now)?;
+            if person.id != sender && !people.contains(&person.id) && !staff::is_staff(db, person.id)? {
+                people.push(person.id);
+            }
+            if people.len() == PROPOSED {
+                break;
+            }
+        }
+        Ok(people)
+    }
+
+    /// Counts the mail for its sender, and says whether that were too many (LP-05).
+    fn is_flood(&self, db: &mut DbConnection) -> Result<bool> {
+        let sender = match &self.reading.mail.from.identity {
+            Some(identity) => identity.canonical().to_owned(),
+            None => format!("nobody at {}", self.mailbox.canonical),
+        };
+        let breaker = throttle::name("mail-flood", &sender);
+        if !throttle::allows(db, &breaker, BREAKER, self.now)? {
+            return Ok(true);
+        }
+        if allowed(db, "mail-from", &sender, FROM_ONE_SENDER, self.now)? {
+            return Ok(false);
+        }
+        throttle::take(db, &breaker, BREAKER, self.now)?;
+        Ok(true)
+    }
+
+    /// The ticket into which a flood goes: the latest that the same sender opened by mail to the same mailbox.
+    fn latest_ticket(&self, db: &mut DbConnection, person: PersonId) -> Result<Option<Ticket>> {
+        Ok(access::visible_to(&Actor::System)
+            .filter(tickets::requester_id.eq(person))
+            .filter(tickets::mailbox_id.eq(self.mailbox.id))
+            .filter(tickets::channel.eq(Channel::Email))
+            .filter(tickets::created_at.gt(self.now.minus(COLLECTED)))
+            .order(tickets::id.desc())
+            .first(db)
+            .optional()?)
+    }
+
+    /// Counts the mail for its ticket; when there were too many, nothing automatic is mailed about it for an hour.
+    fn count_for_ticket(&self, db: &mut DbConnection, ticket: &Ticket) -> Result<()> {
+        if !allowed(db, "mail-to-ticket", &ticket.reference, TO_ONE_TICKET, self.now)? {
+            let breaker = quiet_name(ticket);
+            if throttle::allows(db, &breaker, BREAKER, self.now)? {
+                throttle::take(db, &breaker, BREAKER, self.now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn remember_id(&self, db: &mut DbConnection, ticket: &Ticket, message: MessageId) -> Result<()> {
+        let Some(id) = &self.reading.mail.message_id else { return Ok(()) };
+        mail_ids::record(db, ticket, Some(message), self.mailbox.id, Direction::In, id, self.now)
+    }
+
+    fn message(&self, person: &Person, text: String, quoted: String) -> NewMessage {
+        let mail = &self.reading.mail;
+        NewMessage {
+            channel: Channel::Email,
+            author: Some(person.id),
+            from_name: mail.from.display_name.clone(),
+            from_address: self.from_address(),
+            text,
+            quoted,
+            html: mail.html.clone(),
+            attachments: self.reading.files.clone(),
+            mail_id: mail.message_id.clone(),
+            ingest: Some(self.delivery.id),
+            context: None,
+        }
+    }
+
+    fn from_address(&self) -> String {
+        let from = &self.reading.mail.from;
+        match &from.identity {
+            Some(identity) => identity.as_str().to_owned(),
+            None => from.shown_address.clone(),
+        }
+    }
+
+    fn whole_text(&self, t: &Texts) -> String {
+        let mail = &self.reading.mail;
+        match mail.level {
+            Level::Full => mail.text.clone(),
+            Level::HeadersOnly => t.say("mail-headers-only-text"),
+            Level::Stub => t.say("mail-unreadable-text"),
+        }
+    }
+
+    fn subject(&self) -> String {
+        let mail = &self.reading.mail;
+        if mail.level == Level::Stub && mail.subject.is_empty() {
+            return Texts::in_language(self.mailbox.language.0).say("mail-unreadable-subject");
+        }
+        mail.subject.clone()
+    }
+
+    fn record(&self, decision: &str) -> Record {
+        let reading = self.reading;
+        let mut flags = Vec::new();
+        if reading.had_card_number {
+            flags.push("card_number".to_owned());
+        }
+        if reading.mail.is_charset_doubtful {
+            flags.push("doubtful_charset".to_owned());
+        }
+        match reading.class {
+            Class::MachineMade => flags.push("machine_made".to_owned()),
+            Class::NoAcknowledgement => flags.push("not_to_be_acknowledged".to_owned()),
+            Class::Human => {}
+        }
+        if self.is_answer_address_foreign() {
+            flags.push("reply_to_elsewhere".to_owned());
+        }
+        Record {
+            rule: String::new(),
+            decision: decision.to_owned(),
+            flags,
+            cut: reading.mail.cuts.ids().into_iter().map(str::to_owned).collect(),
+            read: reading.mail.level.as_str().to_owned(),
+            authentication: reading.authentication.name().to_owned(),
+            duration_ms: u64::try_from(reading.took.as_millis()).unwrap_or(u64::MAX),
+            may_acknowledge: false,
+        }
+    }
+
+    /// Reply-To names another domain than From (I-05). It is shown, and nothing is ever sent there.
+    fn is_answer_address_foreign(&self) -> bool {
+        let mail = &self.reading.mail;
+        let Some(from) = &mail.from.identity else { return !mail.reply_to.is_empty() };
+        mail.reply_to
+            .iter()
+            .any(|reply_to| reply_to.identity.as_ref().is_none_or(|identity| identity.domain() != from.domain()))
+    }
+
+    fn finish(&self, db: &mut DbConnection, applied: &Applied, worker: &str) -> Result<()> {
+        let outcome = Outcome {
+            state: applied.state,
+            record: applied.record.clone(),
+            organisation: applied.ticket.as_ref().map(|ticket| ticket.organisation_id),
+            ticket: applied.ticket.as_ref().map(|ticket| ticket.id),
+            content_sha256: Some(self.reading.mail.digest.to_vec()),
+            mail_id: self.reading.mail.message_id.clone(),
+            original_hash: Some(self.reading.original_hash.clone()),
+        };
+        journal::outcome::finish(db, self.delivery, worker, &outcome, self.now)
+    }
+}
+
+/// Whether nothing automatic is to be mailed about the ticket for now: it gets too much mail (LP-05).
+pub fn is_quiet(db: &mut DbConnection, ticket: &Ticket, now: UtcTime) -> Result<bool> {
+    Ok(!throttle::allows(db, &quiet_name(ticket), BREAKER, now)?)
+}
+
+/// The journal row whose mail a message came in, for those who show how it was understood.
+pub fn record_of(db: &mut DbConnection, ingest: JournalId) -> Result<Record> {
+    journal::outcome::record_of(db, ingest)
+}
+
+fn quiet_name(ticket: &Ticket) -> String {
+    throttle::name("mail-quiet", &ticket.reference)
+}
+
+fn flags_of(decision: &Decision) -> Vec<String> {
+    let flags = [
+        (decision.disagreement, "disagreement"),
+        (decision.not_genuine, "not_genuine"),
+        (decision.hint, "hint"),
+        (decision.alert, "alert"),
+    ];
+    flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name.to_owned()).collect()
+}
+
+fn allowed(db: &mut DbConnection, what: &str, whom: &str, rate: Rate, now: UtcTime) -> Result<bool> {
+    match throttle::take(db, &throttle::name(what, whom), rate, now) {
+        Ok(()) => Ok(true),
+        Err(Error::TooMany { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Addresses behind which nobody reads.
+fn is_unattended(local_part: &str) -> bool {
+    let plain: String = local_part.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    ["noreply", "donotreply", "nepasrepondre", "mailerdaemon", "postmaster", "bounce", "listserv"]
+        .iter()
+        .any(|start| plain.starts_with(start))
+}

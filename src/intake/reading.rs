@@ -1,0 +1,244 @@
+//! Reading a mail of the journal, outside of any transaction: its parts, whether a machine sent it, whether its sender's
+//! domain stands by it; and keeping its files and the original in storage, without payment card numbers (A5). However
+//! badly a mail can be read, something of it can (J-03).
+
+use std::time::{Duration, Instant};
+
+use crate::cards::{contains_number, mask_numbers};
+use crate::db::DbConnection;
+use crate::error::{Error, Result};
+use crate::intake::House;
+use crate::journal::{Delivery, Way};
+use crate::mail::authentication::{self, Authentication};
+use crate::mail::automatic::{self, Class, Traits};
+use crate::mail::incoming::{Attachment, Level, ParsedMail, parse_within};
+use crate::mail::message_id::read_loop_mark;
+use crate::mail::reply_address;
+use crate::notifications::delivery::find_instance;
+use crate::storage::Storage;
+use crate::teams::mailboxes;
+use crate::tickets::attachments::{self, NewAttachment};
+
+/// A mail as it was read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Without the bytes of its files, and without payment card numbers.
+    pub mail: ParsedMail,
+    pub files: Vec<NewAttachment>,
+    /// Where the original is kept.
+    pub original_hash: String,
+    pub class: Class,
+    pub is_looping: bool,
+    pub authentication: Authentication,
+    pub had_card_number: bool,
+    pub took: Duration,
+}
+
+/// What of the installation matters for reading a mail.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// Our mailboxes, in the form to compare by.
+    pub mailboxes: Vec<String>,
+    /// Our name in loop marks.
+    pub instance: Option<String>,
+}
+
+impl Surroundings {
+    pub fn load(db: &mut DbConnection) -> Result<Surroundings> {
+        Ok(Surroundings { mailboxes: mailboxes::canonical_addresses(db)?, instance: find_instance(db)? })
+    }
+}
+
+/// Reads the mail. After a panic over it less of it is read: then its header only, then nothing (J-03, J-07).
+pub fn read(house: &House, storage: &Storage, delivery: &Delivery, surroundings: &Surroundings) -> Result<Reading> {
+    let began = Instant::now();
+    let raw = match (&delivery.raw, &delivery.original_hash) {
+        (Some(raw), _) => std::borrow::Cow::Borrowed(raw.as_slice()),
+        (None, Some(hash)) => std::borrow::Cow::Owned(storage.get(hash)?),
+        (None, None) => return Err(Error::internal(format!("mail {} has no bytes", delivery.handle))),
+    };
+    let mut mail = match delivery.strikes {
+        0 => parse_within(&raw, house.mail_bytes),
+        1 => parse_within(&raw, 0),
+        _ => ParsedMail::default(),
+    };
+    let class = class(house, delivery, surroundings, &mail);
+    let is_looping = with_traits(house, delivery, surroundings, &mail, automatic::is_looping);
+    let authentication = authentication_of(house, delivery, &mail);
+    let had_card_number = mask(&mut mail);
+    let original = if had_card_number { without_card_numbers(&raw, &mail, house.mail_bytes) } else { raw.into_owned() };
+    let mut files = Vec::with_capacity(mail.attachments.len());
+    for attachment in &mail.attachments {
+        let name = attachment.file_name.as_str();
+        files.push(attachments::store(storage, name, &attachment.bytes, attachment.content_id.as_deref())?);
+    }
+    if mail.level != Level::Full {
+        files.push(attachments::store(storage, "original.eml", &original, None)?);
+    }
+    for attachment in &mut mail.attachments {
+        attachment.bytes = Vec::new();
+    }
+    let original_hash = storage.put(&original)?;
+    Ok(Reading {
+        mail,
+        files,
+        original_hash,
+        class,
+        is_looping,
+        authentication,
+        had_card_number,
+        took: began.elapsed(),
+    })
+}
+
+fn class(house: &House, delivery: &Delivery, surroundings: &Surroundings, mail: &ParsedMail) -> Class {
+    with_traits(house, delivery, surroundings, mail, automatic::classify)
+}
+
+fn with_traits<T>(
+    house: &House,
+    delivery: &Delivery,
+    surroundings: &Surroundings,
+    mail: &ParsedMail,
+    judge: impl Fn(&Traits<'_>) -> T,
+) -> T {
+    let reply_domain = &house.letterhead.reply_domain;
+    let is_ours =
+        |address: &crate::mail::address::EmailAddress| house.letterhead.is_ours(address, &surroundings.mailboxes);
+    let local_part = match &mail.from.identity {
+        Some(identity) => Some(identity.local_part()),
+        None => mail.from.shown_address.split_once('@').map(|(local_part, _)| local_part),
+    };
+    let local_part = local_part.or((!mail.from.shown_address.is_empty()).then_some(mail.from.shown_address.as_str()));
+    let recipient = delivery.recipient.rsplit_once('@');
+    let came_to_bounce_address = recipient.is_some_and(|(local_part, domain)| {
+        domain.eq_ignore_ascii_case(reply_domain)
+            && local_part.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("b+"))
+            && reply_address::resembles(local_part)
+    });
+    let has_our_loop_mark = surroundings.instance.as_ref().is_some_and(|instance| {
+        mail.loop_marks.iter().any(|mark| read_loop_mark(&house.letterhead.keys, instance, mark).is_some())
+    });
+    judge(&Traits {
+        headers: &mail.headers,
+        subject: &mail.subject,
+        // What the way in did not tell is not the null sender, which is written with its brackets.
+        return_path: (!delivery.envelope_from.is_empty()).then_some(delivery.envelope_from.as_str()),
+        sender_local_part: local_part,
+        is_from_our_mailbox: mail.from.identity.as_ref().is_some_and(is_ours),
+        is_addressed_to_us: mail.to.iter().chain(&mail.cc).filter_map(|to| to.identity.as_ref()).any(is_ours),
+        came_to_bounce_address,
+        has_our_loop_mark,
+    })
+}
+
+/// The result of the trusted mail server in front of us, when the mail came through it.
+fn authentication_of(house: &House, delivery: &Delivery, mail: &ParsedMail) -> Authentication {
+    let Some(identity) = &mail.from.identity else { return Authentication::None };
+    let trusted = match delivery.way {
+        Way::Lmtp | Way::Pipe => house.trusted_authserv_id.as_deref(),
+        Way::Http => None,
+    };
+    authentication::read(&mail.headers, trusted, identity.domain())
+}
+
+/// Masks payment card numbers in everything that will be kept; gives whether there was one.
+fn mask(mail: &mut ParsedMail) -> bool {
+    let mut found = false;
+    let mut mask_text = |text: &mut String| {
+        if contains_number(text) {
+            *text = mask_numbers(text).into_owned();
+            found = true;
+        }
+    };
+    mask_text(&mut mail.subject);
+    mask_text(&mut mail.text);
+    if let Some(html) = &mut mail.html {
+        mask_text(html);
+    }
+    for attachment in &mut mail.attachments {
+        found |= mask_file(attachment);
+    }
+    found
+}
+
+/// Text files only: digits in other files mean nothing.
+fn mask_file(attachment: &mut Attachment) -> bool {
+    let Ok(text) = std::str::from_utf8(&attachment.bytes) else { return false };
+    if !contains_number(text) {
+        return false;
+    }
+    attachment.bytes = mask_numbers(text).into_owned().into_bytes();
+    true
+}
+
+/// The original without card numbers: masked in place where they stand in clear, and where they hide in an encoding
+/// reduced to its header and the masked text.
+fn without_card_numbers(raw: &[u8], masked: &ParsedMail, mail_bytes: usize) -> Vec<u8> {
+    // Each byte as one character, so that whatever is no card number stays as it is, byte for byte.
+    let characters: String = raw.iter().map(|byte| char::from(*byte)).collect();
+    let in_place: Vec<u8> =
+        mask_numbers(&characters).chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'*')).collect();
+    if !mask(&mut parse_within(&in_place, mail_bytes)) {
+        return in_place;
+    }
+    let header_end = in_place
+        .windows(2)
+        .position(|pair| pair == b"\n\n")
+        .or_else(|| in_place.windows(4).position(|four| four == b"\r\n\r\n"))
+        .unwrap_or(0);
+    let mut reduced = Vec::new();
+    let mut is_dropped = false;
+    for line in in_place[..header_end].split_inclusive(|byte| *byte == b'\n') {
+        let is_folded = line.first().is_some_and(u8::is_ascii_whitespace);
+        if !is_folded {
+            let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+            let name = String::from_utf8_lossy(name).trim().to_ascii_lowercase();
+            is_dropped = name.starts_with("content-") || name == "mime-version" || name == "subject";
+        }
+        if !is_dropped {
+            reduced.extend_from_slice(line.trim_ascii_end());
+            reduced.extend_from_slice(b"\r\n");
+        }
+    }
+    reduced.extend_from_slice(b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\n");
+    reduced.extend_from_slice(b"Content-Transfer-Encoding: 8bit\r\n\r\n");
+    reduced.extend_from_slice(masked.subject.as_bytes());
+    reduced.extend_from_slice(b"\r\n\r\n");
+    reduced.extend_from_slice(masked.text.as_bytes());
+    reduced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const CARD: &str = "4111 1111 1111 1111";
+
+    fn kept(raw: &str) -> String {
+        let mut mail = parse_within(raw.as_bytes(), 1 << 20);
+        assert!(mask(&mut mail));
+        String::from_utf8(without_card_numbers(raw.as_bytes(), &mail, 1 << 20)).unwrap()
+    }
+
+    #[test]
+    fn a5_the_kept_original_holds_no_card_number_in_clear() {
+        let raw = format!("From: a@b.example\r\nSubject: Payment\r\n\r\nMy card is {CARD}, thanks é.\r\n");
+        let kept = kept(&raw);
+        assert!(!kept.contains("4111 1111"));
+        assert!(kept.ends_with("1111, thanks é.\r\n"), "{kept}");
+    }
+
+    #[test]
+    fn a5_the_kept_original_holds_no_card_number_in_an_encoding() {
+        let body = data_encoding::BASE64.encode(format!("My card is {CARD}, thanks.").as_bytes());
+        let raw = format!(
+            "From: a@b.example\r\nSubject: Payment\r\nContent-Type: text/plain\r\n\
+             Content-Transfer-Encoding: base64\r\n\r\n{body}\r\n"
+        );
+        let kept = kept(&raw);
+        assert!(!kept.contains(&body));
+        assert!(kept.starts_with("From: a@b.example\r\n") && kept.ends_with("1111, thanks."), "{kept}");
+        assert!(!mask(&mut parse_within(kept.as_bytes(), 1 << 20)));
+    }
+}

@@ -1,0 +1,122 @@
+//! The one automatic answer: that a request has arrived (B3). When it may go out is LP-02's matter; to an address that
+//! nobody confirmed goes one mail a day at most, with a link and no word of the request (OUT-10, ADV-10).
+
+use chrono::TimeDelta;
+
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::error::{Error, Result};
+use crate::i18n::Texts;
+use crate::mail::address::EmailAddress;
+use crate::mail::reply_text::marker_line;
+use crate::notifications::Letterhead;
+use crate::notifications::delivery::{Content, Conversation, Draft, instance};
+use crate::notifications::messages::{Acknowledgement, FirstRequest};
+use crate::notifications::recipients::{mailbox_of, subject_or_none};
+use crate::outbox::Kind;
+use crate::people::person::{self, PersonState};
+use crate::settings;
+use crate::teams::mailboxes;
+use crate::throttle::{self, Rate};
+use crate::tickets::messages::{Channel, Message};
+use crate::tickets::ticket::Ticket;
+use crate::tickets::{links, mail_ids, participants};
+
+/// Acknowledgements to one address (LP-02).
+const AN_HOUR: Rate = Rate { times: 3, within: TimeDelta::hours(1) };
+const A_DAY: Rate = Rate { times: 10, within: TimeDelta::days(1) };
+/// Mails to an address that nobody confirmed, whoever causes them (LP-02, ADV-10).
+const UNCONFIRMED: Rate = Rate { times: 1, within: TimeDelta::days(1) };
+
+/// What the way in which a ticket was opened lets a machine do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leave {
+    /// Whether it may be answered at all.
+    pub to_answer: bool,
+    /// Whether the answer may repeat the subject: who wrote it is known to be who reads the answer.
+    pub to_repeat: bool,
+}
+
+/// The acknowledgement of a new ticket, if one may go out.
+pub fn draft(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    ticket: &Ticket,
+    first: &Message,
+    leave: Leave,
+    now: UtcTime,
+) -> Result<Option<Draft>> {
+    let is_asked_for = matches!(first.channel, Channel::Email | Channel::Web);
+    let requester = person::by_id(db, ticket.requester_id)?;
+    let mailbox = mailbox_of(db, ticket)?;
+    if !leave.to_answer || !is_asked_for || !mailbox.acknowledges || requester.state != PersonState::Active {
+        return Ok(None);
+    }
+    let Some(to) = EmailAddress::parse(&requester.address) else { return Ok(None) };
+    if is_own_domain(letterhead, &to, &mailboxes::canonical_addresses(db)?) {
+        return Ok(None);
+    }
+    let Some(participant) = participants::find(db, ticket.id, requester.id)? else { return Ok(None) };
+    // A stranger may file in anybody's name; only the ticket knows whether the mailbox stands behind it.
+    let is_confirmed = ticket.address_confirmed;
+    let budgets: &[(&str, Rate)] =
+        if is_confirmed { &[("ack-hour", AN_HOUR), ("ack-day", A_DAY)] } else { &[("ack-unconfirmed", UNCONFIRMED)] };
+    for (what, rate) in budgets {
+        match throttle::take(db, &throttle::name(what, to.canonical()), *rate, now) {
+            Ok(()) => {}
+            Err(Error::TooMany { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        }
+    }
+    let t = Texts::new(requester.language.0, requester.zone());
+    let operator = settings::operator_name(db)?;
+    let token = links::create(db, ticket, requester.id, now)?;
+    let link = letterhead.link(&format!("/l/ticket/{}", token.expose()));
+    let reference = ticket.reference.clone();
+    let (kind, content) = if is_confirmed {
+        let words = Acknowledgement {
+            marker: marker_line(&t.say("mail-marker")),
+            reference,
+            subject: if leave.to_repeat {
+                t.with("mail-acknowledgement-subject", "subject", subject_or_none(&t, &ticket.subject))
+            } else {
+                t.say("mail-acknowledgement-neutral-subject")
+            },
+            operator,
+            link,
+            t,
+        };
+        (Kind::Acknowledgement, Content::Acknowledgement(Box::new(words)))
+    } else {
+        (Kind::Confirmation, Content::FirstRequest(Box::new(FirstRequest { reference, operator, link, t })))
+    };
+    let references = mail_ids::thread(db, ticket.id)?.into_iter().map(|mail_id| mail_id.mail_id).collect();
+    Ok(Some(Draft {
+        kind,
+        content,
+        is_unanswerable: true,
+        to,
+        person: Some(requester.id),
+        from_name: mailbox.display_name.clone(),
+        instance: instance(db, now)?,
+        conversation: Some(Conversation {
+            ticket: ticket.clone(),
+            message: Some(first.id),
+            message_handle: first.handle.clone(),
+            participant,
+            in_reply_to: mail_ids::last_received(db, ticket.id)?,
+            references,
+        }),
+        mailbox,
+        organisation: Some(ticket.organisation_id),
+        language: requester.language.0,
+        expires_at: now.plus(kind.lifetime()),
+        now,
+    }))
+}
+
+/// The domain of a mailbox of ours: colleagues need no acknowledgement, and systems beside ours get none (LP-02).
+fn is_own_domain(letterhead: &Letterhead, to: &EmailAddress, mailboxes: &[String]) -> bool {
+    to.domain() == letterhead.reply_domain
+        || mailboxes.iter().filter_map(|mailbox| mailbox.rsplit_once('@')).any(|(_, domain)| domain == to.domain())
+}

@@ -1,0 +1,259 @@
+//! From a draft to the outbox, and from the outbox's verdict to the ticket. A draft holds all that the database knows;
+//! writing it needs only keys and stored files, and happens outside of any transaction (DB-05).
+
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::types::{MailboxId, MessageId, OrganisationId, PersonId};
+use crate::error::{Error, Result};
+use crate::html::file_name::FileName;
+use crate::mail::address::EmailAddress;
+use crate::mail::message_id::{self, MessageIdFor};
+use crate::mail::outgoing::{Automatic, OutgoingAttachment, OutgoingMail, freeze};
+use crate::mail::reply_address::{self, AddressPurpose, TokenFor};
+use crate::notifications::Letterhead;
+use crate::notifications::messages::{
+    Account, Acknowledgement, AgentMessage, AgentNotice, FirstRequest, ParticipantMessage, Reply, Words,
+};
+use crate::outbox::{self, Kind, Letter, NewLetter, Sending, Settled};
+use crate::secret::random_handle;
+use crate::settings;
+use crate::storage::Storage;
+use crate::teams::mailboxes::Mailbox;
+use crate::tickets::attachments::Attachment;
+use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
+use crate::tickets::mail_ids::{self, Direction};
+use crate::tickets::participants::Participant;
+use crate::tickets::ticket::{self, Ticket};
+
+/// Files of one mail together; what does not fit is to be read by the link.
+const FILES_BYTES: i64 = 15 * 1024 * 1024;
+
+/// A mail that is decided on and not yet written.
+#[derive(Clone, Debug)]
+pub struct Draft {
+    pub kind: Kind,
+    pub content: Content,
+    /// Null envelope sender: nobody is to be told by machine when it does not arrive.
+    pub is_unanswerable: bool,
+    pub to: EmailAddress,
+    pub person: Option<PersonId>,
+    /// The name the reader sees as the sender.
+    pub from_name: String,
+    pub mailbox: Mailbox,
+    /// The installation's name in loop marks.
+    pub instance: String,
+    pub conversation: Option<Conversation>,
+    pub organisation: Option<OrganisationId>,
+    pub language: crate::i18n::Locale,
+    pub expires_at: UtcTime,
+    pub now: UtcTime,
+}
+
+/// The ticket that a mail belongs to, and the reader's part in it.
+#[derive(Clone, Debug)]
+pub struct Conversation {
+    pub ticket: Ticket,
+    pub message: Option<MessageId>,
+    /// The message's public name, which its Message-IDs are bound to.
+    pub message_handle: String,
+    pub participant: Participant,
+    pub in_reply_to: Option<String>,
+    pub references: Vec<String>,
+}
+
+/// What is to be said.
+#[derive(Clone, Debug)]
+pub enum Content {
+    Reply { words: Box<Reply>, files: Vec<Attachment> },
+    Acknowledgement(Box<Acknowledgement>),
+    FirstRequest(Box<FirstRequest>),
+    ParticipantMessage(Box<ParticipantMessage>),
+    AgentMessage(Box<AgentMessage>),
+    AgentNotice(Box<AgentNotice>),
+    Account(Box<Account>),
+}
+
+/// A mail written, with what is to be remembered of it.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    letter: NewLetter,
+    mailbox: MailboxId,
+    ticket: Option<Ticket>,
+}
+
+/// Who a mail counts as written by, which decides its marks against loops (LP-03).
+enum Writer {
+    Person,
+    Machine,
+    AnsweringMachine,
+}
+
+impl Draft {
+    /// Writes the mail: signed addresses, Message-ID, bytes (O-02).
+    pub fn write(&self, letterhead: &Letterhead, storage: &Storage) -> Result<Finished> {
+        let (words, files, writer) = self.words()?;
+        let loop_mark = message_id::mint_loop_mark(&letterhead.keys, &self.instance, 1);
+        let automatic = match writer {
+            Writer::Person => Automatic::HumanReply,
+            Writer::Machine => Automatic::Notification { loop_mark: &loop_mark },
+            Writer::AnsweringMachine => Automatic::Acknowledgement { loop_mark: &loop_mark },
+        };
+        let from = parsed(&self.mailbox.address)?;
+        let message_id = self.message_id(letterhead);
+        let reply_to = self.signed_address(letterhead, AddressPurpose::Reply)?;
+        let bounce_to = self.signed_address(letterhead, AddressPurpose::Bounce)?;
+        let conversation = self.conversation.as_ref();
+        let files = read_files(files, storage)?;
+        let frozen = freeze(&OutgoingMail {
+            from_name: &self.from_name,
+            from: &from,
+            to: &self.to,
+            subject: &words.subject,
+            text: &words.text,
+            html: &words.html,
+            reply_to: reply_to.as_ref(),
+            bounce_to: bounce_to.as_ref().unwrap_or(&from),
+            message_id: &message_id,
+            in_reply_to: conversation.and_then(|conversation| conversation.in_reply_to.as_deref()),
+            references: conversation.map_or(&[], |conversation| conversation.references.as_slice()),
+            language: self.language,
+            date: self.now,
+            automatic,
+            attachments: &files,
+        })?;
+        let letter = NewLetter {
+            kind: self.kind,
+            organisation: self.organisation,
+            ticket: conversation.map(|conversation| conversation.ticket.id),
+            message: conversation.and_then(|conversation| conversation.message),
+            person: self.person,
+            recipient: frozen.recipient,
+            envelope_from: if self.is_unanswerable { String::new() } else { frozen.envelope_from },
+            mail_id: frozen.message_id,
+            subject: frozen.subject,
+            mime: frozen.bytes,
+            expires_at: self.expires_at,
+        };
+        let ticket = conversation.map(|conversation| conversation.ticket.clone());
+        Ok(Finished { letter, mailbox: self.mailbox.id, ticket })
+    }
+
+    fn words(&self) -> Result<(Words, &[Attachment], Writer)> {
+        Ok(match &self.content {
+            Content::Reply { words, files } => (words.write()?, files, Writer::Person),
+            Content::Acknowledgement(words) => (words.write()?, &[], Writer::AnsweringMachine),
+            Content::FirstRequest(words) => (words.write()?, &[], Writer::AnsweringMachine),
+            Content::ParticipantMessage(words) => (words.write()?, &[], Writer::Machine),
+            Content::AgentMessage(words) => (words.write()?, &[], Writer::Machine),
+            Content::AgentNotice(words) => (words.write()?, &[], Writer::Machine),
+            Content::Account(words) => (words.write()?, &[], Writer::Machine),
+        })
+    }
+
+    fn message_id(&self, letterhead: &Letterhead) -> String {
+        match &self.conversation {
+            Some(conversation) => message_id::mint(
+                &letterhead.keys,
+                &MessageIdFor {
+                    organisation: conversation.ticket.organisation_id.0,
+                    ticket_handle: conversation.ticket.handle,
+                    message_handle: &conversation.message_handle,
+                },
+                &letterhead.reply_domain,
+            ),
+            None => message_id::mint_unbound(&letterhead.reply_domain),
+        }
+    }
+
+    fn signed_address(&self, letterhead: &Letterhead, purpose: AddressPurpose) -> Result<Option<EmailAddress>> {
+        let Some(conversation) = &self.conversation else { return Ok(None) };
+        let local_part = reply_address::mint(
+            &letterhead.keys,
+            &TokenFor {
+                purpose,
+                ticket_handle: conversation.ticket.handle,
+                participant: conversation.participant.token_number(),
+                epoch: conversation.participant.token_epoch(),
+                organisation: conversation.ticket.organisation_id.0,
+                mailbox: &self.mailbox.canonical,
+            },
+        );
+        parsed(&format!("{local_part}@{}", letterhead.reply_domain)).map(Some)
+    }
+}
+
+/// Puts the mails into the outbox, and remembers their Message-IDs with their tickets.
+pub fn post(db: &mut DbConnection, mails: &[Finished], now: UtcTime) -> Result<()> {
+    for mail in mails {
+        outbox::enqueue(db, &mail.letter, now)?;
+        if let Some(ticket) = &mail.ticket {
+            let id = &mail.letter.mail_id;
+            mail_ids::record(db, ticket, mail.letter.message, mail.mailbox, Direction::Out, id, now)?;
+        }
+    }
+    Ok(())
+}
+
+/// Records how an attempt to send went, and notes on the ticket what did not arrive (O-06).
+pub fn settle(
+    db: &mut DbConnection,
+    letter: &Letter,
+    worker: &str,
+    sending: &Sending,
+    now: UtcTime,
+) -> Result<Settled> {
+    let settled = outbox::sending::settle(db, letter, worker, sending, now)?;
+    if settled == Settled::Dead
+        && let Some(ticket) = letter.ticket
+        && letter.kind != Kind::Notification
+    {
+        let ticket = ticket::by_id(db, ticket)?;
+        let event = NewEvent {
+            kind: EventKind::MailFailed,
+            maker: Maker::System,
+            person: None,
+            message: letter.message,
+            details: Details { person: letter.person, address: Some(letter.recipient.clone()), ..Details::default() },
+        };
+        events::record(db, &ticket, event, now)?;
+    }
+    Ok(settled)
+}
+
+/// The installation's name in loop marks, made when it is first needed.
+pub fn instance(db: &mut DbConnection, now: UtcTime) -> Result<String> {
+    if let Some(name) = settings::find(db, INSTANCE)? {
+        return Ok(name);
+    }
+    let name = random_handle();
+    settings::put(db, INSTANCE, &name, now)?;
+    Ok(name)
+}
+
+/// The installation's name in loop marks, if it ever sent one.
+pub fn find_instance(db: &mut DbConnection) -> Result<Option<String>> {
+    settings::find(db, INSTANCE)
+}
+
+const INSTANCE: &str = "instance";
+
+fn read_files(files: &[Attachment], storage: &Storage) -> Result<Vec<OutgoingAttachment>> {
+    let mut left = FILES_BYTES;
+    let mut read = Vec::new();
+    for file in files {
+        if file.size > left {
+            continue;
+        }
+        left -= file.size;
+        read.push(OutgoingAttachment {
+            file_name: FileName::new(&file.file_name),
+            media_type: file.media_type.clone(),
+            bytes: storage.get(&file.content_hash)?,
+        });
+    }
+    Ok(read)
+}
+
+fn parsed(address: &str) -> Result<EmailAddress> {
+    EmailAddress::parse(address).ok_or_else(|| Error::internal("an address of ours is malformed"))
+}

@@ -1,0 +1,462 @@
+//! Who hears of what happens in a ticket. Customers hear of answers, and of what other participants write; agents hear of
+//! what customers write, of what is given to them, and of mail that is held.
+
+use chrono::TimeDelta;
+
+use crate::access::{self, Actor};
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::types::{PersonId, QueueId};
+use crate::error::{Error, Result};
+use crate::html::from_text;
+use crate::html::sanitize_mail;
+use crate::i18n::Texts;
+use crate::mail::address::EmailAddress;
+use crate::mail::reply_text::marker_line;
+use crate::notifications::Letterhead;
+use crate::notifications::delivery::{Content, Conversation, Draft, instance};
+use crate::notifications::messages::{AgentMessage, AgentNotice, ParticipantMessage, Quote, Reply};
+use crate::outbox::Kind;
+use crate::people::person::{self, Person, PersonState};
+use crate::settings;
+use crate::teams::mailboxes::{self, Mailbox};
+use crate::teams::{members, queues};
+use crate::throttle::{self, Rate};
+use crate::tickets::attachments;
+use crate::tickets::events::Event;
+use crate::tickets::links;
+use crate::tickets::mail_ids;
+use crate::tickets::messages::{self, Message, MessageKind, Visibility};
+use crate::tickets::participants::{self, Participant};
+use crate::tickets::ticket::Ticket;
+
+/// Mails that one agent gets about one ticket: more says nothing more (LP-05).
+const TO_AN_AGENT: Rate = Rate { times: 10, within: TimeDelta::minutes(10) };
+/// Mails that a participant gets about what other participants write (LP-05).
+const TO_A_PARTICIPANT: Rate = Rate { times: 10, within: TimeDelta::minutes(10) };
+
+/// What all mails about one event share.
+struct Occasion<'a> {
+    letterhead: &'a Letterhead,
+    ticket: &'a Ticket,
+    mailbox: Mailbox,
+    mailboxes: Vec<String>,
+    operator: String,
+    instance: String,
+    in_reply_to: Option<String>,
+    references: Vec<String>,
+    now: UtcTime,
+}
+
+impl<'a> Occasion<'a> {
+    fn new(db: &mut DbConnection, letterhead: &'a Letterhead, ticket: &'a Ticket, now: UtcTime) -> Result<Self> {
+        let references: Vec<String> =
+            mail_ids::thread(db, ticket.id)?.into_iter().map(|mail_id| mail_id.mail_id).collect();
+        Ok(Occasion {
+            letterhead,
+            ticket,
+            mailbox: mailbox_of(db, ticket)?,
+            mailboxes: mailboxes::canonical_addresses(db)?,
+            operator: settings::operator_name(db)?,
+            instance: instance(db, now)?,
+            in_reply_to: mail_ids::last_received(db, ticket.id)?,
+            references,
+            now,
+        })
+    }
+
+    /// Where mail to this person goes: their stored address, unless it is none that mail can be sent to (OUT-04), or one
+    /// of ours (LP-08).
+    fn address_of(&self, person: &Person) -> Option<EmailAddress> {
+        let address = EmailAddress::parse(&person.address)?;
+        let is_theirs = person.state == PersonState::Active && !self.letterhead.is_ours(&address, &self.mailboxes);
+        is_theirs.then_some(address)
+    }
+
+    fn draft(
+        &self,
+        kind: Kind,
+        content: Content,
+        to: (EmailAddress, &Person),
+        from_name: String,
+        message: &MessageNamed,
+        participant: Participant,
+    ) -> Draft {
+        let (address, person) = to;
+        Draft {
+            kind,
+            content,
+            is_unanswerable: false,
+            to: address,
+            person: Some(person.id),
+            from_name,
+            mailbox: self.mailbox.clone(),
+            instance: self.instance.clone(),
+            conversation: Some(Conversation {
+                ticket: self.ticket.clone(),
+                message: message.id,
+                message_handle: message.handle.clone(),
+                participant,
+                in_reply_to: self.in_reply_to.clone(),
+                references: self.references.clone(),
+            }),
+            organisation: Some(self.ticket.organisation_id),
+            language: person.language.0,
+            expires_at: self.now.plus(kind.lifetime()),
+            now: self.now,
+        }
+    }
+
+    fn ticket_link(&self, db: &mut DbConnection, person: PersonId) -> Result<String> {
+        let token = links::create(db, self.ticket, person, self.now)?;
+        Ok(self.letterhead.link(&format!("/l/ticket/{}", token.expose())))
+    }
+
+    fn agent_link(&self) -> String {
+        self.letterhead.link(&format!("/tickets/{}", self.ticket.reference))
+    }
+}
+
+/// What a mail's Message-ID is bound to.
+pub(super) struct MessageNamed {
+    pub id: Option<crate::db::types::MessageId>,
+    pub handle: String,
+}
+
+impl MessageNamed {
+    fn of(message: &Message) -> MessageNamed {
+        MessageNamed { id: Some(message.id), handle: message.handle.clone() }
+    }
+
+    /// Of a mail about a ticket that is about none of its messages.
+    fn none() -> MessageNamed {
+        MessageNamed { id: None, handle: NO_MESSAGE.to_owned() }
+    }
+}
+
+/// Stands for a message in Message-IDs of mails that are about none.
+pub const NO_MESSAGE: &str = "-";
+
+/// The mailbox that the ticket's conversation is held with.
+pub fn mailbox_of(db: &mut DbConnection, ticket: &Ticket) -> Result<Mailbox> {
+    if let Some(mailbox) = ticket.mailbox_id {
+        return mailboxes::by_id(db, mailbox);
+    }
+    mailboxes::find_for_queue(db, ticket.queue_id)?
+        .ok_or_else(|| Error::internal("the installation has no default mailbox"))
+}
+
+/// An agent answered: every active participant gets the answer (B3), each in a mail of their own (OUT-04).
+pub fn of_reply(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    ticket: &Ticket,
+    reply: &Message,
+    now: UtcTime,
+) -> Result<Vec<Draft>> {
+    if reply.visibility != Visibility::Everyone || reply.kind != MessageKind::Agent {
+        return Ok(Vec::new());
+    }
+    let occasion = Occasion::new(db, letterhead, ticket, now)?;
+    let files = attachments::of_message(db, ticket.id, reply.id)?;
+    let html = reply_html(db, reply)?;
+    let before = message_before(db, ticket, reply)?;
+    let mut drafts = Vec::new();
+    for participant in participants::active(db, ticket)? {
+        let person = person::by_id(db, participant.person_id)?;
+        if Some(person.id) == reply.author_id {
+            continue;
+        }
+        let Some(address) = occasion.address_of(&person) else { continue };
+        let t = Texts::new(person.language.0, person.zone());
+        let is_requester = participant.person_id == ticket.requester_id;
+        let is_confirmed = if is_requester { ticket.address_confirmed } else { person.address_confirmed_at.is_some() };
+        // Nothing that a stranger chose goes to an address that nobody confirmed (OUT-10).
+        let subject = if is_confirmed {
+            answered_subject(&t, &ticket.subject)
+        } else {
+            t.with("mail-neutral-subject", "operator", &occasion.operator)
+        };
+        let quote = before
+            .as_ref()
+            .filter(|before| is_confirmed && (is_requester || before.created_at >= participant.joined_at))
+            .map(|before| {
+                let when = t.date_time(&before.created_at);
+                let attribution = t.with2("mail-attribution", "date", when, "name", name_of(before));
+                Quote::new(attribution, &before.body_text)
+            });
+        let words = Reply {
+            marker: marker_line(&t.say("mail-marker")),
+            reference: ticket.reference.clone(),
+            subject,
+            text: reply.body_text.trim_end().to_owned(),
+            html: html.clone(),
+            agent: reply.from_name.clone(),
+            operator: occasion.operator.clone(),
+            link: occasion.ticket_link(db, person.id)?,
+            quote,
+            t,
+        };
+        let content = Content::Reply { words: Box::new(words), files: files.clone() };
+        let from_name = format!("{} ({})", reply.from_name, occasion.mailbox.display_name);
+        drafts.push(occasion.draft(
+            Kind::Reply,
+            content,
+            (address, &person),
+            from_name,
+            &MessageNamed::of(reply),
+            participant,
+        ));
+    }
+    Ok(drafts)
+}
+
+/// A customer wrote: the agent in charge hears of it, or who works in the queue, and the other participants do.
+pub fn of_customer_message(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    ticket: &Ticket,
+    message: &Message,
+    is_first: bool,
+    now: UtcTime,
+) -> Result<Vec<Draft>> {
+    let occasion = Occasion::new(db, letterhead, ticket, now)?;
+    let mut drafts = Vec::new();
+    let author = name_of(message);
+    let text = text_of(message);
+    for agent in agents_concerned(db, ticket)? {
+        if Some(agent.id) == message.author_id {
+            continue;
+        }
+        let Some(address) = occasion.address_of(&agent) else { continue };
+        if !within_rate(db, "agent-mail", &agent, ticket, TO_AN_AGENT, now)? {
+            continue;
+        }
+        let t = Texts::new(agent.language.0, agent.zone());
+        let lead = if is_first {
+            let queue = queues::by_id(db, ticket.queue_id)?;
+            let message = crate::i18n::Message::new("mail-agent-new")
+                .with("name", &author)
+                .with("reference", &ticket.reference)
+                .with("queue", queue.name(agent.language.0));
+            t.message(&message)
+        } else {
+            t.with2("mail-agent-wrote", "name", &author, "reference", &ticket.reference)
+        };
+        let words = AgentMessage {
+            marker: marker_line(&t.say("mail-marker")),
+            reference: ticket.reference.clone(),
+            subject: subject_or_none(&t, &ticket.subject),
+            lead,
+            text: text_or_none(&t, &text),
+            html: from_text(&text_or_none(&t, &text)),
+            link: occasion.agent_link(),
+            t,
+        };
+        let participant = participants::of_staff(db, ticket, agent.id, now)?;
+        let content = Content::AgentMessage(Box::new(words));
+        let named = MessageNamed::of(message);
+        drafts.push(occasion.draft(
+            Kind::Notification,
+            content,
+            (address, &agent),
+            occasion.mailbox.display_name.clone(),
+            &named,
+            participant,
+        ));
+    }
+    if !is_first && message.visibility == Visibility::Everyone {
+        drafts.extend(to_other_participants(db, &occasion, message, &author, &text)?);
+    }
+    Ok(drafts)
+}
+
+fn to_other_participants(
+    db: &mut DbConnection,
+    occasion: &Occasion<'_>,
+    message: &Message,
+    author: &str,
+    text: &str,
+) -> Result<Vec<Draft>> {
+    let ticket = occasion.ticket;
+    let mut drafts = Vec::new();
+    for participant in participants::active(db, ticket)? {
+        let person = person::by_id(db, participant.person_id)?;
+        let is_told = Some(person.id) != message.author_id
+            && person.mailed_about_tickets
+            && person.address_confirmed_at.is_some();
+        let Some(address) = occasion.address_of(&person).filter(|_| is_told) else { continue };
+        if !within_rate(db, "participant-mail", &person, ticket, TO_A_PARTICIPANT, occasion.now)? {
+            continue;
+        }
+        let t = Texts::new(person.language.0, person.zone());
+        let words = ParticipantMessage {
+            marker: marker_line(&t.say("mail-marker")),
+            reference: ticket.reference.clone(),
+            subject: answered_subject(&t, &ticket.subject),
+            author: author.to_owned(),
+            text: text_or_none(&t, text),
+            html: from_text(&text_or_none(&t, text)),
+            operator: occasion.operator.clone(),
+            link: occasion.ticket_link(db, person.id)?,
+            t,
+        };
+        let content = Content::ParticipantMessage(Box::new(words));
+        let from_name = occasion.mailbox.display_name.clone();
+        let named = MessageNamed::of(message);
+        drafts.push(occasion.draft(Kind::Notification, content, (address, &person), from_name, &named, participant));
+    }
+    Ok(drafts)
+}
+
+/// The ticket was given to an agent by somebody else: they hear of it.
+pub fn of_assignment(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    ticket: &Ticket,
+    event: &Event,
+    now: UtcTime,
+) -> Result<Vec<Draft>> {
+    let Some(agent) = event.details.0.person.filter(|agent| event.actor_id != Some(*agent)) else {
+        return Ok(Vec::new());
+    };
+    let by = match event.actor_id {
+        Some(by) => Some(person::by_id(db, by)?.display_name()),
+        None => None,
+    };
+    let agents = vec![person::by_id(db, agent)?];
+    notice_to_agents(db, letterhead, ticket, agents, now, |t| {
+        let message = match &by {
+            Some(by) => crate::i18n::Message::new("mail-agent-assigned").with("name", by),
+            None => crate::i18n::Message::new("mail-agent-assigned-by-nobody"),
+        };
+        t.message(&message.with("reference", &ticket.reference).with("subject", subject_or_none(t, &ticket.subject)))
+    })
+}
+
+/// A mail that claims to belong to the ticket is held: those who would get it are told to look (D9).
+pub fn of_held_mail(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    ticket: &Ticket,
+    now: UtcTime,
+) -> Result<Vec<Draft>> {
+    let agents = agents_concerned(db, ticket)?;
+    notice_to_agents(db, letterhead, ticket, agents, now, |t| t.with("mail-agent-held", "reference", &ticket.reference))
+}
+
+fn notice_to_agents(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    ticket: &Ticket,
+    agents: Vec<Person>,
+    now: UtcTime,
+    lead: impl Fn(&Texts) -> String,
+) -> Result<Vec<Draft>> {
+    let occasion = Occasion::new(db, letterhead, ticket, now)?;
+    let mut drafts = Vec::new();
+    for agent in agents {
+        let Some(address) = occasion.address_of(&agent).filter(|_| agent.mailed_about_tickets) else { continue };
+        if !may_work_on(db, agent.id, ticket)? || !within_rate(db, "agent-mail", &agent, ticket, TO_AN_AGENT, now)? {
+            continue;
+        }
+        let t = Texts::new(agent.language.0, agent.zone());
+        let words = AgentNotice {
+            reference: ticket.reference.clone(),
+            subject: subject_or_none(&t, &ticket.subject),
+            lead: lead(&t),
+            link: occasion.agent_link(),
+            t,
+        };
+        let participant = participants::of_staff(db, ticket, agent.id, now)?;
+        let content = Content::AgentNotice(Box::new(words));
+        drafts.push(occasion.draft(
+            Kind::Notification,
+            content,
+            (address, &agent),
+            occasion.mailbox.display_name.clone(),
+            &MessageNamed::none(),
+            participant,
+        ));
+    }
+    Ok(drafts)
+}
+
+/// The agent in charge, or else everybody who works in the queue; those who may see it now and want mail.
+fn agents_concerned(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<Person>> {
+    let ids: Vec<PersonId> = match ticket.assignee_id {
+        Some(agent) => vec![agent],
+        None => in_queue(db, ticket.queue_id)?,
+    };
+    let mut agents = Vec::new();
+    for id in ids {
+        let agent = person::by_id(db, id)?;
+        if agent.mailed_about_tickets && may_work_on(db, id, ticket)? {
+            agents.push(agent);
+        }
+    }
+    Ok(agents)
+}
+
+fn in_queue(db: &mut DbConnection, queue: QueueId) -> Result<Vec<PersonId>> {
+    let members = members::of_queue(db, queue)?;
+    Ok(members.into_iter().filter(|member| member.is_active).map(|member| member.person).collect())
+}
+
+fn may_work_on(db: &mut DbConnection, person: PersonId, ticket: &Ticket) -> Result<bool> {
+    let actor = access::actor_of(db, person)?;
+    Ok(matches!(actor, Actor::Staff(_)) && access::can_work_on(&actor, &ticket.facts()))
+}
+
+fn within_rate(
+    db: &mut DbConnection,
+    what: &str,
+    person: &Person,
+    ticket: &Ticket,
+    rate: Rate,
+    now: UtcTime,
+) -> Result<bool> {
+    let name = throttle::name(what, &format!("{} {}", person.handle, ticket.reference));
+    match throttle::take(db, &name, rate, now) {
+        Ok(()) => Ok(true),
+        Err(Error::TooMany { .. }) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// The page form of an agent's answer, made safe: as it was written on the page, else from the text.
+fn reply_html(db: &mut DbConnection, reply: &Message) -> Result<String> {
+    let html = if reply.has_html { messages::html_of(db, reply.id)? } else { None };
+    let safe = html.and_then(|html| sanitize_mail(&html, &|_| None));
+    Ok(safe.map_or_else(|| from_text(&reply.body_text), |safe| safe.html))
+}
+
+/// The latest public message of a customer before the reply.
+fn message_before(db: &mut DbConnection, ticket: &Ticket, reply: &Message) -> Result<Option<Message>> {
+    let messages = messages::of_ticket(db, ticket, messages::Reading::Public, messages::LATEST)?;
+    Ok(messages.into_iter().rev().find(|message| message.id < reply.id && message.kind == MessageKind::Customer))
+}
+
+fn name_of(message: &Message) -> String {
+    let name = message.from_name.trim();
+    if name.is_empty() { message.from_address.clone() } else { name.to_owned() }
+}
+
+fn text_of(message: &Message) -> String {
+    message.body_text.trim_end().to_owned()
+}
+
+fn text_or_none(t: &Texts, text: &str) -> String {
+    if text.trim().is_empty() { t.say("mail-no-text") } else { text.to_owned() }
+}
+
+pub(super) fn subject_or_none(t: &Texts, subject: &str) -> String {
+    if subject.trim().is_empty() { t.say("mail-no-subject") } else { subject.to_owned() }
+}
+
+/// `Re: …`, once.
+fn answered_subject(t: &Texts, subject: &str) -> String {
+    let subject = subject_or_none(t, subject);
+    let begins = subject.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("re:"));
+    if begins { subject } else { format!("Re: {subject}") }
+}

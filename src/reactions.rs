@@ -1,0 +1,99 @@
+//! Who follows each ticket event: one page, one match.
+
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::types::EventId;
+use crate::error::Result;
+use crate::intake::from_email::is_quiet;
+use crate::journal;
+use crate::mail::authentication::Authentication;
+use crate::notifications::acknowledging::{self, Leave};
+use crate::notifications::{Draft, Letterhead, recipients};
+use crate::tickets::events::{self, Event, EventKind, Maker};
+use crate::tickets::messages::{self, Channel, Message, Remark};
+use crate::tickets::ticket::{self, Ticket};
+
+/// What follows from an event: the mails to be written. Running it again makes the same drafts again; the job is removed
+/// in the transaction that puts them into the outbox, so that each is sent once.
+pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, now: UtcTime) -> Result<Vec<Draft>> {
+    let Some(event) = events::find(db, event)? else { return Ok(Vec::new()) };
+    let ticket = ticket::by_id(db, event.ticket_id)?;
+    match event.kind {
+        EventKind::Opened => opened(db, letterhead, &ticket, &event, now),
+        EventKind::CustomerWrote | EventKind::MessageAccepted => {
+            let Some(message) = message_of(db, &event)? else { return Ok(Vec::new()) };
+            if is_machine_made(&message) || is_quiet(db, &ticket, now)? {
+                return Ok(Vec::new());
+            }
+            recipients::of_customer_message(db, letterhead, &ticket, &message, false, now)
+        }
+        EventKind::Replied => match message_of(db, &event)? {
+            Some(reply) => recipients::of_reply(db, letterhead, &ticket, &reply, now),
+            None => Ok(Vec::new()),
+        },
+        EventKind::Assigned => recipients::of_assignment(db, letterhead, &ticket, &event, now),
+        EventKind::MailHeld if event.details.0.to.is_some() => recipients::of_held_mail(db, letterhead, &ticket, now),
+        EventKind::Noted
+        | EventKind::MailHeld
+        | EventKind::StatusChanged
+        | EventKind::PriorityChanged
+        | EventKind::TagAdded
+        | EventKind::TagRemoved
+        | EventKind::ParticipantProposed
+        | EventKind::ParticipantAdded
+        | EventKind::ParticipantRemoved
+        | EventKind::QueueChanged
+        | EventKind::RequesterChanged
+        | EventKind::PlaceChanged
+        | EventKind::PrivacyChanged
+        | EventKind::AddressConfirmed
+        | EventKind::MessageRejected
+        | EventKind::MailFailed
+        | EventKind::MayBelongTo
+        | EventKind::FollowsUp => Ok(Vec::new()),
+    }
+}
+
+fn opened(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    ticket: &Ticket,
+    event: &Event,
+    now: UtcTime,
+) -> Result<Vec<Draft>> {
+    let Some(first) = message_of(db, event)? else { return Ok(Vec::new()) };
+    let mut drafts = Vec::new();
+    if !is_machine_made(&first) {
+        drafts = recipients::of_customer_message(db, letterhead, ticket, &first, true, now)?;
+    }
+    // What staff open for somebody is theirs to announce.
+    if event.maker != Maker::Staff {
+        let leave = leave(db, &first)?;
+        drafts.extend(acknowledging::draft(db, letterhead, ticket, &first, leave, now)?);
+    }
+    Ok(drafts)
+}
+
+/// What a machine may answer to what opened a ticket: of a mail this was decided when it was read (LP-01). Its subject is
+/// repeated only when its sender is beyond doubt.
+fn leave(db: &mut DbConnection, first: &Message) -> Result<Leave> {
+    Ok(match (first.channel, first.ingest_id) {
+        (Channel::Email, Some(ingest)) => {
+            let record = journal::outcome::record_of(db, ingest)?;
+            Leave { to_answer: record.may_acknowledge, to_repeat: record.authentication == Authentication::Pass.name() }
+        }
+        (Channel::Email, None) => Leave { to_answer: false, to_repeat: false },
+        _ => Leave { to_answer: true, to_repeat: true },
+    })
+}
+
+fn message_of(db: &mut DbConnection, event: &Event) -> Result<Option<Message>> {
+    match event.message_id {
+        Some(message) => messages::find_by_id(db, message),
+        None => Ok(None),
+    }
+}
+
+fn is_machine_made(message: &Message) -> bool {
+    message.remark == Some(Remark::Automatic)
+}

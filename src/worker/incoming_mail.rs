@@ -1,0 +1,106 @@
+//! Mail out of the journal into tickets: claimed, read outside of any transaction, carried out in one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::app::App;
+use crate::clock::UtcTime;
+use crate::db::types::JournalId;
+use crate::error::{Error, Result};
+use crate::intake::reading::{self, Surroundings};
+use crate::intake::{House, from_email};
+use crate::journal::State;
+use crate::journal::claiming::{self, Delivery, Setback, Stage};
+use crate::worker::threads::Step;
+
+/// Claims and processes one mail. Doing it twice does no harm: the outcome is recorded once, in the transaction in which
+/// it happens.
+pub fn process_next(app: &App, worker: &str) -> Result<Step> {
+    let now = app.clock.now();
+    let due = app.database.read_now(|db| claiming::due(db, now))?;
+    let Some(id) = claim_one(app, &due, worker, now)? else { return Ok(Step::Idle) };
+    let (delivery, surroundings) =
+        app.database.read_now(|db| Ok((claiming::load(db, id)?, Surroundings::load(db)?)))?;
+    let span =
+        tracing::info_span!(target: "accord::mail", "mail", mail.handle = %delivery.handle, mail.size = delivery.size);
+    span.in_scope(|| process(app, delivery, &surroundings, worker, now))?;
+    Ok(Step::Worked)
+}
+
+fn process(app: &App, delivery: Delivery, surroundings: &Surroundings, worker: &str, now: UtcTime) -> Result<()> {
+    let house = House::new(&app.keys, &app.config);
+    let read = catch_unwind(AssertUnwindSafe(|| reading::read(&house, &app.storage, &delivery, surroundings)));
+    let reading = match read {
+        Ok(Ok(reading)) => reading,
+        Ok(Err(error)) => return set_back(app, &delivery, worker, Stage::Reading, &error, now),
+        Err(_) => return set_back_after_panic(app, &delivery, worker, Stage::Reading, now),
+    };
+    let carried_out = {
+        let (worker, delivery) = (worker.to_owned(), without_bytes(&delivery));
+        catch_unwind(AssertUnwindSafe(|| {
+            app.database.write_now(move |db| from_email::apply(db, &house, &delivery, &reading, &worker, now))
+        }))
+    };
+    match carried_out {
+        Ok(Ok(applied)) => {
+            let record = &applied.record;
+            tracing::info!(
+                target: "accord::mail",
+                rule = %record.rule,
+                decision = %record.decision,
+                reference = applied.ticket.as_ref().map(|ticket| ticket.reference.as_str()),
+                duration_ms = record.duration_ms,
+                "Processed a mail"
+            );
+            Ok(())
+        }
+        Ok(Err(error)) => set_back(app, &delivery, worker, Stage::Applying, &error, now),
+        Err(_) => set_back_after_panic(app, &delivery, worker, Stage::Applying, now),
+    }
+}
+
+/// The bytes are not needed to carry out a decision, and they may be many.
+fn without_bytes(delivery: &Delivery) -> Delivery {
+    Delivery { raw: None, ..delivery.clone() }
+}
+
+fn set_back(app: &App, delivery: &Delivery, worker: &str, stage: Stage, error: &Error, now: UtcTime) -> Result<()> {
+    let setback = match error {
+        Error::Busy | Error::StorageFull => Setback::Busy,
+        _ => Setback::Fault,
+    };
+    tracing::warn!(target: "accord::mail", ?error, ?stage, "A mail could not be processed; it will be tried again");
+    record(app, delivery, worker, stage, setback, format!("{error:#}"), now)
+}
+
+fn set_back_after_panic(app: &App, delivery: &Delivery, worker: &str, stage: Stage, now: UtcTime) -> Result<()> {
+    tracing::error!(target: "accord::mail", ?stage, "Processing a mail panicked");
+    record(app, delivery, worker, stage, Setback::Panic, "processing this mail panicked".to_owned(), now)
+}
+
+fn record(
+    app: &App,
+    delivery: &Delivery,
+    worker: &str,
+    stage: Stage,
+    setback: Setback,
+    error: String,
+    now: UtcTime,
+) -> Result<()> {
+    let (delivery, worker) = (without_bytes(delivery), worker.to_owned());
+    let state =
+        app.database.write_now(move |db| claiming::set_back(db, &delivery, &worker, stage, setback, &error, now))?;
+    if state == State::Failed {
+        tracing::error!(target: "accord::mail", "A mail failed for good; it is on the list of unprocessed mail");
+    }
+    Ok(())
+}
+
+fn claim_one(app: &App, due: &[JournalId], worker: &str, now: UtcTime) -> Result<Option<JournalId>> {
+    for id in due.iter().copied() {
+        let worker = worker.to_owned();
+        if app.database.write_now(move |db| claiming::claim(db, id, &worker, now))? {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,48 @@
+//! Jobs that write mails: first what is to be said is decided in a transaction, then it is written, then it is put into
+//! the outbox in the transaction that removes the job. A job that runs again after a crash has put nothing there yet.
+
+use crate::app::App;
+use crate::clock::UtcTime;
+use crate::error::{Error, Result};
+use crate::notifications::{Draft, Finished, Letterhead, account, delivery};
+use crate::people::notices::Notice;
+use crate::queue::{self, Job};
+use crate::reactions;
+use crate::tickets::events::TicketChanged;
+
+/// Follows a ticket event up.
+pub fn ticket_changed(app: &App, job: &Job, now: UtcTime) -> Result<()> {
+    let changed: TicketChanged = payload(job)?;
+    let letterhead = Letterhead::new(&app.keys, &app.config);
+    let drafts = {
+        let letterhead = letterhead.clone();
+        app.database.write_now(move |db| reactions::follow(db, changed.event, &letterhead, now))?
+    };
+    write_and_post(app, &letterhead, &drafts, job, now)
+}
+
+/// Writes a mail about an account.
+pub fn account_mail(app: &App, job: &Job, now: UtcTime) -> Result<()> {
+    let notice: Notice = payload(job)?;
+    let letterhead = Letterhead::new(&app.keys, &app.config);
+    let draft = {
+        let letterhead = letterhead.clone();
+        app.database.write_now(move |db| account::draft(db, &letterhead, &notice, now))?
+    };
+    write_and_post(app, &letterhead, draft.as_slice(), job, now)
+}
+
+fn write_and_post(app: &App, letterhead: &Letterhead, drafts: &[Draft], job: &Job, now: UtcTime) -> Result<()> {
+    let mails: Vec<Finished> =
+        drafts.iter().map(|draft| draft.write(letterhead, &app.storage)).collect::<Result<_>>()?;
+    let job = job.clone();
+    app.database.write_now(move |db| {
+        delivery::post(db, &mails, now)?;
+        queue::finish(db, &job)
+    })
+}
+
+fn payload<T: serde::de::DeserializeOwned>(job: &Job) -> Result<T> {
+    serde_json::from_str(&job.payload)
+        .map_err(|error| Error::Internal(anyhow::Error::new(error).context("the payload of a job cannot be read")))
+}
