@@ -86,6 +86,7 @@ pub mod reactions;
 
 pub mod app;
 
+pub mod demo;
 pub mod web;
 pub mod worker;
 
