@@ -10,7 +10,7 @@ use crate::access::{self, Actor};
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::types::{EnvironmentId, OrganisationId, PersonId, QueueId, SiteId};
+use crate::db::types::{EnvironmentId, OrganisationId, QueueId, SiteId, TicketId};
 use crate::error::{Error, FieldErrors, Result};
 use crate::html;
 use crate::i18n::Locale;
@@ -79,7 +79,7 @@ fn make_installation(db: &mut DbConnection, hash: &StoredHash, now: UtcTime) -> 
     };
     let setup = form.check(&mut errors, Locale::Fr, begin).ok_or(Error::Invalid(errors))?;
     let first = setup::create_first(db, &setup, begin)?;
-    teams::create_defaults(db, &setup.support_address, Locale::Fr, begin)?;
+    teams::defaults::create_defaults(db, &setup.support_address, Locale::Fr, begin)?;
     let operator = organisations::find_operator(db)?.ok_or_else(|| Error::internal("the operator is missing"))?;
     passwords::set(db, first, hash, begin)?;
     staff::accept_undertaking(db, first, begin)?;
@@ -91,7 +91,8 @@ fn make_installation(db: &mut DbConnection, hash: &StoredHash, now: UtcTime) -> 
             Role::PrivacyOfficer => BuiltinRole::PrivacyOfficer,
             _ => BuiltinRole::Agent,
         };
-        staff::set_roles(db, person.id, &[roles::builtin(db, role)?], Some(first), begin)?;
+        let role = roles::builtin(db, role)?;
+        staff::set_roles(db, person.id, &[role], Some(first), begin)?;
         staff::accept_undertaking(db, person.id, begin)?;
         for kind in member.queues {
             let queue = queue_of(db, *kind)?;
@@ -149,7 +150,8 @@ fn make_installation(db: &mut DbConnection, hash: &StoredHash, now: UtcTime) -> 
 }
 
 fn make_person(db: &mut DbConnection, member: &Member, home: OrganisationId, now: UtcTime) -> Result<Person> {
-    let address = EmailAddress::parse(member.address).ok_or_else(|| Error::internal("an address of the demo is wrong"))?;
+    let address =
+        EmailAddress::parse(member.address).ok_or_else(|| Error::internal("an address of the demo is wrong"))?;
     let new = NewPerson {
         first_name: member.first_name.to_owned(),
         last_name: member.last_name.to_owned(),
@@ -230,7 +232,8 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
         stories::ALL.iter().filter(|story| story.language == customer.person.language.0).collect();
     let story = in_language[(number * 5 + number / 9) % in_language.len()];
     let (agent, agent_actor) = &desk.agents[(number * 3 + number / 11) % desk.agents.len()];
-    let age = TimeDelta::days(DAYS) * i32::try_from(TICKETS - number).unwrap_or(0) / i32::try_from(TICKETS).unwrap_or(1);
+    let age =
+        TimeDelta::days(DAYS) * i32::try_from(TICKETS - number).unwrap_or(0) / i32::try_from(TICKETS).unwrap_or(1);
     let begin = now.minus(age).plus(TimeDelta::minutes((number as i64 * 37) % 300));
     let begin = begin.min(now.minus(TimeDelta::minutes(20)));
     let at = |minutes: i64| begin.plus(TimeDelta::minutes(minutes)).min(now);
@@ -262,7 +265,8 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
     let opened = opening::open(db, new, &Actor::System, at(0))?;
     let id = opened.ticket.id;
     for tag in story.tags {
-        tags::add(db, &ticket::by_id(db, id)?, tag, &Actor::System, at(1))?;
+        let current = ticket::by_id(db, id)?;
+        tags::add(db, &current, tag, &Actor::System, at(1))?;
     }
 
     // The last ones have only just come in; older ones ended, most of them.
@@ -270,7 +274,8 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
     if recent && number % 3 == 0 {
         return Ok(());
     }
-    assignment::assign(db, &ticket::by_id(db, id)?, Some(agent.id), &Actor::System, at(12))?;
+    let current = ticket::by_id(db, id)?;
+    assignment::assign(db, &current, Some(agent.id), &Actor::System, at(12))?;
     if let Some(note) = story.note {
         let note = NewNote {
             channel: Channel::Web,
@@ -280,7 +285,8 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
             mail_id: None,
             ingest: None,
         };
-        messages::add_note(db, &ticket::by_id(db, id)?, note, agent_actor, at(25))?;
+        let current = ticket::by_id(db, id)?;
+        messages::add_note(db, &current, note, agent_actor, at(25))?;
     }
     if recent && number % 3 == 1 {
         return Ok(());
@@ -293,15 +299,18 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
         Ending::Thanks(thanks) => {
             let current = ticket::by_id(db, id)?;
             let thanks = CustomerMessage::ordinary(say(thanks));
-            messages::add_customer_message(db, &current, thanks, &customer_actor(db, customer.person.id)?, at(190))?;
+            let writer = access::actor_of(db, customer.person.id)?;
+            messages::add_customer_message(db, &current, thanks, &writer, at(190))?;
             if !recent {
-                status::set(db, &ticket::by_id(db, id)?, Status::Closed, agent_actor, at(240))?;
+                let current = ticket::by_id(db, id)?;
+                status::set(db, &current, Status::Closed, agent_actor, at(240))?;
             }
         }
         Ending::MoreToSay(question, answer) => {
             let current = ticket::by_id(db, id)?;
             let question = CustomerMessage::ordinary(say(question));
-            messages::add_customer_message(db, &current, question, &customer_actor(db, customer.person.id)?, at(300))?;
+            let writer = access::actor_of(db, customer.person.id)?;
+            messages::add_customer_message(db, &current, question, &writer, at(300))?;
             if !recent {
                 let after = if number % 9 == 0 { Status::WaitingForCustomer } else { Status::Closed };
                 reply(db, id, &fill(answer), (agent_actor, &agent.display_name()), after, at(420))?;
@@ -309,20 +318,17 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
         }
         Ending::Silence => {
             if !recent && number % 6 != 0 {
-                status::set(db, &ticket::by_id(db, id)?, Status::Closed, agent_actor, at(10_000))?;
+                let current = ticket::by_id(db, id)?;
+                status::set(db, &current, Status::Closed, agent_actor, at(10_000))?;
             }
         }
     }
     Ok(())
 }
 
-fn customer_actor(db: &mut DbConnection, person: PersonId) -> Result<Actor> {
-    access::actor_of(db, person)
-}
-
 fn reply(
     db: &mut DbConnection,
-    id: crate::db::types::TicketId,
+    id: TicketId,
     text: &str,
     by: (&Actor, &str),
     status: Status,

@@ -11,6 +11,8 @@ use crate::app::App;
 use crate::cli::{Common, fail, load_config, logging};
 use crate::clock::Clock;
 use crate::config::Overrides;
+use crate::demo;
+use crate::people::setup;
 use crate::web::request_log::RequestLog;
 use crate::web::server::{Site, serve};
 use crate::worker::threads::Threads;
@@ -49,9 +51,13 @@ impl Serve {
         let log = RequestLog::open(&app.config.log.access_folder)?;
         let stop = CancellationToken::new();
         let site = Site { app: app.clone(), log: Some(Data::new(log)), demo: self.demo };
+        if self.demo {
+            let filled = app.clone();
+            actix_web::rt::task::spawn_blocking(move || demo::fill(&filled)).await??;
+        }
         let server = serve(site, stop.clone().cancelled_owned())?;
         let threads = if self.no_worker { None } else { Some(Threads::start(&app, &stop)?) };
-        println!("Accord is at {}", app.config.http.base_url);
+        self.greet(&app).await?;
         let stopping = stop.clone();
         actix_web::rt::spawn(async move {
             if let Err(error) = told_to_stop().await {
@@ -63,6 +69,24 @@ impl Serve {
         stop.cancel();
         if let Some(threads) = threads {
             actix_web::rt::task::spawn_blocking(move || threads.join()).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Serve {
+    /// Says where the desk is, and on an empty one how to begin.
+    async fn greet(&self, app: &App) -> anyhow::Result<()> {
+        let base_url = &app.config.http.base_url;
+        println!("Accord is at {base_url}");
+        if self.demo {
+            println!("Sign in as camille.renaud@lumenor.example with the password {}", demo::PASSWORD);
+            return Ok(());
+        }
+        let now = app.clock.now();
+        if let Some(token) = app.database.write(move |db| setup::issue_token(db, now)).await? {
+            println!("This desk is empty. Set it up here, once, within a day:");
+            println!("{base_url}/setup/{}", token.expose());
         }
         Ok(())
     }

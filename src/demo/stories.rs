@@ -39,7 +39,9 @@ pub const ALL: &[Story] = &[
         question: "Bonjour,\n\nDepuis la mise à jour de {product}, l’export comptable du mois produit un fichier de 0 octet. Aucun message d’erreur à l’écran.\n\nLa clôture est vendredi, c’est assez urgent pour nous. Merci d’avance.",
         note: Some("Même symptôme que la demande de Sainte-Odile la semaine dernière : droits du dossier d’export."),
         answer: "Bonjour {customer},\n\nLe dossier d’export a changé d’emplacement avec cette version. Pouvez-vous vérifier dans **Paramètres → Exports** que le chemin existe et que le compte du service peut y écrire ?\n\nSi c’est le cas, relancez l’export et dites-moi ce que vous obtenez.",
-        ending: Ending::Thanks("Bonjour {agent},\n\nC’était bien cela : le dossier n’existait plus. L’export est passé. Merci pour la rapidité."),
+        ending: Ending::Thanks(
+            "Bonjour {agent},\n\nC’était bien cela : le dossier n’existait plus. L’export est passé. Merci pour la rapidité.",
+        ),
     },
     Story {
         language: Locale::Fr,
@@ -48,9 +50,14 @@ pub const ALL: &[Story] = &[
         tags: &["paie"],
         subject: "Bulletins de paie : cumul annuel faux pour deux salariés",
         question: "Bonjour,\n\nSur les bulletins de ce mois, le cumul brut annuel de deux salariés entrés en cours d’année reprend le mois d’avant l’embauche. Les autres sont justes.\n\nNous devons envoyer les bulletins demain soir.",
-        note: Some("Reproduit sur la base d’essai avec une date d’entrée au milieu du mois. À remonter au développement, ticket interne {number}."),
+        note: Some(
+            "Reproduit sur la base d’essai avec une date d’entrée au milieu du mois. À remonter au développement, ticket interne {number}.",
+        ),
         answer: "Bonjour {customer},\n\nJe reproduis le défaut : il concerne les entrées en milieu de mois. En attendant le correctif, vous pouvez forcer le recalcul :\n\n1. ouvrez la fiche du salarié ;\n2. onglet *Cumuls*, bouton **Recalculer depuis l’entrée** ;\n3. rééditez le bulletin.\n\nLe correctif sera dans la prochaine version.",
-        ending: Ending::MoreToSay("Merci {agent}. Pour le premier salarié c’est bon, pour le second le bouton est grisé.", "Le second a un bulletin validé : il faut d’abord le repasser en brouillon (bouton **Dévalider**, en haut à droite), puis recalculer."),
+        ending: Ending::MoreToSay(
+            "Merci {agent}. Pour le premier salarié c’est bon, pour le second le bouton est grisé.",
+            "Le second a un bulletin validé : il faut d’abord le repasser en brouillon (bouton **Dévalider**, en haut à droite), puis recalculer.",
+        ),
     },
     Story {
         language: Locale::Fr,
@@ -61,7 +68,9 @@ pub const ALL: &[Story] = &[
         question: "Bonjour,\n\nPersonne au bureau n’arrive à ouvrir {product} depuis ce matin 8 h. Le message dit « serveur injoignable ». Internet fonctionne.",
         note: None,
         answer: "Bonjour {customer},\n\nDe notre côté le service répond. Pouvez-vous essayer d’ouvrir l’adresse du serveur depuis le poste du serveur lui-même, et me dire si quelque chose a changé sur le pare-feu cette nuit ?",
-        ending: Ending::Thanks("Le prestataire avait changé une règle du pare-feu dans la nuit. Tout est revenu, merci."),
+        ending: Ending::Thanks(
+            "Le prestataire avait changé une règle du pare-feu dans la nuit. Tout est revenu, merci.",
+        ),
     },
     Story {
         language: Locale::Fr,
@@ -94,7 +103,10 @@ pub const ALL: &[Story] = &[
         question: "Bonjour,\n\nLe lecteur de codes-barres du poste 3 ne lit plus qu’une étiquette sur cinq. Nous aimerions le faire remplacer sur place, de préférence avant le prochain inventaire.",
         note: None,
         answer: "Bonjour {customer},\n\nThomas peut passer **jeudi entre 9 h et 12 h** avec un lecteur neuf. Le site doit-il prévoir un badge d’accès pour lui ?",
-        ending: Ending::MoreToSay("Jeudi convient. Le badge sera à l’accueil, au nom de Thomas.", "C’est noté, merci. Thomas appellera le responsable du site une demi-heure avant d’arriver."),
+        ending: Ending::MoreToSay(
+            "Jeudi convient. Le badge sera à l’accueil, au nom de Thomas.",
+            "C’est noté, merci. Thomas appellera le responsable du site une demi-heure avant d’arriver.",
+        ),
     },
     Story {
         language: Locale::Fr,
@@ -127,7 +139,10 @@ pub const ALL: &[Story] = &[
         question: "Bonjour,\n\nTous les jours entre 11 h et midi, l’écran des commandes met plus de dix secondes à s’ouvrir. Le reste du temps tout va bien. Nous sommes une vingtaine d’utilisateurs sur {product}.",
         note: Some("Sans doute la sauvegarde de 11 h. À vérifier avec le client avant de demander des traces."),
         answer: "Bonjour {customer},\n\nL’horaire régulier fait penser à un traitement planifié. Une sauvegarde ou une synchronisation tourne-t-elle à ce moment-là ? Si non, je vous demanderai votre accord pour un diagnostic limité dans le temps ; rien n’est enregistré sans lui.",
-        ending: Ending::MoreToSay("Notre sauvegarde démarre à 11 h en effet. Nous la décalons à 13 h et vous tenons au courant.", "Très bien. Je garde la demande ouverte jusqu’à la fin de la semaine."),
+        ending: Ending::MoreToSay(
+            "Notre sauvegarde démarre à 11 h en effet. Nous la décalons à 13 h et vous tenons au courant.",
+            "Très bien. Je garde la demande ouverte jusqu’à la fin de la semaine.",
+        ),
     },
     Story {
         language: Locale::Fr,
@@ -149,7 +164,9 @@ pub const ALL: &[Story] = &[
         question: "Bonjour,\n\nLe rapport de cette nuit indique « espace insuffisant » et la sauvegarde n’a pas été faite. Y a-t-il un risque pour nos données ?",
         note: None,
         answer: "Bonjour {customer},\n\nVos données ne sont pas en cause, mais il faut refaire de la place sans tarder. Les sauvegardes de plus de trente jours peuvent être déplacées : elles sont dans le dossier `archives`. Relancez ensuite la sauvegarde à la main et vérifiez que le rapport finit par « terminé ».",
-        ending: Ending::Thanks("Sauvegarde refaite à la main, rapport correct. Nous ajoutons un disque la semaine prochaine."),
+        ending: Ending::Thanks(
+            "Sauvegarde refaite à la main, rapport correct. Nous ajoutons un disque la semaine prochaine.",
+        ),
     },
     Story {
         language: Locale::Fr,
@@ -182,7 +199,10 @@ pub const ALL: &[Story] = &[
         question: "Bonjour,\n\nC’est la troisième interruption en un mois. À chaque fois on nous répond vite, mais nous aimerions comprendre la cause et savoir ce qui sera fait pour que cela cesse.",
         note: Some("Appeler avant de répondre. Voir les deux demandes précédentes."),
         answer: "Bonjour {customer},\n\nVous avez raison de le demander. Les trois interruptions ont la même origine : la mise à jour automatique du serveur de base de données pendant vos heures d’ouverture. Nous l’avons fixée à 3 h du matin et je vous écris chaque vendredi pendant un mois pour faire le point.",
-        ending: Ending::MoreToSay("Merci pour cette réponse claire. Nous attendons donc votre point de vendredi.", "Voici le premier point : aucune interruption cette semaine, mise à jour passée à 3 h 04 sans incident."),
+        ending: Ending::MoreToSay(
+            "Merci pour cette réponse claire. Nous attendons donc votre point de vendredi.",
+            "Voici le premier point : aucune interruption cette semaine, mise à jour passée à 3 h 04 sans incident.",
+        ),
     },
     Story {
         language: Locale::En,
@@ -237,7 +257,10 @@ pub const ALL: &[Story] = &[
         question: "Hello,\n\nTwo colleagues join our warehouse in January. Do you offer a short introduction online, and what would it cost?",
         note: None,
         answer: "Hello {customer},\n\nWe do: two hours online, in English, free of charge for new users of existing customers. Would the second week of January suit you?",
-        ending: Ending::MoreToSay("The second week is fine. Tuesday morning would be best.", "Tuesday at 10:00 it is. You will get the link the day before."),
+        ending: Ending::MoreToSay(
+            "The second week is fine. Tuesday morning would be best.",
+            "Tuesday at 10:00 it is. You will get the link the day before.",
+        ),
     },
     Story {
         language: Locale::En,
@@ -259,6 +282,9 @@ pub const ALL: &[Story] = &[
         question: "Hello,\n\nWe move our server room to the second floor next month and would like somebody on site for half a day. Which dates are possible?",
         note: None,
         answer: "Hello {customer},\n\nWe can be with you on the 8th or the 15th in the morning. Please tell us which site contact will be there.",
-        ending: Ending::MoreToSay("The 15th, please. Daniel will be there all day.", "The 15th is booked. We will call Daniel the day before."),
+        ending: Ending::MoreToSay(
+            "The 15th, please. Daniel will be there all day.",
+            "The 15th is booked. We will call Daniel the day before.",
+        ),
     },
 ];

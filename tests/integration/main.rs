@@ -11,6 +11,7 @@
 mod support;
 
 mod architecture;
+mod demo;
 mod migrations;
 mod people;
 mod web;
