@@ -182,7 +182,7 @@ fn passes_luhn(digits: &[u8]) -> bool {
             digit => digit * 2,
         })
         .sum();
-    sum % 10 == 0 && digits.iter().any(|&digit| digit != 0)
+    sum.is_multiple_of(10) && digits.iter().any(|&digit| digit != 0)
 }
 
 /// Whether the run is the digits of a bank account number (ISO 13616), which stands in many a mail about a bill.

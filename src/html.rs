@@ -1,5 +1,5 @@
-//! HTML that others wrote: made safe to show ([`sanitize_mail`]), turned into text ([`to_text`]), and made from text
-//! ([`from_markdown`], [`from_text`]). Nothing here trusts its input, whoever wrote it: mail, agents' replies and
+//! HTML that others wrote: made safe to show ([`sanitize_mail`]), turned into text ([`to_text()`]), and made from text
+//! ([`from_markdown`], [`from_text()`]). Nothing here trusts its input, whoever wrote it: mail, agents' replies and
 //! administrators' templates pass the same policy.
 
 pub mod file_name;

@@ -217,7 +217,7 @@ impl Texts {
         let bytes = bytes.try_into().unwrap_or(i64::MAX);
         match bytes {
             ..1_000 => self.with("size-bytes", "count", self.number(bytes)),
-            ..1_000_000 => self.with("size-kilobytes", "count", self.number((bytes + 500) / 1_000)),
+            1_000..1_000_000 => self.with("size-kilobytes", "count", self.number((bytes + 500) / 1_000)),
             _ => self.with("size-megabytes", "count", self.number((bytes + 500_000) / 1_000_000)),
         }
     }

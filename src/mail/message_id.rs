@@ -23,7 +23,7 @@ pub struct MessageIdFor<'a> {
 }
 
 /// A new Message-ID, with its angle brackets. Each call gives another, so that each recipient's mail has its own.
-pub fn mint(keys: &MacKeys, message: &MessageIdFor, reply_domain: &str) -> String {
+pub fn mint(keys: &MacKeys, message: &MessageIdFor<'_>, reply_domain: &str) -> String {
     let random = random_bytes::<RANDOM_BYTES>();
     let mac = sign(keys, &random, message);
     format!("<m.{}.{}@{reply_domain}>", base32_lower().encode(&random), base32_lower().encode(&mac))
@@ -64,7 +64,7 @@ impl UnverifiedMessageId {
     }
 
     /// Whether we made this id for this message. In constant time.
-    pub fn is_genuine(&self, keys: &MacKeys, message: &MessageIdFor) -> bool {
+    pub fn is_genuine(&self, keys: &MacKeys, message: &MessageIdFor<'_>) -> bool {
         let (organisation, ticket) = (message.organisation.to_be_bytes(), message.ticket_handle.to_be_bytes());
         let parts: [&[u8]; 4] = [&self.random, &organisation, &ticket, message.message_handle.as_bytes()];
         keys.verify_by_any(Purpose::MessageId, &parts, &self.mac)
@@ -90,7 +90,7 @@ pub fn read_loop_mark(keys: &MacKeys, instance: &str, value: &str) -> Option<u32
     keys.verify_by_any(Purpose::Loop, &[instance.as_bytes(), &hop.to_be_bytes()], &mac).then_some(hop)
 }
 
-fn sign(keys: &MacKeys, random: &[u8; RANDOM_BYTES], message: &MessageIdFor) -> [u8; MAC_BYTES] {
+fn sign(keys: &MacKeys, random: &[u8; RANDOM_BYTES], message: &MessageIdFor<'_>) -> [u8; MAC_BYTES] {
     let (organisation, ticket) = (message.organisation.to_be_bytes(), message.ticket_handle.to_be_bytes());
     keys.sign(Purpose::MessageId, &[random, &organisation, &ticket, message.message_handle.as_bytes()])
 }
@@ -108,7 +108,7 @@ mod tests {
     use crate::mail::mac::tests::{test_key, test_keys};
 
     const DOMAIN: &str = "reply.vendor.example";
-    const MESSAGE: MessageIdFor =
+    const MESSAGE: MessageIdFor<'_> =
         MessageIdFor { organisation: 42, ticket_handle: 77, message_handle: "abcdefghijklmnop" };
 
     #[test]

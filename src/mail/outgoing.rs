@@ -90,12 +90,12 @@ const REFERENCES: usize = 10;
 const REFERENCES_BYTES: usize = 2048;
 
 /// Writes the mail. A failure is a fault of ours, as is a panic inside the library, which is caught (O-08).
-pub fn freeze(mail: &OutgoingMail) -> Result<FrozenMail> {
+pub fn freeze(mail: &OutgoingMail<'_>) -> Result<FrozenMail> {
     catch_unwind(AssertUnwindSafe(|| write(mail)))
         .unwrap_or_else(|_| Err(Error::internal("the mail could not be written: the writer panicked")))
 }
 
-fn write(mail: &OutgoingMail) -> Result<FrozenMail> {
+fn write(mail: &OutgoingMail<'_>) -> Result<FrozenMail> {
     let name = scrub_line(mail.from_name, NAME_CHARACTERS);
     let subject = scrub_line(mail.subject, SUBJECT_CHARACTERS);
     let message_id = scrub_message_id(mail.message_id).ok_or_else(|| Error::internal("the Message-ID is malformed"))?;
@@ -148,7 +148,7 @@ fn write(mail: &OutgoingMail) -> Result<FrozenMail> {
 }
 
 /// Plain text and page as alternatives; files, if there are any, beside them (OUT-01).
-fn body(mail: &OutgoingMail) -> MultiPart {
+fn body(mail: &OutgoingMail<'_>) -> MultiPart {
     let alternative = MultiPart::alternative()
         .singlepart(SinglePart::plain(scrub_text(mail.text)))
         .singlepart(SinglePart::html(scrub_text(mail.html)));

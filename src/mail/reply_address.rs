@@ -56,7 +56,7 @@ pub struct TokenFor<'a> {
 }
 
 /// The local part of the address for `token`: 54 characters, all lower case.
-pub fn mint(keys: &MacKeys, token: &TokenFor) -> String {
+pub fn mint(keys: &MacKeys, token: &TokenFor<'_>) -> String {
     let body = body(keys.active.id, token.ticket_handle, token.participant, token.epoch);
     let organisation = token.organisation.to_be_bytes();
     let mailbox = token.mailbox.to_ascii_lowercase();
@@ -140,7 +140,7 @@ mod tests {
     use super::*;
     use crate::mail::mac::tests::{test_key, test_keys};
 
-    const TOKEN: TokenFor = TokenFor {
+    const TOKEN: TokenFor<'_> = TokenFor {
         purpose: AddressPurpose::Reply,
         ticket_handle: 0x0123_4567_89ab_cdef,
         participant: 7,

@@ -40,7 +40,7 @@ pub fn marker_line(text: &str) -> String {
 /// forwarded mail without a comment, all of it counts as written.
 pub fn split(text: &str) -> ReplyText<'_> {
     let searched = within_limit(text);
-    let lines: Vec<Line> = lines(searched);
+    let lines: Vec<Line<'_>> = lines(searched);
     let history = history_start(&lines);
     if history.is_none() && searched.len() < text.len() {
         // The end, where quotes would be, was not looked at.
@@ -177,7 +177,7 @@ fn is_advertisement(line: &str) -> bool {
 }
 
 /// The line from which on everything is history, whatever it looks like.
-fn history_start(lines: &[Line]) -> Option<usize> {
+fn history_start(lines: &[Line<'_>]) -> Option<usize> {
     for (index, line) in lines.iter().enumerate() {
         match line.kind {
             // What was forwarded is left whole, with the history inside it.
@@ -200,7 +200,7 @@ fn history_start(lines: &[Line]) -> Option<usize> {
 }
 
 /// Walks up from `end` over quotes, attributions, signatures and blank lines, to the end of the last line written.
-fn written_end(lines: &[Line], mut end: usize) -> usize {
+fn written_end(lines: &[Line<'_>], mut end: usize) -> usize {
     // Whether the next line that is not blank below `end` is quoted: what stands above it may be its attribution.
     let mut above_quote = false;
     // A drawn line belongs to the history only when there is some below it.
@@ -231,7 +231,7 @@ fn written_end(lines: &[Line], mut end: usize) -> usize {
 }
 
 /// The first line of an attribution that ends right above `end`.
-fn attribution_above(lines: &[Line], end: usize, above_quote: bool) -> Option<usize> {
+fn attribution_above(lines: &[Line<'_>], end: usize, above_quote: bool) -> Option<usize> {
     // The longest first: the line that ends in "wrote:" would pass for an attribution by itself.
     let first = end.saturating_sub(ATTRIBUTION_LINES);
     (first..end).find(|&start| {
@@ -242,7 +242,7 @@ fn attribution_above(lines: &[Line], end: usize, above_quote: bool) -> Option<us
 }
 
 /// The `-- ` line of a signature that ends right above `end`.
-fn signature_above(lines: &[Line], end: usize) -> Option<usize> {
+fn signature_above(lines: &[Line<'_>], end: usize) -> Option<usize> {
     let first = end.saturating_sub(SIGNATURE_LINES);
     (first..end).rev().find(|&start| lines[start].kind == Kind::SignatureMark)
 }
@@ -256,7 +256,7 @@ enum Attribution {
 }
 
 /// Whether an attribution begins at the first of `lines`, and over how many lines it goes.
-fn attribution(lines: &[Line]) -> Option<(usize, Attribution)> {
+fn attribution(lines: &[Line<'_>]) -> Option<(usize, Attribution)> {
     let mut joined = String::new();
     for (index, line) in lines.iter().take(ATTRIBUTION_LINES).enumerate() {
         if line.kind != Kind::Text || joined.len() + line.text.len() > LONGEST_MARK {
@@ -297,7 +297,7 @@ fn has_time(line: &str) -> bool {
 }
 
 /// Whether the first of `lines` begins a header block as Outlook writes it: From, then a date, then To or Subject.
-fn begins_header_block(lines: &[Line]) -> bool {
+fn begins_header_block(lines: &[Line<'_>]) -> bool {
     const FROM: &[&str] = &["from", "de"];
     const DATE: &[&str] = &["sent", "date", "envoyé", "envoyé le", "date d'envoi"];
     const OTHER: &[&str] = &["to", "à", "a", "pour", "subject", "objet", "sujet"];

@@ -248,7 +248,8 @@ mod tests {
     #[test]
     fn e1_each_mandatory_field_is_demanded_and_no_other() {
         assert!(complete_form().check(Locale::Fr).is_ok());
-        let emptied: [(&str, fn(&mut RegistrationForm) -> &mut String); 5] = [
+        type Field = fn(&mut RegistrationForm) -> &mut String;
+        let emptied: [(&str, Field); 5] = [
             ("legal_name", |form| &mut form.legal_name),
             ("first_name", |form| &mut form.first_name),
             ("last_name", |form| &mut form.last_name),

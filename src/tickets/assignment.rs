@@ -67,6 +67,6 @@ pub fn colleagues(db: &mut DbConnection, queue: QueueId) -> Result<Vec<Colleague
             handle,
         })
         .collect();
-    colleagues.sort_by(|left, right| left.name.to_lowercase().cmp(&right.name.to_lowercase()));
+    colleagues.sort_by_key(|left| left.name.to_lowercase());
     Ok(colleagues)
 }

@@ -51,10 +51,10 @@ pub(super) fn check(
         if of != Some(organisation) {
             errors.add("site", "site-unknown");
         }
-    } else if matches!(channel, Channel::Web | Channel::Api | Channel::Telephone) {
-        if queues::by_id(db, queue)?.kind == QueueKind::Intervention {
-            errors.add("site", "site-required");
-        }
+    } else if matches!(channel, Channel::Web | Channel::Api | Channel::Telephone)
+        && queues::by_id(db, queue)?.kind == QueueKind::Intervention
+    {
+        errors.add("site", "site-required");
     }
     if let Some(environment) = environment {
         let of: Option<OrganisationId> =

@@ -8,6 +8,9 @@
 //! - `people`: who somebody is, and how they sign in
 //! - `web`: what surrounds every page
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![expect(clippy::disallowed_methods, reason = "which server the suite runs on is said by the environment")]
+
 mod support;
 
 mod architecture;
