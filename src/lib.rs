@@ -79,6 +79,7 @@ pub mod tickets;
 pub mod notifications;
 
 pub mod intake;
+pub mod search;
 
 pub mod privacy;
 

@@ -9,14 +9,17 @@ use crate::journal;
 use crate::mail::authentication::Authentication;
 use crate::notifications::acknowledging::{self, Leave};
 use crate::notifications::{Draft, Letterhead, recipients};
+use crate::search;
 use crate::tickets::events::{self, Event, EventKind, Maker};
 use crate::tickets::messages::{self, Channel, Message, Remark};
 use crate::tickets::ticket::{self, Ticket};
 
-/// What follows from an event: the mails to be written. Running it again makes the same drafts again; the job is removed
-/// in the transaction that puts them into the outbox, so that each is sent once.
+/// What follows from an event: the index is brought up to it, and the mails to be written are given. Running it again
+/// changes the index no more and makes the same drafts again; the job is removed in the transaction that puts them into
+/// the outbox, so that each is sent once.
 pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, now: UtcTime) -> Result<Vec<Draft>> {
     let Some(event) = events::find(db, event)? else { return Ok(Vec::new()) };
+    search::follow_event(db, &event)?;
     let ticket = ticket::by_id(db, event.ticket_id)?;
     match event.kind {
         EventKind::Opened => opened(db, letterhead, &ticket, &event, now),

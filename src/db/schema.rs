@@ -303,7 +303,7 @@ diesel::table! {
         id -> BigInt,
         organisation_id -> BigInt,
         ticket_id -> BigInt,
-        message_id -> Nullable<BigInt>,
+        message_id -> BigInt,
         staff_only -> Bool,
         words -> Text,
     }

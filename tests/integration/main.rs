@@ -6,6 +6,7 @@
 //! - `access`: every route and every role
 //! - `migrations`: both databases have the same schema
 //! - `people`: who somebody is, and how they sign in
+//! - `search`: what is found, by whom
 //! - `web`: what surrounds every page
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
@@ -17,4 +18,5 @@ mod architecture;
 mod demo;
 mod migrations;
 mod people;
+mod search;
 mod web;

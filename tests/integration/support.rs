@@ -3,5 +3,6 @@
 pub mod app;
 pub mod browser;
 pub mod database;
+pub mod given;
 
 pub use app::TestApp;

@@ -531,18 +531,19 @@ CREATE TABLE audit_details (
     detail TEXT NOT NULL
 );
 
--- Search: one row a message (and one for a subject), tokens folded and stemmed by Accord -------
+-- Search: one row a message (more for a very long one), tokens folded and stemmed by Accord -------
 
 CREATE TABLE search_documents (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     organisation_id BIGINT NOT NULL,
     ticket_id BIGINT NOT NULL,
-    message_id BIGINT,
+    message_id BIGINT NOT NULL,
     staff_only BOOLEAN NOT NULL,
     words TEXT NOT NULL,
-    FOREIGN KEY (organisation_id, ticket_id) REFERENCES tickets (organisation_id, id) ON DELETE CASCADE ON UPDATE CASCADE
+    FOREIGN KEY (organisation_id, message_id) REFERENCES ticket_messages (organisation_id, id)
+        ON DELETE CASCADE ON UPDATE CASCADE
 );
-CREATE INDEX search_documents_of ON search_documents (ticket_id, message_id);
+CREATE INDEX search_documents_of ON search_documents (message_id);
 CREATE VIRTUAL TABLE search_index USING fts5 (
     words, content = 'search_documents', content_rowid = 'id', tokenize = 'unicode61 remove_diacritics 0'
 );
