@@ -189,7 +189,9 @@ const NOBODY_S_TICKET: TicketId = TicketId(0);
 pub fn can_see_organisation(actor: &Actor, organisation: OrganisationId) -> bool {
     match actor {
         Actor::System => true,
-        Actor::Staff(staff) => staff.may(Permission::ManagePeople) || staff.may(Permission::WorkTickets),
+        Actor::Staff(staff) => {
+            staff.may(Permission::ManagePeople) || (staff.may(Permission::WorkTickets) && staff.undertaking_accepted)
+        }
         Actor::Customer(customer) => customer.is_member_of(organisation),
         Actor::LinkHolder { .. } => false,
     }
@@ -202,6 +204,16 @@ pub fn can_manage_organisation(actor: &Actor, organisation: OrganisationId) -> b
         Actor::Staff(staff) => staff.may(Permission::ManagePeople),
         Actor::Customer(customer) => customer.manages(organisation),
         Actor::LinkHolder { .. } => false,
+    }
+}
+
+/// Whether `actor` may change how somebody is known and signs in: address, invitation, sessions, being let in at all.
+/// For staff only those who manage staff, or who manages people could take an administrator's place.
+pub fn can_change_identity(actor: &Actor, of_staff: bool) -> bool {
+    if of_staff {
+        may(actor, Permission::ManageStaff)
+    } else {
+        may(actor, Permission::ManagePeople) || may(actor, Permission::ManageStaff)
     }
 }
 

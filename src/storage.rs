@@ -16,6 +16,12 @@ use crate::secret::random_handle;
 /// The largest content that is given back; nothing larger is ever stored (50 MiB is the largest mail).
 const LARGEST: u64 = 256 * 1024 * 1024;
 
+/// The room left where `folder` is, in bytes, for a process without special rights.
+pub fn free_bytes(folder: &Path) -> std::io::Result<u64> {
+    let room = rustix::fs::statvfs(folder)?;
+    Ok(room.f_bavail.saturating_mul(room.f_frsize))
+}
+
 /// A folder of contents.
 #[derive(Clone, Debug)]
 pub struct Storage {

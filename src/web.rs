@@ -1,6 +1,7 @@
 //! HTTP: pages for people, an API for programs. Handlers turn a request into one call of a capability inside one read
 //! or write, and its outcome into a page; they decide nothing about tickets themselves.
 
+pub mod admin;
 pub mod asset_route;
 pub mod assets;
 pub mod csrf;
@@ -11,6 +12,7 @@ pub mod health;
 pub mod home;
 pub mod metrics;
 pub mod navigation;
+pub mod organisation;
 pub mod page;
 pub mod page_error;
 pub mod request;

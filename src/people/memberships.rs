@@ -191,7 +191,7 @@ pub fn find_contact(db: &mut DbConnection, organisation: OrganisationId) -> Resu
         .optional()?)
 }
 
-/// Makes `person` a member. The first member is the organisation's contact.
+/// Makes `person` a member. The first member is the organisation's contact; somebody on their own stays so.
 pub fn add(
     db: &mut DbConnection,
     person: PersonId,
@@ -207,6 +207,9 @@ pub fn add(
         .load(db)?;
     if others.contains(&person) {
         return Err(Error::invalid("address", "error-already-member"));
+    }
+    if !others.is_empty() && kind_of(db, organisation)? == OrganisationKind::Individual {
+        return Err(Error::Forbidden);
     }
     diesel::insert_into(memberships::table)
         .values((
@@ -291,8 +294,7 @@ pub fn remove(
     now: UtcTime,
 ) -> Result<()> {
     organisation::touch(db, organisation, now)?;
-    let kind: OrganisationKind = organisations::table.find(organisation).select(organisations::kind).first(db)?;
-    if kind == OrganisationKind::Individual {
+    if kind_of(db, organisation)? == OrganisationKind::Individual {
         return Err(Error::Forbidden);
     }
     keep_a_manager(db, organisation, person)?;
@@ -320,6 +322,10 @@ pub fn remove(
         organisation::create_individual(db, person, &name, language.0, now)?;
     }
     Ok(())
+}
+
+fn kind_of(db: &mut DbConnection, organisation: OrganisationId) -> Result<OrganisationKind> {
+    Ok(organisations::table.find(organisation).select(organisations::kind).first(db)?)
 }
 
 /// Refuses to take managing from `person` when nobody else manages the other members.

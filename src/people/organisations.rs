@@ -242,6 +242,14 @@ pub fn find_by_handle(db: &mut DbConnection, handle: &str) -> Result<Option<Orga
     Ok(organisations::table.filter(organisations::handle.eq(handle)).select(columns!()).first(db).optional()?)
 }
 
+/// How organisations are named in a list of something else, by public name and name.
+pub fn names(db: &mut DbConnection, named: &[OrganisationId]) -> Result<Vec<(OrganisationId, String, String)>> {
+    Ok(organisations::table
+        .filter(organisations::id.eq_any(named))
+        .select((organisations::id, organisations::handle, organisations::name))
+        .load(db)?)
+}
+
 /// Changes what the organisation says of itself, unless somebody changed it since `version`.
 pub fn update(
     db: &mut DbConnection,

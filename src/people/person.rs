@@ -6,7 +6,7 @@ use serde_json::json;
 use crate::audit;
 use crate::cards;
 use crate::clock::UtcTime;
-use crate::db::schema::{people, person_addresses};
+use crate::db::schema::{mailboxes, people, person_addresses};
 use crate::db::types::{Language, OrganisationId, PersonId, text_enum};
 use crate::db::{DbConnection, dialect};
 use crate::error::{Error, FieldErrors, Result};
@@ -449,6 +449,12 @@ fn insert_address(
     confirmed_at: Option<UtcTime>,
     now: UtcTime,
 ) -> Result<()> {
+    // Mail to such a person would come back to us, and go round in circles (LP-08).
+    let mailboxes: i64 =
+        mailboxes::table.filter(mailboxes::canonical.eq(address.canonical())).count().get_result(db)?;
+    if mailboxes > 0 {
+        return Err(Error::invalid("address", "error-address-of-mailbox"));
+    }
     diesel::insert_into(person_addresses::table)
         .values((
             person_addresses::person_id.eq(person),

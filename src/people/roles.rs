@@ -1,12 +1,15 @@
 //! Staff roles: named sets of permissions. Four are built in; an administrator may add others.
 
 use diesel::prelude::*;
+use serde_json::json;
 
+use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::schema::{staff_member_roles, staff_roles};
 use crate::db::types::{Json, PersonId, StaffRoleId, text_enum};
-use crate::error::Result;
+use crate::error::{FieldErrors, Result};
+use crate::people::{fields, staff};
 use crate::secret::random_handle;
 
 text_enum! {
@@ -83,6 +86,80 @@ pub fn create_builtin(db: &mut DbConnection, now: UtcTime) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Makes a role of the operator's own.
+pub fn create(
+    db: &mut DbConnection,
+    name: &str,
+    permissions: &[Permission],
+    by: Option<PersonId>,
+    now: UtcTime,
+) -> Result<()> {
+    let mut errors = FieldErrors::default();
+    let name = fields::mandatory_line(&mut errors, "name", name, fields::NAME_LENGTH);
+    errors.into_result()?;
+    let handle = random_handle();
+    diesel::insert_into(staff_roles::table)
+        .values((
+            staff_roles::handle.eq(&handle),
+            staff_roles::name.eq(name),
+            staff_roles::permissions.eq(Json(sorted(permissions))),
+            staff_roles::updated_at.eq(now),
+        ))
+        .execute(db)?;
+    record(db, "staff_role_created", &handle, permissions, by, now)
+}
+
+/// Changes what a role permits and, if it is not built in, its name. Somebody must stay who may give roles.
+pub fn update(
+    db: &mut DbConnection,
+    role: &StaffRole,
+    name: &str,
+    permissions: &[Permission],
+    by: Option<PersonId>,
+    now: UtcTime,
+) -> Result<()> {
+    let mut errors = FieldErrors::default();
+    let name = match role.builtin {
+        Some(_) => role.name.clone(),
+        None => fields::mandatory_line(&mut errors, "name", name, fields::NAME_LENGTH),
+    };
+    errors.into_result()?;
+    // First, for it makes changes of roles wait for each other: that somebody is left holds then.
+    record(db, "staff_role_changed", &role.handle, permissions, by, now)?;
+    diesel::update(staff_roles::table.find(role.id))
+        .set((
+            staff_roles::name.eq(name),
+            staff_roles::permissions.eq(Json(sorted(permissions))),
+            staff_roles::updated_at.eq(now),
+        ))
+        .execute(db)?;
+    staff::keep_an_administrator(db)
+}
+
+fn sorted(permissions: &[Permission]) -> Vec<Permission> {
+    let mut permissions = permissions.to_vec();
+    permissions.sort_unstable();
+    permissions.dedup();
+    permissions
+}
+
+fn record(
+    db: &mut DbConnection,
+    kind: &'static str,
+    handle: &str,
+    permissions: &[Permission],
+    by: Option<PersonId>,
+    now: UtcTime,
+) -> Result<()> {
+    let detail = json!({ "role": handle, "permissions": sorted(permissions) });
+    audit::record(db, &audit::Entry { kind, actor: by, subject: None, organisation: None, detail }, now)
+}
+
+/// The role with that public name.
+pub fn find_by_handle(db: &mut DbConnection, handle: &str) -> Result<Option<StaffRole>> {
+    Ok(all(db)?.into_iter().find(|role| role.handle == handle))
 }
 
 /// Every role, the built-in ones first.

@@ -5,7 +5,7 @@ use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route};
 
-use crate::web::{asset_route, health, home};
+use crate::web::{admin, asset_route, health, home, organisation};
 
 /// One method on one path, and what answers it.
 pub struct Entry {
@@ -33,6 +33,69 @@ table! {
     GET "/assets/{name}" => asset_route::show,
     GET "/healthz" => health::alive,
     GET "/readyz" => health::ready,
+    // An organisation's own pages
+    GET "/account/organisation" => organisation::own,
+    GET "/organisations/{handle}" => organisation::information::show,
+    POST "/organisations/{handle}" => organisation::information::update,
+    POST "/organisations/{handle}/contract" => organisation::information::set_contract,
+    GET "/organisations/{handle}/sites" => organisation::sites::list,
+    POST "/organisations/{handle}/sites" => organisation::sites::create,
+    GET "/organisations/{handle}/sites/new" => organisation::sites::new,
+    GET "/organisations/{handle}/sites/{site}" => organisation::sites::show,
+    POST "/organisations/{handle}/sites/{site}" => organisation::sites::update,
+    POST "/organisations/{handle}/sites/{site}/removal" => organisation::sites::remove,
+    GET "/organisations/{handle}/environments" => organisation::environments::list,
+    POST "/organisations/{handle}/environments" => organisation::environments::create,
+    GET "/organisations/{handle}/environments/new" => organisation::environments::new,
+    GET "/organisations/{handle}/environments/{environment}" => organisation::environments::show,
+    POST "/organisations/{handle}/environments/{environment}" => organisation::environments::update,
+    POST "/organisations/{handle}/environments/{environment}/removal" => organisation::environments::remove,
+    GET "/organisations/{handle}/members" => organisation::members::list,
+    POST "/organisations/{handle}/members" => organisation::members::invite,
+    GET "/organisations/{handle}/members/new" => organisation::members::new,
+    GET "/organisations/{handle}/members/{member}" => organisation::members::show,
+    POST "/organisations/{handle}/members/{member}" => organisation::members::change_rights,
+    POST "/organisations/{handle}/members/{member}/contact" => organisation::members::make_contact,
+    POST "/organisations/{handle}/members/{member}/removal" => organisation::members::remove,
+
+    // The administrator's pages
+    GET "/admin/people" => admin::people::list,
+    POST "/admin/people" => admin::people::create,
+    GET "/admin/people/new" => admin::people::new,
+    GET "/admin/people/{handle}" => admin::people::show,
+    POST "/admin/people/{handle}" => admin::people::update,
+    POST "/admin/people/{handle}/address" => admin::people::change_address,
+    POST "/admin/people/{handle}/invitation" => admin::people::invite,
+    POST "/admin/people/{handle}/roles" => admin::people::set_roles,
+    POST "/admin/people/{handle}/sessions/removal" => admin::people::end_sessions,
+    POST "/admin/people/{handle}/state" => admin::people::set_state,
+    GET "/admin/organisations" => admin::organisations::list,
+    POST "/admin/organisations" => admin::organisations::create,
+    GET "/admin/organisations/new" => admin::organisations::new,
+    GET "/admin/queues" => admin::queues::list,
+    POST "/admin/queues" => admin::queues::create,
+    GET "/admin/queues/new" => admin::queues::new,
+    GET "/admin/queues/{handle}" => admin::queues::show,
+    POST "/admin/queues/{handle}" => admin::queues::update,
+    POST "/admin/queues/{handle}/earlier" => admin::queues::move_up,
+    POST "/admin/queues/{handle}/members" => admin::queues::set_members,
+    GET "/admin/mailboxes" => admin::mailboxes::list,
+    POST "/admin/mailboxes" => admin::mailboxes::create,
+    GET "/admin/mailboxes/new" => admin::mailboxes::new,
+    GET "/admin/mailboxes/{handle}" => admin::mailboxes::show,
+    POST "/admin/mailboxes/{handle}" => admin::mailboxes::update,
+    POST "/admin/mailboxes/{handle}/default" => admin::mailboxes::make_default,
+    GET "/admin/roles" => admin::roles::list,
+    POST "/admin/roles" => admin::roles::create,
+    GET "/admin/roles/new" => admin::roles::new,
+    GET "/admin/roles/{handle}" => admin::roles::show,
+    POST "/admin/roles/{handle}" => admin::roles::update,
+    GET "/admin/settings" => admin::settings::show,
+    POST "/admin/settings" => admin::settings::update,
+    GET "/admin/status" => admin::status::show,
+    POST "/admin/status/jobs" => admin::status::retry_jobs,
+    GET "/admin/ledger" => admin::ledger::show,
+    GET "/admin/ledger/verification" => admin::ledger::verify,
 }
 
 /// Registers the table; methods that share a path share a resource, so that another method is answered with 405.

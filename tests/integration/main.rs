@@ -5,6 +5,7 @@
 //! - `architecture`: the order of the modules, who writes which table, the catalogue
 //! - `access`: every route and every role
 //! - `migrations`: both databases have the same schema
+//! - `organisations`: organisations and what belongs to them, queues and mailboxes
 //! - `people`: who somebody is, and how they sign in
 //! - `search`: what is found, by whom
 //! - `web`: what surrounds every page
@@ -17,6 +18,7 @@ mod support;
 mod architecture;
 mod demo;
 mod migrations;
+mod organisations;
 mod people;
 mod search;
 mod web;

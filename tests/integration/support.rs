@@ -2,6 +2,7 @@
 
 pub mod app;
 pub mod browser;
+pub mod cast;
 pub mod database;
 pub mod given;
 

@@ -1,0 +1,11 @@
+//! The administrator's pages: people and organisations, queues and mailboxes, staff roles, settings, the state of the
+//! installation and its ledger.
+
+pub mod ledger;
+pub mod mailboxes;
+pub mod organisations;
+pub mod people;
+pub mod queues;
+pub mod roles;
+pub mod settings;
+pub mod status;

@@ -1,0 +1,150 @@
+//! The state of the installation at a glance, and trying again what failed.
+
+use actix_web::web::Data;
+use askama::Template;
+
+use crate::app::App;
+use crate::audit;
+use crate::db::DbConnection;
+use crate::error::Result;
+use crate::i18n::{Message, Texts};
+use crate::people::roles::Permission;
+use crate::queue::{self, FailedJob};
+use crate::web::forms::Form;
+use crate::web::navigation::Place;
+use crate::web::organisation::sites::Nothing;
+use crate::web::page::{Page, Tone};
+use crate::web::page_error::PageResult;
+use crate::web::respond::{page, redirect_saying};
+use crate::web::signed_in::Staff;
+use crate::{journal, outbox, storage};
+
+/// Failed jobs shown one by one; more are only counted.
+const FAILED_SHOWN: i64 = 20;
+/// Rows of the ledger that are verified for this page; a longer one is verified on a page of its own.
+const LEDGER_ROWS: i64 = 20_000;
+/// Less room than this wants attention: a day of mail fits, a week may not.
+const LITTLE_ROOM: u64 = 2_000_000_000;
+
+/// `GET /admin/status`
+pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
+    staff.require(Permission::OperateInstallation)?;
+    let found = app.database.read(load).await?;
+    let room = storage::free_bytes(&app.config.data).ok();
+    let p = staff.page(&app, "status-title", Place::Status);
+    let t = p.t;
+    let database = if app.config.database.url.is_sqlite() { "SQLite" } else { "PostgreSQL" };
+    let lines = vec![
+        Line::new(&t, "status-version", "info", Tone::Plain, env!("CARGO_PKG_VERSION").to_owned()),
+        Line::new(&t, "status-database", "database", Tone::Done, t.with("status-database-answers", "name", database)),
+        ledger_line(&t, found.ledger),
+        match room {
+            Some(room) => {
+                let tone = if room < LITTLE_ROOM { Tone::Late } else { Tone::Done };
+                Line::new(&t, "status-room", "server", tone, t.with("status-room-left", "size", t.size(room)))
+            }
+            None => Line::new(&t, "status-room", "server", Tone::Act, t.say("status-room-unknown")),
+        },
+        {
+            let tone = if found.journal.held + found.journal.failed > 0 { Tone::Act } else { Tone::Done };
+            let text = Message::new("status-mail-in-counts")
+                .with("waiting", t.number(found.journal.waiting))
+                .with("held", t.number(found.journal.held))
+                .with("failed", t.number(found.journal.failed));
+            let text = t.message(&text);
+            Line::new(&t, "status-mail-in", "inbox", tone, text).leading_to("/admin/unprocessed-mail")
+        },
+        {
+            let tone = if found.outbox.dead > 0 { Tone::Late } else { Tone::Done };
+            let (waiting, dead) = (t.number(found.outbox.waiting), t.number(found.outbox.dead));
+            let text = t.with2("status-mail-out-counts", "waiting", waiting, "dead", dead);
+            Line::new(&t, "status-mail-out", "send", tone, text).leading_to("/admin/outgoing-mail")
+        },
+        {
+            let tone = if found.failed_jobs > 0 { Tone::Late } else { Tone::Done };
+            let (waiting, failed) = (t.number(found.waiting_jobs), t.number(found.failed_jobs));
+            let text = t.with2("status-jobs-counts", "waiting", waiting, "failed", failed);
+            Line::new(&t, "status-jobs", "bolt", tone, text)
+        },
+    ];
+    page(&StatusPage { lines, jobs: found.jobs, p })
+}
+
+/// `POST /admin/status/jobs`: tries every failed job again.
+pub async fn retry_jobs(app: Data<App>, staff: Staff, _: Form<Nothing>) -> PageResult {
+    staff.require(Permission::OperateInstallation)?;
+    let now = app.clock.now();
+    app.database.write(move |db| queue::retry_all(db, now)).await?;
+    Ok(redirect_saying("/admin/status", "said-jobs-again"))
+}
+
+struct Found {
+    waiting_jobs: i64,
+    failed_jobs: i64,
+    jobs: Vec<FailedJob>,
+    journal: journal::unprocessed::Counts,
+    outbox: outbox::listing::Counts,
+    ledger: Ledger,
+}
+
+enum Ledger {
+    Sound(i64),
+    Broken,
+    /// Too long to be read for this page.
+    Long(i64),
+}
+
+fn load(db: &mut DbConnection) -> Result<Found> {
+    let (waiting_jobs, failed_jobs) = queue::counts(db)?;
+    let rows = audit::list(db, None, 1)?.first().map_or(0, |(record, _)| record.sequence);
+    let ledger =
+        if rows > LEDGER_ROWS { Ledger::Long(rows) } else { audit::verify(db).map_or(Ledger::Broken, Ledger::Sound) };
+    Ok(Found {
+        waiting_jobs,
+        failed_jobs,
+        jobs: queue::failed(db, FAILED_SHOWN)?,
+        journal: journal::unprocessed::counts(db)?,
+        outbox: outbox::listing::counts(db)?,
+        ledger,
+    })
+}
+
+fn ledger_line(t: &Texts, ledger: Ledger) -> Line {
+    let (tone, text) = match ledger {
+        Ledger::Sound(rows) => (Tone::Done, t.count("ledger-sound", rows)),
+        Ledger::Long(rows) => (Tone::Plain, t.count("status-ledger-long", rows)),
+        Ledger::Broken => (Tone::Late, t.say("status-ledger-broken")),
+    };
+    Line::new(t, "status-ledger", "book", tone, text).leading_to("/admin/ledger/verification")
+}
+
+/// One matter and how it stands.
+struct Line {
+    title: String,
+    /// How it stands, in a word.
+    word: String,
+    icon: &'static str,
+    tone: Tone,
+    text: String,
+    href: Option<&'static str>,
+}
+
+impl Line {
+    fn new(t: &Texts, key: &str, icon: &'static str, tone: Tone, text: String) -> Line {
+        let word = t.say(&format!("status-tone-{}", tone.as_str()));
+        Line { title: t.say(key), word, icon, tone, text, href: None }
+    }
+
+    fn leading_to(mut self, href: &'static str) -> Line {
+        self.href = Some(href);
+        self
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/status.html")]
+struct StatusPage {
+    p: Page,
+    lines: Vec<Line>,
+    jobs: Vec<FailedJob>,
+}
