@@ -180,7 +180,10 @@ fn normalized(raw: &[u8]) -> Result<Cow<'_, [u8]>, String> {
     } else {
         Cow::Borrowed(raw)
     };
-    if raw.starts_with(b"From ") || raw.starts_with(b">From ") {
+    // `From : a@b` is a malformed field, which must stay there to be seen (I-03).
+    let is_mbox_line =
+        |start: &[u8]| raw.strip_prefix(start).is_some_and(|rest| !rest.trim_ascii_start().starts_with(b":"));
+    if is_mbox_line(b"From ") || is_mbox_line(b">From ") {
         let end = raw.iter().position(|byte| *byte == b'\n').map_or(raw.len(), |end| end + 1);
         return Ok(match raw {
             Cow::Borrowed(raw) => Cow::Borrowed(&raw[end..]),

@@ -4,6 +4,7 @@
 //! - `support`: the application in process, a clock moved by hand, people with browsers, mail in memory
 //! - `architecture`: the order of the modules, who writes which table, the catalogue
 //! - `access`: every route and every role
+//! - `mail`: mail in, matched, out
 //! - `migrations`: both databases have the same schema
 //! - `organisations`: organisations and what belongs to them, queues and mailboxes
 //! - `people`: who somebody is, and how they sign in
@@ -17,6 +18,7 @@ mod support;
 
 mod architecture;
 mod demo;
+mod mail;
 mod migrations;
 mod organisations;
 mod people;

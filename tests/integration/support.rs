@@ -4,6 +4,7 @@ pub mod app;
 pub mod browser;
 pub mod cast;
 pub mod database;
+pub mod desk;
 pub mod given;
 
 pub use app::TestApp;

@@ -1,0 +1,9 @@
+//! Mail comes, becomes a ticket, is answered, and what is false or mechanical about it leads nowhere.
+
+mod advisories;
+mod answering;
+mod filing;
+mod journal;
+mod loops;
+mod outbox;
+mod threading;

@@ -1,0 +1,235 @@
+//! A mail that was acknowledged is there, once, until somebody has dealt with it.
+
+use accord::db::types::{JournalId, MailboxId};
+use accord::journal::claiming::{self, Setback, Stage};
+use accord::journal::{self, Acceptance, NewMail, Recipient, State, Way, unprocessed};
+use accord::teams::mailboxes::{self, MailboxDescription};
+use accord::teams::queues::{self, QueueKind};
+use chrono::TimeDelta;
+
+use crate::support::desk::{Desk, Letter, SUPPORT, address};
+
+fn default_mailbox(desk: &Desk) -> MailboxId {
+    desk.test.read(|db| Ok(mailboxes::default(db)?.id))
+}
+
+fn second_mailbox(desk: &Desk) -> MailboxId {
+    let now = desk.test.now();
+    desk.test.write(move |db| {
+        let queue = queues::find_by_kind(db, QueueKind::Sales)?.expect("a queue").id;
+        let description = MailboxDescription {
+            address: address("ventes@garonne.example"),
+            display_name: "Ventes".to_owned(),
+            queue,
+            language: accord::i18n::Locale::Fr,
+            acknowledges: true,
+        };
+        Ok(mailboxes::create(db, &description, None, now)?.id)
+    })
+}
+
+fn only_row(desk: &Desk) -> JournalId {
+    let now = desk.test.now();
+    let due = desk.test.read(|db| claiming::due(db, now));
+    assert_eq!(due.len(), 1);
+    due[0]
+}
+
+#[test]
+fn j_01_a_mail_becomes_a_ticket_and_its_original_moves_to_storage() {
+    let desk = Desk::open();
+    let letter = Letter::from("Claire Lefèvre <claire@acme.example>");
+    assert_eq!(desk.accept(&letter), Acceptance::Accepted);
+    let id = only_row(&desk);
+    assert!(desk.test.read(|db| claiming::load(db, id)).raw.is_some());
+    desk.test.run_jobs();
+    let ticket = desk.ticket();
+    assert_eq!(ticket.subject, "Écran noir");
+    assert_eq!((ticket.requester_id, ticket.organisation_id), (desk.claire, desk.acme));
+    assert!(desk.messages(&ticket)[0].body_text.contains("mon écran reste noir"));
+    let row = desk.test.read(|db| claiming::load(db, id));
+    assert!(row.raw.is_none() && row.state == State::Applied);
+    let original = desk.test.app.storage.get(&row.original_hash.unwrap()).unwrap();
+    assert_eq!(original, letter.bytes());
+}
+
+#[test]
+fn j_02_a_worker_that_never_comes_back_leaves_the_mail_to_another_and_five_times_is_enough() {
+    let desk = Desk::open();
+    desk.accept(&Letter::from("claire@acme.example"));
+    let id = only_row(&desk);
+    for attempt in 0..5 {
+        let now = desk.test.now();
+        assert!(desk.test.write(move |db| claiming::claim(db, id, "dying", now)), "attempt {attempt}");
+        // Nobody else gets it while the lease lasts.
+        assert!(!desk.test.write(move |db| claiming::claim(db, id, "other", now)));
+        desk.test.clock.advance(TimeDelta::seconds(121));
+    }
+    let now = desk.test.now();
+    assert!(!desk.test.write(move |db| claiming::claim(db, id, "sixth", now)));
+    let counts = desk.test.read(unprocessed::counts);
+    assert_eq!((counts.waiting, counts.failed), (0, 1));
+}
+
+#[test]
+fn j_02_faults_are_repeated_with_pauses_and_a_busy_machine_costs_no_attempt() {
+    let desk = Desk::open();
+    desk.accept(&Letter::from("claire@acme.example"));
+    let id = only_row(&desk);
+    let set_back = |setback| {
+        let now = desk.test.now();
+        assert!(desk.test.write(move |db| claiming::claim(db, id, "one", now)));
+        let delivery = desk.test.read(|db| claiming::load(db, id));
+        desk.test.write(move |db| claiming::set_back(db, &delivery, "one", Stage::Applying, setback, "no", now))
+    };
+    for _ in 0..20 {
+        assert_eq!(set_back(Setback::Busy), State::Parsed);
+        desk.test.clock.advance(TimeDelta::minutes(1));
+    }
+    for _ in 0..4 {
+        assert_eq!(set_back(Setback::Fault), State::Parsed);
+        desk.test.clock.advance(TimeDelta::hours(1));
+    }
+    assert_eq!(set_back(Setback::Fault), State::Failed);
+    // Somebody has it tried again, and it is fine.
+    let now = desk.test.now();
+    assert!(desk.test.write(move |db| unprocessed::reprocess(db, id, now)));
+    desk.test.run_jobs();
+    assert_eq!(desk.tickets().len(), 1);
+}
+
+#[test]
+fn j_03_whatever_arrives_an_agent_sees_a_ticket() {
+    let raws: [&[u8]; 8] = [
+        b"",
+        b" a body that starts like a folded header\r\n",
+        b"no header at all",
+        b"\0\0\0\0",
+        b"From: <>\r\n\r\n",
+        b"Subject: only a subject\r\n",
+        b"From: a@b.example\rSubject: carriage returns\r\rtext\r",
+        b"From : claire@acme.example\r\nFrom: bob@acme.example\r\nSubject: two\r\n\r\ntext",
+    ];
+    let desk = Desk::open();
+    let mailbox = default_mailbox(&desk);
+    for raw in raws {
+        let now = desk.test.now();
+        let recipients = vec![Recipient { mailbox, address: SUPPORT.to_owned() }];
+        let mail = NewMail::new(recipients, "x@y.example".to_owned(), Way::Lmtp, raw.to_vec());
+        desk.test.write(move |db| journal::accept(db, &mail, now));
+    }
+    desk.test.run_jobs();
+    let tickets = desk.tickets();
+    assert_eq!(tickets.len(), raws.len());
+    assert!(tickets.iter().all(|ticket| ticket.requester_id != desk.claire && ticket.requester_id != desk.bob));
+    assert!(desk.sent().iter().all(|sent| sent.recipient == "zoe@staff.example"));
+}
+
+#[test]
+fn j_03_a_mail_over_which_reading_panicked_is_a_ticket_with_the_original_within_a_minute() {
+    let desk = Desk::open();
+    desk.accept(&Letter::from("claire@acme.example"));
+    let id = only_row(&desk);
+    for _ in 0..2 {
+        let now = desk.test.now();
+        assert!(desk.test.write(move |db| claiming::claim(db, id, "one", now)));
+        let delivery = desk.test.read(|db| claiming::load(db, id));
+        desk.test
+            .write(move |db| claiming::set_back(db, &delivery, "one", Stage::Reading, Setback::Panic, "panicked", now));
+        assert_eq!(desk.test.read(|db| unprocessed::stumbling(db, 10)).len(), 1);
+        desk.test.clock.advance(TimeDelta::seconds(10));
+    }
+    desk.test.run_jobs();
+    let ticket = desk.ticket();
+    assert_eq!(ticket.subject, "Un message n’a pas pu être lu");
+    let files = desk.test.read(|db| accord::tickets::attachments::of_ticket(db, &ticket));
+    assert_eq!(files.len(), 1);
+    assert_eq!(files[0].file_name, "original.eml");
+}
+
+#[test]
+fn j_05_the_same_bytes_again_are_acknowledged_and_do_nothing() {
+    let desk = Desk::open();
+    let letter = Letter::from("claire@acme.example");
+    assert_eq!(desk.receive(&letter), Acceptance::Accepted);
+    assert_eq!(desk.receive(&letter), Acceptance::AlreadyKnown);
+    assert_eq!(desk.tickets().len(), 1);
+}
+
+#[test]
+fn j_05_the_same_mail_by_another_path_is_one_message() {
+    let desk = Desk::open();
+    let letter = Letter::from("claire@acme.example");
+    desk.receive(&letter);
+    let second =
+        letter.clone().on_top("Received", "from elsewhere by mx2.garonne.example; Mon, 23 Nov 2026 08:01:00 +0000");
+    assert_eq!(desk.receive(&second), Acceptance::Accepted);
+    let ticket = desk.ticket();
+    assert_eq!(desk.messages(&ticket).len(), 1);
+}
+
+#[test]
+fn j_05_a_poisoned_message_id_does_not_suppress_the_real_mail() {
+    let desk = Desk::open();
+    let genuine = Letter::from("claire@acme.example");
+    let poison = Letter::from("mallory@evil.example").header("Message-ID", genuine.id()).text("nothing to see");
+    desk.receive(&poison);
+    desk.receive(&genuine);
+    let tickets = desk.tickets();
+    assert_eq!(tickets.len(), 2);
+    assert_eq!(tickets[1].requester_id, desk.claire);
+    let records = desk.test.read(|db| journal::outcome::of_ticket(db, tickets[1].id));
+    assert!(records[0].2.flags.contains(&"same_id_other_content".to_owned()));
+}
+
+#[test]
+fn j_06_a_mail_for_two_mailboxes_is_two_rows_in_one_transaction_with_their_own_outcomes() {
+    let desk = Desk::open();
+    let (support, sales) = (default_mailbox(&desk), second_mailbox(&desk));
+    let recipients = vec![
+        Recipient { mailbox: support, address: SUPPORT.to_owned() },
+        Recipient { mailbox: sales, address: "ventes@garonne.example".to_owned() },
+    ];
+    let letter = Letter::from("claire@acme.example");
+    let mail = NewMail::new(recipients, "claire@acme.example".to_owned(), Way::Lmtp, letter.bytes());
+    let now = desk.test.now();
+    let accepted = desk.test.write(move |db| journal::accept(db, &mail, now));
+    assert_eq!(accepted, [Acceptance::Accepted, Acceptance::Accepted]);
+    desk.test.run_jobs();
+    let tickets = desk.tickets();
+    assert_eq!(tickets.len(), 2);
+    assert_ne!(tickets[0].queue_id, tickets[1].queue_id);
+}
+
+#[test]
+fn j_07_three_panics_end_a_mail_and_the_next_ones_go_on() {
+    let desk = Desk::open();
+    desk.accept(&Letter::from("claire@acme.example"));
+    let id = only_row(&desk);
+    let mut states = Vec::new();
+    for _ in 0..3 {
+        let now = desk.test.now();
+        assert!(desk.test.write(move |db| claiming::claim(db, id, "one", now)));
+        let delivery = desk.test.read(|db| claiming::load(db, id));
+        states.push(desk.test.write(move |db| {
+            claiming::set_back(db, &delivery, "one", Stage::Applying, Setback::Panic, "panicked", now)
+        }));
+        desk.test.clock.advance(TimeDelta::seconds(10));
+    }
+    assert_eq!(states, [State::Parsed, State::Parsed, State::Failed]);
+    desk.receive(&Letter::from("bob@acme.example"));
+    assert_eq!(desk.ticket().requester_id, desk.bob);
+    assert!(desk.test.read(|db| claiming::load(db, id)).raw.is_some(), "a failed mail keeps its bytes");
+}
+
+#[test]
+fn j_09_mails_are_taken_in_the_order_they_came_whatever_the_clock_says() {
+    let desk = Desk::open();
+    desk.accept(&Letter::from("claire@acme.example").subject("first"));
+    desk.test.clock.advance(TimeDelta::hours(-1));
+    desk.accept(&Letter::from("bob@acme.example").subject("second"));
+    desk.test.clock.advance(TimeDelta::hours(2));
+    desk.test.run_jobs();
+    let subjects: Vec<String> = desk.tickets().into_iter().map(|ticket| ticket.subject).collect();
+    assert_eq!(subjects, ["first", "second"]);
+}

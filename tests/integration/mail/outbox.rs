@@ -1,0 +1,204 @@
+//! What is to be sent is sent, once, the same bytes, sooner or later, or somebody hears of it.
+
+use accord::db::types::OutboxId;
+use accord::mail::transport::{FailureKind, SendFailure};
+use accord::outbox::listing::{self, Which};
+use accord::outbox::sending::{self, Sending};
+use accord::outbox::{self, Kind, NewLetter, State};
+use accord::tickets::events::{self, EventKind};
+use accord::tickets::status::Status;
+use chrono::TimeDelta;
+
+use crate::support::desk::{Desk, Letter};
+
+fn failure(kind: FailureKind, code: u16) -> SendFailure {
+    SendFailure { kind, code: Some(code), text: "says the relay".to_owned() }
+}
+
+/// A desk with one answer to Claire on its way, nothing else.
+fn with_an_answer() -> Desk {
+    let desk = Desk::open();
+    desk.receive(&Letter::from("claire@acme.example"));
+    desk.sent();
+    desk.answer_quietly(&desk.ticket(), "Redémarrez-le.", Status::WaitingForCustomer);
+    desk
+}
+
+fn newest(desk: &Desk) -> listing::Outgoing {
+    let ticket = desk.ticket();
+    desk.test.read(|db| listing::of_ticket(db, ticket.id)).pop().expect("a mail")
+}
+
+#[test]
+fn o_01_o_02_an_answer_is_in_the_outbox_as_the_bytes_that_are_sent() {
+    let desk = with_an_answer();
+    desk.memory().fail_next(failure(FailureKind::Transient, 451));
+    desk.test.run_jobs();
+    assert!(desk.sent().is_empty());
+    let mail = newest(&desk);
+    assert_eq!((mail.state, mail.attempts), (State::Deferred, 1));
+    let frozen = desk.test.read(|db| sending::load(db, mail.id)).mime.unwrap();
+    desk.test.clock.advance(TimeDelta::hours(5));
+    desk.test.run_jobs();
+    let sent = desk.sent();
+    assert_eq!(sent.len(), 1);
+    assert_eq!(sent[0].bytes, frozen);
+    let mail = newest(&desk);
+    assert_eq!(mail.state, State::Sent);
+    assert!(desk.test.read(|db| sending::load(db, mail.id)).mime.is_none(), "sent bytes are not kept");
+}
+
+#[test]
+fn o_03_one_worker_holds_a_mail_and_an_expired_lease_is_free_again() {
+    let desk = with_an_answer();
+    desk.memory().fail_next(failure(FailureKind::Transient, 451));
+    desk.test.run_jobs();
+    desk.test.clock.advance(TimeDelta::hours(1));
+    let (id, now) = (newest(&desk).id, desk.test.now());
+    assert!(desk.test.write(move |db| sending::claim(db, id, "one", now)));
+    assert!(!desk.test.write(move |db| sending::claim(db, id, "two", now)));
+    desk.test.clock.advance(TimeDelta::seconds(121));
+    let later = desk.test.now();
+    assert!(desk.test.write(move |db| sending::claim(db, id, "two", later)));
+    // The first comes back too late to say anything.
+    let letter = desk.test.read(|db| sending::load(db, id));
+    let settled = desk.test.write(move |db| sending::settle(db, &letter, "one", &Sending::Refused("no".into()), later));
+    assert_eq!(settled, outbox::Settled::NotOurs);
+}
+
+#[test]
+fn o_04_a_refused_recipient_is_dead_at_once_and_the_ticket_says_so() {
+    let desk = with_an_answer();
+    desk.memory().fail_next(failure(FailureKind::Permanent, 550));
+    desk.test.run_jobs();
+    let ticket = desk.ticket();
+    assert_eq!(newest(&desk).state, State::Dead);
+    let events = desk.test.read(|db| events::of_ticket(db, &ticket, 100));
+    let failed = events.iter().find(|event| event.kind == EventKind::MailFailed).expect("it is noted");
+    assert_eq!(failed.details.0.address.as_deref(), Some("claire@acme.example"));
+}
+
+#[test]
+fn o_04_ft_07_a_relay_that_is_down_for_three_days_costs_no_mail_any_attempt() {
+    let desk = with_an_answer();
+    let mut tries = 0;
+    for _ in 0..(72 * 2) {
+        desk.memory().fail_next(failure(FailureKind::Relay, 421));
+        desk.test.run_jobs();
+        tries += 1;
+        desk.test.clock.advance(TimeDelta::minutes(30));
+    }
+    let mail = newest(&desk);
+    assert_eq!((mail.state, mail.attempts), (State::Queued, 0), "after {tries} half hours");
+    desk.test.clock.advance(TimeDelta::hours(1));
+    desk.test.run_jobs();
+    assert_eq!(newest(&desk).state, State::Sent);
+}
+
+#[test]
+fn o_04_after_five_days_it_is_given_up() {
+    let desk = with_an_answer();
+    for _ in 0..(6 * 24) {
+        desk.memory().fail_next(failure(FailureKind::Transient, 451));
+        desk.test.run_jobs();
+        desk.test.clock.advance(TimeDelta::hours(1));
+    }
+    desk.test.run_jobs();
+    assert_eq!(newest(&desk).state, State::Dead);
+}
+
+#[test]
+fn o_05_a_notification_that_is_a_day_late_is_not_sent_and_nobody_is_told() {
+    let desk = Desk::open();
+    desk.accept(&Letter::from("claire@acme.example").header("Precedence", "list"));
+    desk.memory().fail_next(failure(FailureKind::Relay, 421));
+    desk.test.run_jobs();
+    desk.test.clock.advance(TimeDelta::hours(25));
+    desk.test.run_jobs();
+    assert!(desk.sent().is_empty());
+    assert_eq!(newest(&desk).state, State::Suppressed);
+    let ticket = desk.ticket();
+    let events = desk.test.read(|db| events::of_ticket(db, &ticket, 100));
+    assert!(!events.iter().any(|event| event.kind == EventKind::MailFailed));
+}
+
+#[test]
+fn o_06_a_dead_letter_is_listed_counted_and_sent_again_by_hand() {
+    let desk = with_an_answer();
+    desk.memory().fail_next(failure(FailureKind::Permanent, 550));
+    desk.test.run_jobs();
+    let dead = desk.test.read(|db| listing::list(db, Which::Dead, None, 10)).rows;
+    assert_eq!(dead.len(), 1);
+    assert_eq!(desk.test.read(listing::counts).dead, 1);
+    let (mail, now) = (dead[0].clone(), desk.test.now());
+    assert!(desk.test.write(move |db| listing::retry(db, &mail, now)));
+    desk.test.run_jobs();
+    assert_eq!(desk.sent_to("claire@acme.example").len(), 1);
+    assert_eq!(desk.test.read(listing::counts).dead, 0);
+}
+
+#[test]
+fn o_07_organisations_take_turns() {
+    let desk = Desk::open();
+    let organisations = [desk.acme, accord::db::types::OrganisationId(1)];
+    let now = desk.test.now();
+    desk.test.write(move |db| {
+        for number in 0..20 {
+            let organisation = organisations[usize::from(number >= 15)];
+            let letter = NewLetter {
+                kind: Kind::Notification,
+                organisation: Some(organisation),
+                ticket: None,
+                message: None,
+                person: None,
+                recipient: format!("p{number}@x{number}.example"),
+                envelope_from: String::new(),
+                mail_id: format!("<{number}@desk.example>"),
+                subject: "x".to_owned(),
+                mime: b"Subject: x\r\n\r\nx\r\n".to_vec(),
+                expires_at: now.plus(TimeDelta::days(1)),
+            };
+            outbox::enqueue(db, &letter, now)?;
+        }
+        Ok(())
+    });
+    desk.test.run_jobs();
+    let sent: Vec<usize> = desk
+        .sent()
+        .iter()
+        .map(|sent| sent.recipient.trim_start_matches('p').split('@').next().unwrap().parse().unwrap())
+        .collect();
+    assert_eq!(sent.len(), 20);
+    // While both have mail, neither sends twice in a row.
+    let kinds: Vec<bool> = sent.iter().take(10).map(|number| *number >= 15).collect();
+    assert!(kinds.windows(2).all(|pair| pair[0] != pair[1]), "{sent:?}");
+}
+
+#[test]
+fn o_08_a_mail_over_which_sending_panics_is_given_up_after_three_times() {
+    let desk = with_an_answer();
+    desk.memory().fail_next(failure(FailureKind::Transient, 451));
+    desk.test.run_jobs();
+    let id: OutboxId = newest(&desk).id;
+    for expected in [State::Deferred, State::Deferred, State::Dead] {
+        desk.test.clock.advance(TimeDelta::hours(5));
+        let now = desk.test.now();
+        assert!(desk.test.write(move |db| sending::claim(db, id, "one", now)));
+        let letter = desk.test.read(|db| sending::load(db, id));
+        desk.test.write(move |db| sending::settle(db, &letter, "one", &Sending::Panicked, now));
+        assert_eq!(newest(&desk).state, expected);
+    }
+}
+
+#[test]
+fn o_09_a_later_answer_to_the_same_recipient_waits_for_the_earlier_one() {
+    let desk = with_an_answer();
+    desk.memory().fail_next(failure(FailureKind::Transient, 451));
+    desk.test.run_jobs();
+    desk.answer(&desk.ticket(), "Et éteignez-le.", Status::WaitingForCustomer);
+    assert!(desk.sent().is_empty());
+    desk.test.clock.advance(TimeDelta::minutes(2));
+    desk.test.run_jobs();
+    let texts: Vec<bool> = desk.sent().iter().map(|sent| sent.mail.text.contains("Et éteignez-le.")).collect();
+    assert_eq!(texts, [false, true]);
+}

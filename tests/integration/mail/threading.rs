@@ -1,0 +1,326 @@
+//! Each row of the decision table, from the mail to what everybody sees.
+
+use accord::journal::{State, unprocessed};
+use accord::tickets::events::{self, EventKind};
+use accord::tickets::messages::{Remark, Visibility};
+use accord::tickets::status::Status;
+use accord::tickets::ticket::Ticket;
+use accord::tickets::{messages, participants};
+use chrono::TimeDelta;
+
+use crate::support::desk::{Desk, Letter, Sent};
+
+/// A desk with a ticket of Claire's that Zoé answered, and the mail in which she did.
+fn answered() -> (Desk, Ticket, Sent) {
+    let desk = Desk::open();
+    desk.receive(&Letter::from("Claire Lefèvre <claire@acme.example>"));
+    desk.sent();
+    desk.answer(&desk.ticket(), "Redémarrez-le.", Status::WaitingForCustomer);
+    let sent = desk.sent_to("claire@acme.example").remove(0);
+    let ticket = desk.ticket();
+    (desk, ticket, sent)
+}
+
+/// The same answer to somebody's own reply address, without ids.
+fn by_token(from: &str, sent: &Sent) -> Letter {
+    Letter::answering(from, sent).header("In-Reply-To", "").header("References", "").subject("Re: écran")
+}
+
+/// The same answer to the mailbox, with ids only.
+fn by_id(from: &str, sent: &Sent) -> Letter {
+    let to = crate::support::desk::SUPPORT;
+    Letter::answering(from, sent).to(to).subject("Re: écran")
+}
+
+fn by_subject(from: &str, ticket: &Ticket) -> Letter {
+    Letter::from(from).subject(&format!("Re: [{}] écran", ticket.reference))
+}
+
+fn has_event(desk: &Desk, ticket: &Ticket, kind: EventKind) -> bool {
+    desk.test.read(|db| events::of_ticket(db, ticket, 100)).iter().any(|event| event.kind == kind)
+}
+
+#[test]
+fn d1_a_token_and_a_participant_append_and_reopen() {
+    let (desk, ticket, sent) = answered();
+    desk.receive(&by_token("claire@acme.example", &sent));
+    assert_eq!(desk.public_messages(&ticket).len(), 3);
+    assert_eq!(desk.ticket().status, Status::WaitingForUs);
+}
+
+#[test]
+fn d1_a_customer_reply_reopens_a_closed_ticket() {
+    let (desk, ticket, sent) = answered();
+    desk.answer(&ticket, "Je ferme.", Status::Closed);
+    desk.test.clock.advance(TimeDelta::days(29));
+    desk.receive(&by_token("claire@acme.example", &sent));
+    assert_eq!(desk.ticket().status, Status::WaitingForUs);
+}
+
+#[test]
+fn d2_adv_06_a_token_from_a_stranger_is_for_staff_with_the_real_address() {
+    let (desk, ticket, sent) = answered();
+    desk.sent();
+    desk.receive(&by_token("Claire <mallory@evil.example>", &sent));
+    let all = desk.messages(&ticket);
+    assert_eq!((all.len(), desk.public_messages(&ticket).len()), (3, 2));
+    let last = &all[2];
+    assert_eq!((last.visibility, last.remark), (Visibility::Staff, Some(Remark::DifferentSender)));
+    assert_eq!(last.from_address, "mallory@evil.example");
+    let shown = desk.test.read(|db| participants::shown(db, &ticket));
+    assert_eq!(shown.len(), 1, "the sender takes no part");
+    let recipients: Vec<String> = desk.sent().into_iter().map(|sent| sent.recipient).collect();
+    assert_eq!(recipients, ["zoe@staff.example"]);
+    // One click of an agent, and it is the conversation's.
+    let (by, handle, now) = (desk.actor(desk.zoe), last.handle.clone(), desk.test.now());
+    let current = desk.ticket();
+    desk.test.write(move |db| messages::accept(db, &current, &handle, &by, now));
+    assert_eq!(desk.public_messages(&ticket).len(), 3);
+}
+
+#[test]
+fn d3_a_failed_authentication_is_held_and_nothing_is_sent() {
+    let (desk, ticket, sent) = answered();
+    for letter in [
+        by_token("claire@acme.example", &sent),
+        by_id("claire@acme.example", &sent),
+        by_subject("claire@acme.example", &ticket),
+    ] {
+        desk.receive(&letter.authenticated("fail"));
+    }
+    assert_eq!(desk.messages(&ticket).len(), 2);
+    let held = desk.test.read(|db| unprocessed::list(db, None, 10)).rows;
+    assert_eq!(held.len(), 3);
+    assert!(held.iter().all(|held| held.state == State::Held && held.record.0.rule == "D3"));
+    assert!(desk.sent().is_empty());
+    assert!(has_event(&desk, &ticket, EventKind::MailHeld));
+}
+
+#[test]
+fn d4_our_message_id_and_a_participant_append() {
+    let (desk, ticket, sent) = answered();
+    desk.receive(&by_id("claire@acme.example", &sent));
+    assert_eq!(desk.public_messages(&ticket).len(), 3);
+}
+
+#[test]
+fn d4_th_02_a_customers_answer_to_their_own_mail_appends() {
+    let desk = Desk::open();
+    let first = Letter::from("claire@acme.example");
+    desk.receive(&first);
+    desk.receive(&Letter::from("claire@acme.example").subject("Suite").header("In-Reply-To", first.id()));
+    assert_eq!(desk.public_messages(&desk.ticket()).len(), 2);
+}
+
+#[test]
+fn d5_our_message_id_and_a_stranger_make_a_new_ticket_with_a_hint() {
+    let (desk, ticket, sent) = answered();
+    desk.receive(&by_id("mallory@evil.example", &sent));
+    let tickets = desk.tickets();
+    assert_eq!((tickets.len(), desk.messages(&ticket).len()), (2, 2));
+    assert!(has_event(&desk, &tickets[1], EventKind::MayBelongTo));
+    // The stranger learns nothing of the other ticket (TH-08).
+    for sent in desk.sent_to("mallory@evil.example") {
+        assert!(!sent.raw.contains(&ticket.reference));
+    }
+}
+
+#[test]
+fn d6_a_reference_in_the_subject_and_a_proven_participant_append() {
+    let (desk, ticket, _) = answered();
+    desk.receive(&by_subject("claire@acme.example", &ticket).authenticated("pass"));
+    assert_eq!(desk.public_messages(&ticket).len(), 3);
+}
+
+#[test]
+fn d7_a_reference_in_the_subject_and_an_unproven_participant_are_for_staff() {
+    let (desk, ticket, _) = answered();
+    desk.receive(&by_subject("claire@acme.example", &ticket));
+    let all = desk.messages(&ticket);
+    assert_eq!((all.len(), desk.public_messages(&ticket).len()), (3, 2));
+    assert_eq!(all[2].remark, Some(Remark::NotAuthenticated));
+}
+
+#[test]
+fn d8_a_reference_in_the_subject_and_a_stranger_make_a_new_ticket_with_a_hint() {
+    let (desk, ticket, _) = answered();
+    desk.receive(&by_subject("mallory@evil.example", &ticket));
+    let tickets = desk.tickets();
+    assert_eq!(tickets.len(), 2);
+    assert!(has_event(&desk, &tickets[1], EventKind::MayBelongTo));
+}
+
+#[test]
+fn d9_adv_03_a_forged_agent_is_held_and_staff_are_told() {
+    let (desk, ticket, sent) = answered();
+    for letter in [
+        by_token("zoe@staff.example", &sent),
+        by_id("zoe@staff.example", &sent),
+        by_token("zoe@staff.example", &sent).authenticated("pass"),
+        by_id("zoe@staff.example", &sent)
+            .header("In-Reply-To", "<m.aaaaaaaaaaaaaaaaaaaaaaaaaa.aaaaaaaaaaaaaaaaaaaaaaaaaa@reply.desk.example>")
+            .header("References", ""),
+    ] {
+        desk.receive(&letter);
+    }
+    assert_eq!(desk.messages(&ticket).len(), 2);
+    assert_eq!(desk.test.read(|db| unprocessed::counts(db)).held, 4);
+    let recipients: Vec<String> = desk.sent().into_iter().map(|sent| sent.recipient).collect();
+    assert!(!recipients.is_empty() && recipients.iter().all(|to| to == "zoe@staff.example"), "{recipients:?}");
+}
+
+#[test]
+fn d9_adv_05_an_agent_who_left_the_queue_is_held() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from("claire@acme.example"));
+    let told = desk.sent_to("zoe@staff.example").remove(0);
+    let (zoe, now) = (desk.zoe, desk.test.now());
+    let queue = desk.ticket().queue_id;
+    desk.test.write(move |db| {
+        let queue = accord::teams::queues::by_id(db, queue)?;
+        accord::teams::members::remove(db, &queue, zoe, None, now)
+    });
+    desk.receive(&Letter::answering("zoe@staff.example", &told).authenticated("pass"));
+    assert_eq!(desk.messages(&desk.ticket()).len(), 1);
+    assert_eq!(desk.test.read(|db| unprocessed::counts(db)).held, 1);
+}
+
+#[test]
+fn d9_an_agents_mail_without_a_thread_is_anybodys_new_ticket() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from("yves@staff.example"));
+    assert_eq!(desk.ticket().requester_id, desk.yves);
+}
+
+#[test]
+fn d10_an_agent_answers_only_by_a_token_of_their_own_and_proven() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from("claire@acme.example"));
+    let told = desk.sent_to("zoe@staff.example").remove(0);
+    desk.receive(&Letter::answering("zoe@staff.example", &told));
+    assert_eq!(desk.messages(&desk.ticket()).len(), 1);
+    desk.receive(&Letter::answering("zoe@staff.example", &told).authenticated("pass"));
+    assert_eq!(desk.messages(&desk.ticket()).len(), 2);
+}
+
+#[test]
+fn adv_07_an_agents_token_in_a_customers_mail_speaks_for_the_customer() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from("claire@acme.example"));
+    let told = desk.sent_to("zoe@staff.example").remove(0);
+    desk.receive(&by_token("claire@acme.example", &told));
+    let messages = desk.messages(&desk.ticket());
+    assert_eq!(messages.len(), 2);
+    assert_eq!(messages[1].author_id, Some(desk.claire));
+    assert_eq!(messages[1].kind, messages::MessageKind::Customer);
+}
+
+#[test]
+fn d11_a_token_of_another_mailbox_makes_a_new_ticket_and_hints_nothing() {
+    let (desk, ticket, sent) = answered();
+    let now = desk.test.now();
+    desk.test.write(move |db| {
+        let queue = accord::teams::queues::find_by_kind(db, accord::teams::queues::QueueKind::Sales)?.unwrap().id;
+        let description = accord::teams::mailboxes::MailboxDescription {
+            address: crate::support::desk::address("ventes@garonne.example"),
+            display_name: "Ventes".to_owned(),
+            queue,
+            language: accord::i18n::Locale::Fr,
+            acknowledges: true,
+        };
+        accord::teams::mailboxes::create(db, &description, None, now)
+    });
+    let mut letter = by_token("claire@acme.example", &sent);
+    letter.recipient = "ventes@garonne.example".to_owned();
+    desk.receive(&letter);
+    let tickets = desk.tickets();
+    assert_eq!((tickets.len(), desk.messages(&ticket).len()), (2, 2));
+    assert!(!has_event(&desk, &tickets[1], EventKind::MayBelongTo));
+}
+
+#[test]
+fn d12_the_strongest_evidence_decides_and_the_disagreement_is_noted() {
+    let (desk, ticket, sent) = answered();
+    desk.receive(&Letter::from("claire@acme.example").subject("Autre chose"));
+    let other = desk.tickets().remove(1);
+    desk.receive(&by_token("claire@acme.example", &sent).subject(&format!("Re: [{}]", other.reference)));
+    assert_eq!((desk.messages(&ticket).len(), desk.messages(&other).len()), (3, 1));
+    let records = desk.test.read(|db| accord::journal::outcome::of_ticket(db, ticket.id));
+    assert!(records.last().unwrap().2.flags.contains(&"disagreement".to_owned()));
+}
+
+#[test]
+fn d13_an_answer_to_what_was_closed_long_ago_is_a_new_ticket_that_goes_on_from_it() {
+    let (desk, ticket, sent) = answered();
+    desk.answer(&ticket, "Je ferme.", Status::Closed);
+    desk.test.clock.advance(TimeDelta::days(31));
+    desk.receive(&by_token("claire@acme.example", &sent));
+    let tickets = desk.tickets();
+    assert_eq!(tickets.len(), 2);
+    assert_eq!(tickets[0].status, Status::Closed);
+    assert_eq!(tickets[1].organisation_id, desk.acme);
+    assert!(has_event(&desk, &tickets[1], EventKind::FollowsUp));
+}
+
+#[test]
+fn d14_adv_04_tokens_of_other_lengths_alphabets_and_versions_are_no_tokens() {
+    let (desk, ticket, sent) = answered();
+    let token = sent.reply_to().strip_prefix("r+").unwrap().split('@').next().unwrap().to_owned();
+    let mut forged: Vec<String> =
+        (1..64).filter(|length| *length != 52).map(|length| token.chars().cycle().take(length).collect()).collect();
+    forged.push(format!("a{}", &token[1..]));
+    forged.push(format!("{}a", &token[..51]));
+    forged.push(token.replace(&token[20..21], "9"));
+    let count = forged.len();
+    for local_part in forged {
+        if local_part == token {
+            continue;
+        }
+        let to = format!("r+{local_part}@reply.desk.example");
+        if to.split('@').next().unwrap().len() > 64 {
+            continue;
+        }
+        desk.receive(&Letter::from("claire@acme.example").to(&to).subject("Bonjour"));
+    }
+    assert_eq!(desk.messages(&ticket).len(), 2, "{count} forged tokens");
+}
+
+#[test]
+fn th_01_a_new_epoch_kills_old_tokens() {
+    let (desk, ticket, sent) = answered();
+    let (claire, rotated) = (desk.claire, ticket.clone());
+    desk.test.write(move |db| participants::rotate(db, &rotated, claire));
+    desk.receive(&by_token("claire@acme.example", &sent).subject("Bonjour"));
+    assert_eq!(desk.messages(&ticket).len(), 2);
+    assert_eq!(desk.tickets().len(), 2);
+}
+
+#[test]
+fn d15_an_out_of_office_is_attached_silently() {
+    let (desk, ticket, sent) = answered();
+    desk.answer(&ticket, "Je ferme.", Status::Closed);
+    desk.sent();
+    desk.receive(&by_token("claire@acme.example", &sent).header("Auto-Submitted", "auto-replied"));
+    let ticket = desk.ticket();
+    assert_eq!(ticket.status, Status::Closed);
+    let all = desk.messages(&ticket);
+    assert_eq!(all.last().unwrap().remark, Some(Remark::Automatic));
+    assert_eq!(desk.public_messages(&ticket).len(), 3);
+    assert!(desk.sent().is_empty());
+}
+
+#[test]
+fn bn_01_a_bounce_is_no_answer() {
+    let (desk, ticket, sent) = answered();
+    let letter = Letter::from("MAILER-DAEMON@mx.acme.example")
+        .to(&sent.envelope_from)
+        .envelope("<>")
+        .subject("Undelivered Mail Returned to Sender")
+        .header("Content-Type", "multipart/report; report-type=delivery-status; boundary=b")
+        .text("--b\r\nContent-Type: text/plain\r\n\r\nno such user\r\n--b\r\nContent-Type: message/delivery-status\r\n\r\nAction: failed\r\n--b--\r\n");
+    desk.receive(&letter);
+    assert_eq!(desk.ticket().status, Status::WaitingForCustomer);
+    assert_eq!(desk.messages(&ticket).len(), 3);
+    assert_eq!(desk.public_messages(&ticket).len(), 2);
+    assert!(desk.sent().is_empty());
+}
