@@ -2,6 +2,7 @@
 //! names a server on which databases may be made.
 //!
 //! - `support`: the application in process, a clock moved by hand, people with browsers, mail in memory
+//! - `administration`: the administrator's pages, and an organisation's own
 //! - `architecture`: the order of the modules, who writes which table, the catalogue
 //! - `access`: every route and every role
 //! - `mail`: mail in, matched, out
@@ -16,6 +17,7 @@
 
 mod support;
 
+mod administration;
 mod architecture;
 mod demo;
 mod mail;
