@@ -24,10 +24,21 @@ impl EncodeLabelSet for Class {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct WorkKind(&'static str);
+
+impl EncodeLabelSet for WorkKind {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        use prometheus_client::encoding::EncodeLabel;
+        ("kind", self.0).encode(encoder.encode_label())
+    }
+}
+
 struct Counters {
     registry: Registry,
     requests: Family<Class, Counter<u64, AtomicU64>>,
     durations: Histogram,
+    work: Family<WorkKind, Counter<u64, AtomicU64>>,
     jobs_waiting: Gauge,
     jobs_failed: Gauge,
     mail_unprocessed: Gauge,
@@ -39,15 +50,17 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
     let requests = Family::default();
     // From a quarter of a millisecond to eight seconds.
     let durations = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
+    let work = Family::default();
     let (jobs_waiting, jobs_failed) = (Gauge::default(), Gauge::default());
     let (mail_unprocessed, mail_dead) = (Gauge::default(), Gauge::default());
     registry.register("http_requests", "Requests answered, by class of status", requests.clone());
     registry.register("http_request_seconds", "Time to answer a request", durations.clone());
+    registry.register("work_done", "Pieces of work this process has done, by kind", work.clone());
     registry.register("jobs_waiting", "Jobs waiting or under way", jobs_waiting.clone());
     registry.register("jobs_failed", "Jobs kept as failed", jobs_failed.clone());
     registry.register("mail_unprocessed", "Incoming mail held or failed", mail_unprocessed.clone());
     registry.register("mail_dead", "Outgoing mail given up", mail_dead.clone());
-    Counters { registry, requests, durations, jobs_waiting, jobs_failed, mail_unprocessed, mail_dead }
+    Counters { registry, requests, durations, work, jobs_waiting, jobs_failed, mail_unprocessed, mail_dead }
 });
 
 /// Counts one request.
@@ -59,6 +72,11 @@ pub fn count_request(status: u16, took: Duration) {
     };
     COUNTERS.requests.get_or_create(&Class(class)).inc();
     COUNTERS.durations.observe(took.as_secs_f64());
+}
+
+/// Counts one piece of work: a job, a mail read, a mail sent.
+pub fn count_work(kind: &'static str) {
+    COUNTERS.work.get_or_create(&WorkKind(kind)).inc();
 }
 
 /// What the database knows of work and mail.

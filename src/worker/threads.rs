@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::mail::limits::PARSE_SLOTS;
 use crate::queue::{self, Job};
 use crate::secret::random_handle;
+use crate::web::metrics;
 use crate::worker::{handlers, incoming_mail, outgoing_mail, recurring};
 
 /// How long a thread waits when nothing in this process was committed; others may have enqueued.
@@ -57,7 +58,7 @@ impl Threads {
                 // Names processes and threads apart in the leases.
                 let worker = format!("{name}-{number}-{}", random_handle());
                 let builder = std::thread::Builder::new().name(format!("{name}-{number}"));
-                threads.push(builder.spawn(move || run_until_stopped(&app, &worker, *work, &stop))?);
+                threads.push(builder.spawn(move || run_until_stopped(&app, name, &worker, *work, &stop))?);
             }
         }
         let (app, stop) = (app.clone(), stop.clone());
@@ -76,12 +77,12 @@ impl Threads {
     }
 }
 
-fn run_until_stopped(app: &App, worker: &str, work: Work, stop: &CancellationToken) {
+fn run_until_stopped(app: &App, kind: &'static str, worker: &str, work: Work, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         let seen = app.database.changes().count();
         let step = catch_unwind(AssertUnwindSafe(|| work(app, worker)));
         match step {
-            Ok(Ok(Step::Worked)) => {}
+            Ok(Ok(Step::Worked)) => metrics::count_work(kind),
             Ok(Ok(Step::Idle)) => {
                 app.database.changes().wait(seen, POLL);
             }

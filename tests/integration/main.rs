@@ -25,4 +25,5 @@ mod migrations;
 mod organisations;
 mod people;
 mod search;
+mod real;
 mod web;

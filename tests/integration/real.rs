@@ -1,0 +1,11 @@
+//! Tests with real components: the program as processes of its own, on both databases, among real mail servers, real
+//! clients and a real browser. Plain `cargo test` leaves them out; `.ci/run` starts what they need and fails if one of
+//! them did not run. Each is called `real_*` and says what it needs in its `#[ignore]`.
+
+mod desk;
+mod http;
+
+
+mod process;
+mod sharing;
+mod stopping;
