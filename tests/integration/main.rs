@@ -24,6 +24,6 @@ mod mail;
 mod migrations;
 mod organisations;
 mod people;
-mod search;
 mod real;
+mod search;
 mod web;

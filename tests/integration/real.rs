@@ -5,7 +5,6 @@
 mod desk;
 mod http;
 
-
 mod process;
 mod sharing;
 mod stopping;
