@@ -14,7 +14,8 @@ use crate::i18n::Locale;
 use crate::mail::address::EmailAddress;
 use crate::people::memberships::{self, Rights};
 use crate::people::notices::{self, Notice};
-use crate::people::{fields, one_time_tokens, organisations, sessions, staff};
+use crate::people::one_time_tokens::{self, Purpose};
+use crate::people::{fields, organisations, sessions, staff};
 use crate::secret::random_handle;
 
 /// The zone of people of whom nothing is known: the operator's customers are French before anything else.
@@ -357,6 +358,18 @@ pub fn confirm_address(db: &mut DbConnection, person: PersonId, address: &EmailA
         .execute(db)?;
     let count: i64 = own.count().get_result(db)?;
     Ok(count == 1)
+}
+
+/// Uses a link that was mailed to a new address; gives whether there was one in force.
+pub fn use_address_link(db: &mut DbConnection, token: &str, now: UtcTime) -> Result<bool> {
+    let used = one_time_tokens::consume::<notices::MailboxProof>(db, Purpose::Address, token, now)?;
+    let Some((id, proof)) = used.and_then(|used| Some((used.person?, used.payload))) else { return Ok(false) };
+    let person = by_id(db, id)?;
+    if person.state != PersonState::Active {
+        return Ok(false);
+    }
+    change_address(db, &person, &proof.address, now)?;
+    Ok(true)
 }
 
 /// Makes `address`, where the person was just seen to read mail, their primary one. The old one stays theirs, so that

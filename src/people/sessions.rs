@@ -137,6 +137,12 @@ pub fn touch(db: &mut DbConnection, session: SessionId, now: UtcTime) -> Result<
     Ok(())
 }
 
+/// Notes that the person has just proven again who they are.
+pub fn note_proof(db: &mut DbConnection, session: SessionId, now: UtcTime) -> Result<()> {
+    diesel::update(sessions::table.find(session)).set(sessions::proven_at.eq(now)).execute(db)?;
+    Ok(())
+}
+
 /// The sessions of `person` that last, the one used last first.
 pub fn of_person(db: &mut DbConnection, person: PersonId, limits: &Limits, now: UtcTime) -> Result<Vec<Session>> {
     let sessions: Vec<Session> = sessions::table
@@ -154,6 +160,12 @@ pub fn end(db: &mut DbConnection, person: PersonId, handle: &str) -> Result<bool
         diesel::delete(sessions::table.filter(sessions::handle.eq(handle)).filter(sessions::person_id.eq(person)))
             .execute(db)?;
     Ok(ended > 0)
+}
+
+/// Ends the session of that token hash, whoever's it is.
+pub fn end_by_token(db: &mut DbConnection, token_hash: &[u8]) -> Result<()> {
+    diesel::delete(sessions::table.filter(sessions::token_hash.eq(token_hash))).execute(db)?;
+    Ok(())
 }
 
 /// Ends every session of `person` but `kept`; gives how many.

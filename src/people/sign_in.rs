@@ -94,10 +94,15 @@ pub fn finish(
         note_failure(db, place, now)?;
         return Ok(Outcome::Wrong);
     };
+    forgive(db, typed, place)?;
+    enter(db, person, "password", remember, place, limits, now).map(Outcome::SignedIn)
+}
+
+/// Forgets the attempts that came before a right password.
+pub fn forgive(db: &mut DbConnection, typed: &str, place: &Place) -> Result<()> {
     throttle::clear(db, &pauses_name(typed, place))?;
     throttle::give_back(db, &place_name(place))?;
-    throttle::give_back(db, &account_name(typed))?;
-    enter(db, person, "password", remember, place, limits, now).map(Outcome::SignedIn)
+    throttle::give_back(db, &account_name(typed))
 }
 
 /// Has a sign-in link mailed to `address`, if somebody has it. The answer is the same either way (U-02).
@@ -121,6 +126,20 @@ pub fn request_password(db: &mut DbConnection, address: &EmailAddress, place: &P
 /// Counts a mail that somebody asks for from `place`; too many are an error that does not depend on the address.
 pub fn count_mail(db: &mut DbConnection, place: &Place, now: UtcTime) -> Result<()> {
     throttle::take(db, &throttle::name("account-mail-from", &group(&place.ip_address)), MAILS_FROM_ONE_PLACE, now)
+}
+
+/// The address that a sign-in link was sent to, without using the link.
+pub fn find_link(db: &mut DbConnection, token: &str, now: UtcTime) -> Result<Option<EmailAddress>> {
+    let found = one_time_tokens::find::<MailboxProof>(db, Purpose::SignIn, token, now)?;
+    Ok(found.map(|found| found.payload.address))
+}
+
+/// Whose new password a link is for, without using the link.
+pub fn find_password_link(db: &mut DbConnection, token: &str, now: UtcTime) -> Result<Option<Person>> {
+    match one_time_tokens::find::<MailboxProof>(db, Purpose::Password, token, now)? {
+        Some(found) => active(db, found.person),
+        None => Ok(None),
+    }
 }
 
 /// Uses a sign-in link: a session, and the place the person was going to. Reading the mail proves the address.

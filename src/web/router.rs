@@ -5,7 +5,8 @@ use actix_web::http::Method;
 use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route};
 
-use crate::web::{admin, asset_route, health, home, organisation};
+use crate::web::portal::{account, password, registration, sign_in};
+use crate::web::{admin, asset_route, health, home, organisation, setup, undertaking};
 
 /// One method on one path, and what answers it.
 pub struct Entry {
@@ -96,6 +97,45 @@ table! {
     POST "/admin/status/jobs" => admin::status::retry_jobs,
     GET "/admin/ledger" => admin::ledger::show,
     GET "/admin/ledger/verification" => admin::ledger::verify,
+    // Signing in, registration, and the links in mails about an account
+    GET "/{locale:fr|en}/sign-in" => sign_in::new,
+    POST "/{locale:fr|en}/sign-in" => sign_in::create,
+    POST "/{locale:fr|en}/sign-in/link" => sign_in::request_link,
+    GET "/{locale:fr|en}/sign-in/sent" => sign_in::link_sent,
+    GET "/l/sign-in/{token}" => sign_in::link,
+    POST "/l/sign-in/{token}" => sign_in::use_link,
+    POST "/sign-out" => sign_in::end,
+    GET "/{locale:fr|en}/password" => password::new,
+    POST "/{locale:fr|en}/password" => password::request,
+    GET "/{locale:fr|en}/password/sent" => password::link_sent,
+    GET "/l/password/{token}" => password::link,
+    POST "/l/password/{token}" => password::use_link,
+    GET "/l/invitation/{token}" => password::invitation,
+    POST "/l/invitation/{token}" => password::accept_invitation,
+    GET "/{locale:fr|en}/registration" => registration::new,
+    POST "/{locale:fr|en}/registration" => registration::create,
+    GET "/{locale:fr|en}/registration/sent" => registration::link_sent,
+    GET "/l/registration/{token}" => registration::link,
+    POST "/l/registration/{token}" => registration::use_link,
+    GET "/setup/{token}" => setup::show,
+    POST "/setup/{token}" => setup::create,
+    GET "/undertaking" => undertaking::show,
+    POST "/undertaking" => undertaking::accept,
+    // One's own account
+    GET "/account" => account::show,
+    POST "/account" => account::update,
+    POST "/account/theme" => account::set_theme,
+    POST "/account/language" => account::set_language,
+    POST "/account/address" => account::change_address,
+    POST "/account/addresses/removal" => account::remove_address,
+    GET "/l/address/{token}" => account::address_link,
+    POST "/l/address/{token}" => account::use_address_link,
+    GET "/account/security" => account::security::show,
+    POST "/account/password" => account::security::change_password,
+    POST "/account/sessions/others/end" => account::security::end_other_sessions,
+    POST "/account/sessions/{handle}/end" => account::security::end_session,
+    POST "/account/secrets" => account::secrets::create,
+    POST "/account/secrets/{handle}/revocation" => account::secrets::revoke,
 }
 
 /// Registers the table; methods that share a path share a resource, so that another method is answered with 405.
