@@ -10,6 +10,7 @@
 //! - `organisations`: organisations and what belongs to them, queues and mailboxes
 //! - `people`: who somebody is, and how they sign in
 //! - `search`: what is found, by whom
+//! - `signing_in`: the same at a browser: sign-in, registration, set-up, one's account
 //! - `web`: what surrounds every page
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
@@ -26,4 +27,5 @@ mod organisations;
 mod people;
 mod real;
 mod search;
+mod signing_in;
 mod web;

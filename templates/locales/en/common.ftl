@@ -109,7 +109,6 @@ nav-group-desk = Desk
 nav-group-directory = Directory
 nav-group-installation = Installation
 demo-banner = Demonstration: camille.renaud@lumenor.example (support), alice.finch@harbour-finch.example (customer), helene.vasseur@lumenor.example (administration). The password for all: accord-demonstration. All mail stays in files.
-demo-banner = This is a demonstration. All mail stays in files.
 save = Save
 yes = yes
 no = no

@@ -109,7 +109,6 @@ nav-group-desk = Assistance
 nav-group-directory = Annuaire
 nav-group-installation = Installation
 demo-banner = Démonstration : camille.renaud@lumenor.example (assistance), claire.lefevre@fonderies-vercors.example (cliente), helene.vasseur@lumenor.example (administration). Mot de passe pour tous : accord-demonstration. Les courriers restent dans des fichiers.
-demo-banner = Ceci est une démonstration. Les courriers restent dans des fichiers.
 save = Enregistrer
 yes = oui
 no = non

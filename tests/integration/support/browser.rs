@@ -152,6 +152,11 @@ impl Browser {
         self.cookies.borrow_mut().insert("accord".to_owned(), token.to_owned());
     }
 
+    /// The session that the browser presents.
+    pub fn session(&self) -> Option<String> {
+        self.cookies.borrow().get("accord").cloned()
+    }
+
     pub fn has_cookies(&self) -> bool {
         !self.cookies.borrow().is_empty()
     }
