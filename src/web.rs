@@ -2,8 +2,11 @@
 //! or write, and its outcome into a page; they decide nothing about tickets themselves.
 
 pub mod admin;
+pub mod agent;
 pub mod asset_route;
 pub mod assets;
+pub mod attachment_download;
+pub mod conversation;
 pub mod csrf;
 pub mod error_page;
 pub mod forms;
@@ -11,6 +14,9 @@ pub mod guard;
 pub mod hashing;
 pub mod health;
 pub mod home;
+pub mod kept_files;
+pub mod lookups;
+pub mod message_frame;
 pub mod metrics;
 pub mod navigation;
 pub mod next;

@@ -1,6 +1,8 @@
 //! What is said in a ticket: by the customer, by an agent, and among staff. A reply goes out only if the agent has seen
 //! everything that was said before it.
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 
 use crate::access::{self, Actor};
@@ -10,6 +12,7 @@ use crate::db::DbConnection;
 use crate::db::schema::{ticket_messages, ticket_participants};
 use crate::db::types::{JournalId, MessageId, PersonId, text_enum};
 use crate::error::{Error, Result};
+use crate::html;
 use crate::i18n::Message as Text;
 use crate::people::person;
 use crate::secret::random_handle;
@@ -212,13 +215,35 @@ pub fn add_customer_message(
     Ok(id)
 }
 
+/// What an agent wrote, with the way it came; made before the transaction, for it renders Markdown.
+#[derive(Clone, Debug)]
+pub struct Words {
+    channel: Channel,
+    text: String,
+    html: Option<String>,
+}
+
+impl Words {
+    /// Markdown written on a page. Its HTML is ours, and is shown as it is.
+    pub fn on_page(markdown: &str) -> Words {
+        Words { channel: Channel::Web, text: markdown.to_owned(), html: Some(html::from_markdown(markdown)) }
+    }
+
+    /// Markdown sent by a program.
+    pub fn by_api(markdown: &str) -> Words {
+        Words { channel: Channel::Api, ..Words::on_page(markdown) }
+    }
+
+    /// A mail: plain text, and HTML that is only ever shown in a frame of its own.
+    pub fn by_mail(text: &str, html: Option<&str>) -> Words {
+        Words { channel: Channel::Email, text: text.to_owned(), html: html.map(str::to_owned) }
+    }
+}
+
 /// A reply that an agent wants to send.
 #[derive(Clone, Debug)]
 pub struct NewReply {
-    pub channel: Channel,
-    /// What was written, in Markdown when by page.
-    pub text: String,
-    pub html: Option<String>,
+    pub words: Words,
     pub attachments: Vec<NewAttachment>,
     /// How many messages the ticket had when the agent last saw it.
     pub seen: i32,
@@ -248,7 +273,7 @@ pub fn add_reply(
     if !access::can_work_on(by, &ticket.facts()) {
         return Err(Error::Forbidden);
     }
-    let message = agent_message(db, agent.person, reply.channel, reply.text, reply.html, reply.attachments)?;
+    let message = agent_message(db, agent.person, reply.words, reply.attachments)?;
     let message = NewMessage { mail_id: reply.mail_id, ingest: reply.ingest, ..message };
     require_content(&message)?;
     let Some(ticket) = ticket::count_message(db, ticket, Some(reply.seen), now)? else {
@@ -281,9 +306,7 @@ pub fn add_reply(
 /// A note among staff.
 #[derive(Clone, Debug)]
 pub struct NewNote {
-    pub channel: Channel,
-    pub text: String,
-    pub html: Option<String>,
+    pub words: Words,
     pub attachments: Vec<NewAttachment>,
     pub mail_id: Option<String>,
     pub ingest: Option<JournalId>,
@@ -295,7 +318,7 @@ pub fn add_note(db: &mut DbConnection, ticket: &Ticket, note: NewNote, by: &Acto
     if !access::can_work_on(by, &ticket.facts()) {
         return Err(Error::Forbidden);
     }
-    let message = agent_message(db, agent.person, note.channel, note.text, note.html, note.attachments)?;
+    let message = agent_message(db, agent.person, note.words, note.attachments)?;
     let message = NewMessage { mail_id: note.mail_id, ingest: note.ingest, ..message };
     require_content(&message)?;
     let ticket = ticket::count_message(db, ticket, None, now)?.ok_or(Error::NotFound)?;
@@ -477,7 +500,19 @@ pub fn html_of(db: &mut DbConnection, id: MessageId) -> Result<Option<String>> {
     Ok(ticket_messages::table.find(id).select(ticket_messages::body_html).first(db)?)
 }
 
-/// The customer messages' and replies' own names, for those who link to them: id to handle.
+/// The HTML of what agents wrote on pages and by programs: [`Words`] made it, so it is shown as it is.
+pub fn rendered(db: &mut DbConnection, ticket: &Ticket, reading: Reading) -> Result<HashMap<MessageId, String>> {
+    let pairs: Vec<(MessageId, Option<String>)> = readable(ticket, reading)
+        .filter(ticket_messages::kind.ne(MessageKind::Customer))
+        .filter(ticket_messages::channel.eq(Channel::Web).or(ticket_messages::channel.eq(Channel::Api)))
+        .order(ticket_messages::id.desc())
+        .limit(ALL)
+        .select((ticket_messages::id, ticket_messages::body_html))
+        .load(db)?;
+    Ok(pairs.into_iter().filter_map(|(id, html)| Some((id, html?))).collect())
+}
+
+/// The public name of the message of that id.
 pub fn handle_of(db: &mut DbConnection, id: MessageId) -> Result<String> {
     Ok(ticket_messages::table.find(id).select(ticket_messages::handle).first(db)?)
 }
@@ -485,16 +520,15 @@ pub fn handle_of(db: &mut DbConnection, id: MessageId) -> Result<String> {
 fn agent_message(
     db: &mut DbConnection,
     agent: PersonId,
-    channel: Channel,
-    text: String,
-    html: Option<String>,
+    words: Words,
     attachments: Vec<NewAttachment>,
 ) -> Result<NewMessage> {
     let agent = person::by_id(db, agent)?;
+    let name = agent.display_name();
     Ok(NewMessage {
-        html,
+        html: words.html,
         attachments,
-        ..NewMessage::text(channel, agent.id, &agent.display_name(), &agent.address, &text)
+        ..NewMessage::text(words.channel, agent.id, &name, &agent.address, &words.text)
     })
 }
 

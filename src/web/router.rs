@@ -7,6 +7,8 @@ use actix_web::{Resource, Route};
 
 use crate::web::portal::{account, password, registration, sign_in};
 use crate::web::{admin, asset_route, health, home, organisation, setup, undertaking};
+use crate::web::{asset_route, health, home, setup, undertaking};
+use crate::web::{agent, asset_route, attachment_download, health, home, message_frame};
 
 /// One method on one path, and what answers it.
 pub struct Entry {
@@ -136,6 +138,35 @@ table! {
     POST "/account/sessions/{handle}/end" => account::security::end_session,
     POST "/account/secrets" => account::secrets::create,
     POST "/account/secrets/{handle}/revocation" => account::secrets::revoke,
+    // Tickets, for agents
+    GET "/tickets" => agent::queue::show,
+    POST "/tickets" => agent::by_hand::create,
+    GET "/tickets/new" => agent::by_hand::start,
+    GET "/tickets/{reference}" => agent::ticket::show,
+    POST "/tickets/{reference}/replies" => agent::answers::reply,
+    POST "/tickets/{reference}/notes" => agent::answers::note,
+    POST "/tickets/{reference}/preview" => agent::answers::preview,
+    POST "/tickets/{reference}/status" => agent::changes::set_status,
+    POST "/tickets/{reference}/priority" => agent::changes::set_priority,
+    POST "/tickets/{reference}/assignment" => agent::changes::assign,
+    POST "/tickets/{reference}/queue" => agent::changes::set_queue,
+    POST "/tickets/{reference}/place" => agent::changes::set_place,
+    POST "/tickets/{reference}/privacy" => agent::changes::set_privacy,
+    POST "/tickets/{reference}/tags" => agent::changes::add_tag,
+    POST "/tickets/{reference}/tags/removal" => agent::changes::remove_tag,
+    POST "/tickets/{reference}/requester" => agent::people_in_ticket::set_requester,
+    POST "/tickets/{reference}/participants" => agent::people_in_ticket::add,
+    POST "/tickets/{reference}/participants/{person}/approval" => agent::people_in_ticket::approve,
+    POST "/tickets/{reference}/participants/{person}/removal" => agent::people_in_ticket::remove,
+    POST "/tickets/{reference}/messages/{handle}/acceptance" => agent::changes::accept,
+    POST "/tickets/{reference}/messages/{handle}/rejection" => agent::changes::reject,
+    POST "/tickets/{reference}/mails/{handle}/retry" => agent::changes::retry_mail,
+    GET "/messages/{handle}/original" => agent::ticket::original,
+    GET "/messages/{handle}/source" => agent::ticket::source,
+    // Files and the HTML of mails, for whoever may read the message
+    GET "/messages/{handle}/frame" => message_frame::show,
+    GET "/inline/{handle}" => message_frame::inline_image,
+    GET "/attachments/{handle}" => attachment_download::download,
 }
 
 /// Registers the table; methods that share a path share a resource, so that another method is answered with 405.

@@ -1,0 +1,615 @@
+//! The ticket: one column of conversation, and at its side who asks, from where, and what else there is to know. Every
+//! action on a ticket comes back to this page, with what went wrong or what is new.
+
+use std::collections::HashMap;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header;
+use actix_web::web::{Data, Path, Query};
+use actix_web::HttpResponse;
+use askama::Template;
+use serde::Deserialize;
+
+use crate::access::Actor;
+use crate::app::App;
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::types::PersonId;
+use crate::error::{Error, FieldErrors, Result};
+use crate::html::file_name::FileName;
+use crate::i18n::{Message as Text, Texts};
+use crate::journal::unprocessed;
+use crate::mail::address::visible;
+use crate::outbox::{self, listing::Outgoing};
+use crate::people::environments::{self, Environment};
+use crate::people::organisations::{self, Organisation, OrganisationKind, OrganisationStatus};
+use crate::people::person::{self, Person};
+use crate::people::sites::{self, Site};
+use crate::people::directory;
+use crate::secret::random_handle;
+use crate::teams::queues::{self, Queue};
+use crate::tickets::assignment::{self, Colleague};
+use crate::tickets::connection_context::{self, ConnectionContext};
+use crate::tickets::events::{self, Details, Event, EventKind, Maker};
+use crate::tickets::messages::{self, Message, Reading};
+use crate::tickets::participants::{self, Part, ParticipantShown, Standing};
+use crate::tickets::priority::Priority;
+use crate::tickets::related::{self, Brief};
+use crate::tickets::status::Status;
+use crate::tickets::ticket::{self, Ticket};
+use crate::tickets::{attachments, contacts, tags};
+use crate::web::attachment_download::{self, DOWNLOAD_POLICY};
+use crate::web::conversation::{self, Around, MessageView};
+use crate::web::kept_files::KeptFile;
+use crate::web::navigation::Place;
+use crate::web::page::{Choice, Page};
+use crate::web::page_error::PageResult;
+use crate::web::respond;
+use crate::web::signed_in::Agent;
+
+/// Events looked at for one ticket; more would not be read.
+const EVENTS: i64 = 300;
+/// Letters of an original shown as text; the download has all of it.
+const SHOWN_SOURCE: usize = 512 * 1024;
+
+/// What the ticket page is asked for.
+#[derive(Deserialize)]
+pub struct TicketQuery {
+    /// Whether the earlier messages are wanted too.
+    earlier: Option<String>,
+}
+
+/// What was written and could not be done, so that nothing typed is lost.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    pub reply: String,
+    pub note: String,
+    /// Whether it was the note that was being written.
+    pub is_note: bool,
+    pub kept: Vec<KeptFile>,
+    pub errors: FieldErrors,
+    /// What happened meanwhile, at the head of the page.
+    pub notice: Option<Text>,
+    /// How many messages the reader had seen, when there are more.
+    pub seen: Option<i32>,
+}
+
+/// A ticket with everything its page shows.
+pub struct Loaded {
+    ticket: Ticket,
+    messages: Vec<Message>,
+    around: Around,
+    events: Vec<Event>,
+    names: HashMap<PersonId, String>,
+    requester: Person,
+    organisation: Organisation,
+    sites: Vec<Site>,
+    environments: Vec<Environment>,
+    participants: Vec<ParticipantShown>,
+    tags: Vec<String>,
+    context: Option<(ConnectionContext, UtcTime)>,
+    of_requester: Vec<Brief>,
+    of_organisation: Vec<Brief>,
+    colleagues: Vec<Colleague>,
+    queues: Vec<Queue>,
+    failed: Vec<Outgoing>,
+}
+
+#[derive(Template)]
+#[template(path = "agent/ticket.html")]
+struct TicketPage {
+    p: Page,
+    errors: FieldErrors,
+    draft: Draft,
+    notice: Option<String>,
+    reference: String,
+    subject: String,
+    status: &'static str,
+    priority: &'static str,
+    is_private: bool,
+    address_confirmed: bool,
+    queue: String,
+    version: i64,
+    seen: i32,
+    once: String,
+    waiting_since: UtcTime,
+    waiting: String,
+    is_closed: bool,
+    is_mine: bool,
+    assignee: Option<String>,
+    earlier: Option<String>,
+    items: Vec<Item>,
+    first_new: Option<String>,
+    new_count: usize,
+    recipients: Vec<String>,
+    requester: RequesterView,
+    organisation: Option<OrganisationView>,
+    of_requester: Vec<Brief>,
+    of_organisation: Vec<Brief>,
+    place: Option<PlaceView>,
+    participants: Vec<ParticipantView>,
+    tags: Vec<String>,
+    context: Vec<(String, String)>,
+    context_at: Option<UtcTime>,
+    history: Vec<EventView>,
+    failed: Vec<FailedMail>,
+    statuses: Vec<Choice>,
+    priorities: Vec<Choice>,
+    assignees: Vec<Choice>,
+    queues: Vec<Choice>,
+}
+
+enum Item {
+    Message(Box<MessageView>),
+    Event(EventView),
+}
+
+struct EventView {
+    icon: &'static str,
+    text: String,
+    at: UtcTime,
+}
+
+struct RequesterView {
+    name: String,
+    address: String,
+    job_title: String,
+    telephone: String,
+    language: String,
+}
+
+struct OrganisationView {
+    name: String,
+    status: String,
+    city: String,
+    telephone: String,
+}
+
+struct PlaceView {
+    sites: Vec<Choice>,
+    environments: Vec<Choice>,
+    site: Option<Site>,
+    environment: Option<Environment>,
+}
+
+struct ParticipantView {
+    handle: String,
+    name: String,
+    address: String,
+    is_requester: bool,
+    is_proposed: bool,
+}
+
+struct FailedMail {
+    handle: String,
+    recipient: String,
+    subject: String,
+    at: UtcTime,
+    can_be_retried: bool,
+}
+
+/// `GET /tickets/{reference}`
+pub async fn show(app: Data<App>, agent: Agent, reference: Path<String>, query: Query<TicketQuery>) -> PageResult {
+    page(&app, &agent, reference.into_inner(), query.earlier.is_some(), Draft::default(), StatusCode::OK).await
+}
+
+/// The page, with what could not be done.
+pub async fn page(
+    app: &App,
+    agent: &Agent,
+    reference: String,
+    all: bool,
+    draft: Draft,
+    status: StatusCode,
+) -> PageResult {
+    let actor = agent.actor().clone();
+    let loaded = app.database.read(move |db| load(db, &actor, &reference, all)).await?;
+    let p = agent.page(app, "nav-tickets", Place::Tickets);
+    respond::page_with(&view(p, loaded, draft, agent), status)
+}
+
+/// Loads a ticket which `actor` may see, with everything around it.
+pub fn load(db: &mut DbConnection, actor: &Actor, reference: &str, all: bool) -> Result<Loaded> {
+    let ticket = ticket::by_reference(db, actor, reference)?;
+    let limit = if all { messages::ALL } else { messages::LATEST };
+    let reading = Reading::Everything;
+    let messages = messages::of_ticket(db, &ticket, reading, limit)?;
+    let around = Around {
+        rendered: messages::rendered(db, &ticket, reading)?,
+        attachments: attachments::of_ticket(db, &ticket)?,
+        contacts: contacts::of_ticket(db, &ticket)?,
+    };
+    let events = events::of_ticket(db, &ticket, EVENTS)?;
+    let requester = person::by_id(db, ticket.requester_id)?;
+    let organisation = organisations::by_id(db, ticket.organisation_id)?;
+    let is_company = organisation.kind != OrganisationKind::Individual;
+    let sites = if is_company { sites::of_organisation(db, organisation.id)? } else { Vec::new() };
+    let environments = environments::of_organisation(db, organisation.id)?;
+    let of_organisation = if is_company { related::of_organisation(db, actor, &ticket)? } else { Vec::new() };
+    let mut failed = outbox::listing::of_ticket(db, ticket.id)?;
+    failed.retain(|mail| mail.state == outbox::State::Dead);
+    Ok(Loaded {
+        names: names(db, &ticket, &events)?,
+        participants: participants::shown(db, &ticket)?,
+        tags: tags::of_ticket(db, &ticket)?,
+        context: connection_context::of_ticket(db, &ticket)?,
+        of_requester: related::of_requester(db, actor, &ticket)?,
+        colleagues: assignment::colleagues(db, ticket.queue_id)?,
+        queues: queues::all(db)?,
+        messages,
+        around,
+        events,
+        requester,
+        organisation,
+        sites,
+        environments,
+        of_organisation,
+        failed,
+        ticket,
+    })
+}
+
+fn names(db: &mut DbConnection, ticket: &Ticket, events: &[Event]) -> Result<HashMap<PersonId, String>> {
+    let in_events = events
+        .iter()
+        .flat_map(|event| [event.actor_id, event.details.0.person, event.details.0.previous_person]);
+    let mut ids: Vec<PersonId> = in_events.chain([ticket.assignee_id]).flatten().collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let named = directory::names(db, &ids)?;
+    Ok(named.into_iter().map(|(id, _, name)| (id, visible(&name))).collect())
+}
+
+/// The rendered page, for the benchmark.
+pub fn render(p: Page, loaded: Loaded, agent: &Agent) -> String {
+    view(p, loaded, Draft::default(), agent).render().unwrap_or_default()
+}
+
+fn view(mut p: Page, loaded: Loaded, draft: Draft, agent: &Agent) -> TicketPage {
+    let t = p.t;
+    let Loaded { ticket, names, .. } = &loaded;
+    let subject = if ticket.subject.is_empty() { t.say("ticket-no-subject") } else { visible(&ticket.subject) };
+    p.title = format!("{subject} · {}", ticket.reference);
+    let messages = conversation::views(&t, &loaded.messages, &loaded.around, "", true);
+    let total = usize::try_from(ticket.message_count).unwrap_or(0);
+    let hidden = total.saturating_sub(messages.len());
+    let seen = draft.seen.and_then(|seen| usize::try_from(seen).ok()).map(|seen| seen.saturating_sub(hidden));
+    let first_new = seen.and_then(|seen| messages.get(seen)).map(|message| message.handle.clone());
+    let new_count = seen.map_or(0, |seen| messages.len().saturating_sub(seen));
+    let history: Vec<EventView> = loaded.events.iter().map(|event| event_view(&t, event, names, &loaded.queues)).collect();
+    let place = place_view(&loaded);
+    let me = &agent.signed_in.person;
+    let assignee = ticket.assignee_id.and_then(|id| names.get(&id).cloned());
+    let assignee_handle = loaded
+        .colleagues
+        .iter()
+        .find(|colleague| Some(colleague.id) == ticket.assignee_id)
+        .map_or("", |colleague| &colleague.handle);
+    let context = loaded.context.as_ref();
+    TicketPage {
+        errors: draft.errors.clone(),
+        notice: draft.notice.as_ref().map(|notice| t.message(notice)),
+        reference: ticket.reference.clone(),
+        subject,
+        status: ticket.status.as_str(),
+        priority: ticket.priority.as_str(),
+        is_private: ticket.is_private,
+        address_confirmed: ticket.address_confirmed,
+        queue: queue_name(&t, &loaded.queues, ticket.queue_id),
+        version: ticket.version,
+        seen: ticket.message_count,
+        once: random_handle(),
+        waiting_since: ticket.waiting_since,
+        waiting: t.lasting(&ticket.waiting_since, &p.now),
+        is_closed: ticket.status == Status::Closed,
+        is_mine: ticket.assignee_id == Some(me.id),
+        assignee,
+        earlier: (hidden > 0).then(|| format!("/tickets/{}?earlier=1", ticket.reference)),
+        items: items(&t, messages, &loaded),
+        first_new,
+        new_count,
+        recipients: recipients(&loaded.participants),
+        requester: RequesterView {
+            name: visible(&loaded.requester.display_name()),
+            address: loaded.requester.address.clone(),
+            job_title: loaded.requester.job_title.clone(),
+            telephone: loaded.requester.telephone.clone(),
+            language: t.say(language_key(ticket.language.0)),
+        },
+        organisation: organisation_view(&t, &loaded.organisation),
+        place,
+        participants: loaded.participants.iter().map(participant_view).collect(),
+        context: context.map(|(context, _)| context_lines(&t, context)).unwrap_or_default(),
+        context_at: context.map(|(_, at)| *at),
+        history,
+        failed: loaded.failed.iter().map(failed_view).collect(),
+        statuses: status_choices(&t, ticket.status),
+        priorities: Choice::list(
+            Priority::ALL.iter().map(|priority| (priority.as_str(), t.say(priority_key(*priority)))),
+            ticket.priority.as_str(),
+        ),
+        assignees: Choice::list(
+            loaded.colleagues.iter().map(|colleague| (colleague.handle.clone(), colleague.name.clone())),
+            assignee_handle,
+        ),
+        queues: queue_choices(&t, &loaded.queues, ticket),
+        of_requester: loaded.of_requester,
+        of_organisation: loaded.of_organisation,
+        tags: loaded.tags,
+        draft,
+        p,
+    }
+}
+
+/// Messages and events in the order of time; events that are a message's own are told by the message.
+fn items(t: &Texts, messages: Vec<MessageView>, loaded: &Loaded) -> Vec<Item> {
+    let since = messages.first().map(|message| message.at);
+    let mut items: Vec<(UtcTime, u8, Item)> =
+        messages.into_iter().map(|message| (message.at, 0, Item::Message(Box::new(message)))).collect();
+    let told = |kind| {
+        !matches!(kind, EventKind::Opened | EventKind::CustomerWrote | EventKind::Replied | EventKind::Noted)
+    };
+    let events = loaded.events.iter().filter(|event| told(event.kind) && Some(event.created_at) >= since);
+    items.extend(
+        events.map(|event| (event.created_at, 1, Item::Event(event_view(t, event, &loaded.names, &loaded.queues)))),
+    );
+    items.sort_by_key(|(at, kind, _)| (*at, *kind));
+    items.into_iter().map(|(_, _, item)| item).collect()
+}
+
+fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, String>, queues: &[Queue]) -> EventView {
+    let details: &Details = &event.details.0;
+    let who = match event.actor_id.and_then(|id| names.get(&id)) {
+        Some(name) => name.clone(),
+        None => t.say(match event.maker {
+            Maker::Customer | Maker::Mail | Maker::Api => "event-by-customer",
+            Maker::Staff => "event-by-staff",
+            Maker::System => "event-by-system",
+        }),
+    };
+    let name_of = |id: Option<PersonId>| id.and_then(|id| names.get(&id)).cloned().unwrap_or_default();
+    let to = details.to.as_deref().unwrap_or_default();
+    let (icon, text) = match event.kind {
+        EventKind::Opened => ("ticket", t.with("event-opened", "who", who)),
+        EventKind::CustomerWrote => ("chat", t.with("event-customer-wrote", "who", who)),
+        EventKind::Replied => ("reply", t.with("event-replied", "who", who)),
+        EventKind::Noted => ("note", t.with("event-noted", "who", who)),
+        EventKind::StatusChanged => match Status::parse(to) {
+            Some(Status::WaitingForUs) => ("clock", t.with("event-waiting-for-us", "who", who)),
+            Some(Status::WaitingForCustomer) => ("pause", t.with("event-waiting-for-customer", "who", who)),
+            _ => ("check", t.with("event-closed", "who", who)),
+        },
+        EventKind::PriorityChanged => {
+            let priority = Priority::parse(to).map(|to| t.say(priority_key(to))).unwrap_or_default();
+            ("flag", t.with2("event-priority", "who", who, "priority", priority))
+        }
+        EventKind::Assigned if details.person.is_some() && details.person == event.actor_id => {
+            ("user", t.with("event-taken", "who", who))
+        }
+        EventKind::Assigned if details.person.is_some() => {
+            ("user", t.with2("event-assigned", "who", who, "name", name_of(details.person)))
+        }
+        EventKind::Assigned => ("user", t.with("event-unassigned", "who", who)),
+        EventKind::TagAdded => ("tag", t.with2("event-tag-added", "who", who, "tag", to)),
+        EventKind::TagRemoved => {
+            ("tag", t.with2("event-tag-removed", "who", who, "tag", details.from.as_deref().unwrap_or_default()))
+        }
+        EventKind::ParticipantProposed => {
+            ("users", t.with("event-participant-proposed", "name", name_of(details.person)))
+        }
+        EventKind::ParticipantAdded if details.person == event.actor_id => {
+            ("users", t.with("event-participant-joined", "name", who))
+        }
+        EventKind::ParticipantAdded => {
+            ("users", t.with2("event-participant-added", "who", who, "name", name_of(details.person)))
+        }
+        EventKind::ParticipantRemoved => {
+            ("users", t.with2("event-participant-removed", "who", who, "name", name_of(details.person)))
+        }
+        EventKind::QueueChanged => {
+            let queue = details.queue.map(|queue| queue_name(t, queues, queue)).unwrap_or_default();
+            ("layers", t.with2("event-queue", "who", who, "queue", queue))
+        }
+        EventKind::RequesterChanged => {
+            ("forward", t.with2("event-requester", "who", who, "name", name_of(details.person)))
+        }
+        EventKind::PlaceChanged => ("pin", t.with("event-place", "who", who)),
+        EventKind::PrivacyChanged if to == "true" => ("lock", t.with("event-private", "who", who)),
+        EventKind::PrivacyChanged => ("users", t.with("event-shared", "who", who)),
+        EventKind::AddressConfirmed => ("mail", t.say("event-address-confirmed")),
+        EventKind::MessageAccepted => ("check", t.with("event-message-accepted", "who", who)),
+        EventKind::MessageRejected => ("close", t.with("event-message-rejected", "who", who)),
+        EventKind::MailFailed => {
+            let address = details.address.as_deref().unwrap_or_default();
+            ("alert", t.with("event-mail-failed", "address", address))
+        }
+        EventKind::MayBelongTo => {
+            ("link", t.with("event-may-belong-to", "ticket", details.ticket.as_deref().unwrap_or_default()))
+        }
+        EventKind::FollowsUp => {
+            ("link", t.with("event-follows-up", "ticket", details.ticket.as_deref().unwrap_or_default()))
+        }
+    };
+    EventView { icon, text, at: event.created_at }
+}
+
+fn recipients(participants: &[ParticipantShown]) -> Vec<String> {
+    participants
+        .iter()
+        .filter(|participant| participant.standing == Standing::Active)
+        .map(|participant| {
+            let name = visible(&participant.name);
+            if name == participant.address { name } else { format!("{name} <{}>", participant.address) }
+        })
+        .collect()
+}
+
+fn participant_view(participant: &ParticipantShown) -> ParticipantView {
+    ParticipantView {
+        handle: participant.handle.clone(),
+        name: visible(&participant.name),
+        address: participant.address.clone(),
+        is_requester: participant.part == Part::Requester,
+        is_proposed: participant.standing == Standing::Proposed,
+    }
+}
+
+fn organisation_view(t: &Texts, organisation: &Organisation) -> Option<OrganisationView> {
+    (organisation.kind != OrganisationKind::Individual).then(|| OrganisationView {
+        name: organisation.name.clone(),
+        status: t.say(relation_key(organisation.status)),
+        city: organisation.city.clone(),
+        telephone: organisation.telephone.clone(),
+    })
+}
+
+fn place_view(loaded: &Loaded) -> Option<PlaceView> {
+    if loaded.sites.is_empty() && loaded.environments.is_empty() {
+        return None;
+    }
+    let site = loaded.sites.iter().find(|site| Some(site.id) == loaded.ticket.site_id);
+    let environment = loaded.environments.iter().find(|known| Some(known.id) == loaded.ticket.environment_id);
+    Some(PlaceView {
+        sites: Choice::list(
+            loaded.sites.iter().map(|site| (site.handle.clone(), site.name.clone())),
+            site.map_or("", |site| &site.handle),
+        ),
+        environments: Choice::list(
+            loaded.environments.iter().map(|known| (known.handle.clone(), known.name.clone())),
+            environment.map_or("", |known| &known.handle),
+        ),
+        site: site.cloned(),
+        environment: environment.cloned(),
+    })
+}
+
+/// What was recorded of where a request came from, as pairs of a name and a value; for agents and customers alike (A1).
+pub fn context_lines(t: &Texts, context: &ConnectionContext) -> Vec<(String, String)> {
+    let browser = format!("{} {}", context.browser, context.browser_version);
+    [
+        ("context-ip-address", context.ip_address.as_str()),
+        ("context-language", &context.preferred_language),
+        ("context-browser", browser.trim()),
+        ("context-system", &context.operating_system),
+        ("context-page", &context.requested_url),
+        ("context-time-zone", &context.time_zone),
+    ]
+    .into_iter()
+    .filter(|(_, value)| !value.is_empty())
+    .map(|(key, value)| (t.say(key), value.to_owned()))
+    .collect()
+}
+
+fn failed_view(mail: &Outgoing) -> FailedMail {
+    FailedMail {
+        handle: mail.handle.clone(),
+        recipient: mail.recipient.clone(),
+        subject: mail.subject.clone(),
+        at: mail.created_at,
+        can_be_retried: mail.can_be_retried(),
+    }
+}
+
+fn status_choices(t: &Texts, current: Status) -> Vec<Choice> {
+    use crate::tickets::status::{Occasion, may_become};
+    let possible =
+        Status::ALL.iter().filter(|to| **to == current || may_become(current, **to, Occasion::ByAgent));
+    Choice::list(possible.map(|status| (status.as_str(), t.say(status_key(*status)))), current.as_str())
+}
+
+fn queue_choices(t: &Texts, queues: &[Queue], ticket: &Ticket) -> Vec<Choice> {
+    let current = queues.iter().find(|queue| queue.id == ticket.queue_id).map_or("", |queue| &queue.handle);
+    Choice::list(queues.iter().map(|queue| (queue.handle.clone(), queue.name(t.locale).to_owned())), current)
+}
+
+fn queue_name(t: &Texts, queues: &[Queue], id: crate::db::types::QueueId) -> String {
+    queues.iter().find(|queue| queue.id == id).map(|queue| queue.name(t.locale).to_owned()).unwrap_or_default()
+}
+
+/// The key of a status's name.
+pub fn status_key(status: Status) -> &'static str {
+    match status {
+        Status::WaitingForUs => "status-waiting-for-us",
+        Status::WaitingForCustomer => "status-waiting-for-customer",
+        Status::Closed => "status-closed",
+    }
+}
+
+/// The key of a priority's name.
+pub fn priority_key(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Low => "priority-low",
+        Priority::Normal => "priority-normal",
+        Priority::High => "priority-high",
+        Priority::Urgent => "priority-urgent",
+    }
+}
+
+fn relation_key(status: OrganisationStatus) -> &'static str {
+    match status {
+        OrganisationStatus::Prospect => "relation-prospect",
+        OrganisationStatus::Customer => "relation-customer",
+        OrganisationStatus::Former => "relation-former",
+    }
+}
+
+fn language_key(locale: crate::i18n::Locale) -> &'static str {
+    match locale {
+        crate::i18n::Locale::Fr => "ticket-language-fr",
+        crate::i18n::Locale::En => "ticket-language-en",
+    }
+}
+
+/// `GET /messages/{handle}/original`: the mail as it came, as a file.
+pub async fn original(app: Data<App>, agent: Agent, handle: Path<String>) -> PageResult {
+    let (reference, bytes) = load_original(&app, &agent, handle.into_inner()).await?;
+    let name = FileName::new(&format!("{reference}.eml"));
+    Ok(HttpResponse::Ok()
+        .insert_header((header::CONTENT_TYPE, "message/rfc822"))
+        .insert_header((header::CONTENT_DISPOSITION, name.content_disposition()))
+        .insert_header((header::CONTENT_SECURITY_POLICY, DOWNLOAD_POLICY))
+        .body(bytes))
+}
+
+#[derive(Template)]
+#[template(path = "agent/source.html")]
+struct SourcePage {
+    p: Page,
+    reference: String,
+    handle: String,
+    source: String,
+    is_cut: bool,
+}
+
+/// `GET /messages/{handle}/source`: the mail as it came, as text, with the servers it passed through (B1).
+pub async fn source(app: Data<App>, agent: Agent, handle: Path<String>) -> PageResult {
+    let handle = handle.into_inner();
+    let (reference, bytes) = load_original(&app, &agent, handle.clone()).await?;
+    let shown = &bytes[..bytes.len().min(SHOWN_SOURCE)];
+    let text = String::from_utf8_lossy(shown).replace("\r\n", "\n");
+    let mut p = agent.page(&app, "source-title", Place::Tickets);
+    p.title = format!("{} · {reference}", p.title);
+    let source: String = text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect();
+    respond::page(&SourcePage { p, reference, handle, source, is_cut: bytes.len() > SHOWN_SOURCE })
+}
+
+async fn load_original(
+    app: &App,
+    agent: &Agent,
+    handle: String,
+) -> std::result::Result<(String, Vec<u8>), crate::web::page_error::PageError> {
+    let actor = agent.actor().clone();
+    let (reference, original) = app
+        .database
+        .read(move |db| {
+            let (ticket, message) = messages::find_readable(db, &actor, &handle)?.ok_or(Error::NotFound)?;
+            let ingest = message.ingest_id.ok_or(Error::NotFound)?;
+            Ok((ticket.reference, unprocessed::original(db, ingest)?))
+        })
+        .await?;
+    let bytes = match original {
+        unprocessed::Original::Bytes(bytes) => bytes,
+        unprocessed::Original::Stored(hash) => attachment_download::read_stored(app, hash).await?,
+    };
+    Ok((reference, bytes))
+}

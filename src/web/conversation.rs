@@ -1,0 +1,135 @@
+//! Messages as pages show them, to agents and to customers alike: safe HTML, the quoted part apart, files as links.
+
+use std::collections::HashMap;
+
+use crate::clock::UtcTime;
+use crate::db::types::MessageId;
+use crate::html::from_text;
+use crate::i18n::Texts;
+use crate::mail::address::visible;
+use crate::tickets::attachments::Attachment;
+use crate::tickets::contacts::Contact;
+use crate::tickets::messages::{Channel, Message, MessageKind, Remark, Visibility};
+use crate::web::page::AttachmentLink;
+
+/// A message on a page.
+#[derive(Clone, Debug)]
+pub struct MessageView {
+    pub handle: String,
+    /// `customer`, `agent` or `note`.
+    pub kind: &'static str,
+    pub author: String,
+    /// The real address beside the name (I-04); empty when it would say nothing new.
+    pub address: String,
+    pub channel: String,
+    pub at: UtcTime,
+    /// Ours, or made from text: goes into the page as it is.
+    pub html: String,
+    /// The quoted part, folded; empty when nothing was quoted.
+    pub quoted: String,
+    pub files: Vec<AttachmentLink>,
+    /// Where the HTML form of a mail is shown.
+    pub frame: Option<String>,
+    /// The key of what staff are told of it.
+    pub remark: Option<&'static str>,
+    /// Whether an agent has to say whether it is the customer's.
+    pub in_doubt: bool,
+    /// Whether the mail it came in can be looked at.
+    pub has_original: bool,
+    /// What was noted of a call, a fax or a letter.
+    pub contact: Option<String>,
+}
+
+/// What goes with the messages of a ticket.
+#[derive(Debug, Default)]
+pub struct Around {
+    pub rendered: HashMap<MessageId, String>,
+    pub attachments: Vec<Attachment>,
+    pub contacts: Vec<Contact>,
+}
+
+/// The messages for a reader; `base` stands before the addresses of frames and files (`/l/…` for who holds a link).
+pub fn views(t: &Texts, messages: &[Message], around: &Around, base: &str, for_staff: bool) -> Vec<MessageView> {
+    messages.iter().map(|message| view(t, message, around, base, for_staff)).collect()
+}
+
+fn view(t: &Texts, message: &Message, around: &Around, base: &str, for_staff: bool) -> MessageView {
+    let author = visible(if message.from_name.is_empty() { &message.from_address } else { &message.from_name });
+    let address = visible(&message.from_address);
+    let is_mail = message.channel == Channel::Email;
+    let files = around.attachments.iter().filter(|file| file.message_id == message.id);
+    let remark = message.remark.filter(|_| for_staff).map(remark_key);
+    MessageView {
+        handle: message.handle.clone(),
+        kind: message.kind.as_str(),
+        address: if address == author || message.kind != MessageKind::Customer { String::new() } else { address },
+        author,
+        channel: t.say(channel_key(message.channel)),
+        at: message.created_at,
+        html: around.rendered.get(&message.id).cloned().unwrap_or_else(|| from_text(&message.body_text)),
+        quoted: if message.quoted_text.trim().is_empty() { String::new() } else { from_text(&message.quoted_text) },
+        files: files.map(|file| link(t, file, base)).collect(),
+        frame: (is_mail && message.has_html).then(|| format!("{base}/messages/{}/frame", message.handle)),
+        remark,
+        in_doubt: for_staff
+            && message.kind == MessageKind::Customer
+            && message.visibility == Visibility::Staff
+            && matches!(message.remark, Some(Remark::DifferentSender | Remark::NotAuthenticated)),
+        has_original: for_staff && message.ingest_id.is_some(),
+        contact: around
+            .contacts
+            .iter()
+            .find(|contact| for_staff && contact.message_id == message.id)
+            .map(|contact| contact_line(t, message.channel, contact)),
+    }
+}
+
+fn link(t: &Texts, file: &Attachment, base: &str) -> AttachmentLink {
+    AttachmentLink {
+        name: visible(&file.file_name),
+        href: format!("{base}/attachments/{}", file.handle),
+        size: t.size(file.size),
+        note: None,
+    }
+}
+
+fn contact_line(t: &Texts, channel: Channel, contact: &Contact) -> String {
+    let mut parts = vec![t.with("contact-received", "at", t.date_time(&contact.received_at))];
+    if channel == Channel::Telephone {
+        parts.push(match &contact.telephone {
+            Some(number) => t.with("contact-number", "number", number),
+            None => t.say("contact-withheld"),
+        });
+        if let Some(minutes) = contact.duration_minutes {
+            parts.push(t.count("contact-duration", minutes));
+        }
+    } else if let Some(number) = &contact.telephone {
+        parts.push(t.with("contact-number", "number", number));
+    }
+    if !contact.reached.is_empty() {
+        parts.push(t.with("contact-reached", "name", &contact.reached));
+    }
+    parts.join(" · ")
+}
+
+/// The key of a channel's name.
+pub fn channel_key(channel: Channel) -> &'static str {
+    match channel {
+        Channel::Web => "channel-web",
+        Channel::Email => "channel-email",
+        Channel::Telephone => "channel-telephone",
+        Channel::Fax => "channel-fax",
+        Channel::Letter => "channel-letter",
+        Channel::Api => "channel-api",
+    }
+}
+
+fn remark_key(remark: Remark) -> &'static str {
+    match remark {
+        Remark::DifferentSender => "remark-different-sender",
+        Remark::NotAuthenticated => "remark-not-authenticated",
+        Remark::Automatic => "remark-automatic",
+        Remark::Accepted => "remark-accepted",
+        Remark::Rejected => "remark-rejected",
+    }
+}
