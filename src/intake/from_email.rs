@@ -26,7 +26,7 @@ use crate::teams::mailboxes::{self, Mailbox};
 use crate::throttle::{self, Rate};
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::mail_ids::{self, Direction};
-use crate::tickets::messages::{self, Channel, CustomerMessage, NewMessage, NewNote, Remark, Visibility};
+use crate::tickets::messages::{self, Channel, CustomerMessage, NewMessage, NewNote, Remark, Visibility, Words};
 use crate::tickets::opening::{self, NewTicket};
 use crate::tickets::participants;
 use crate::tickets::status::Status;
@@ -295,9 +295,7 @@ impl Mail<'_> {
         let cut = reply_text::split(&text);
         let written = if cut.written.trim().is_empty() { text.as_str() } else { cut.written };
         let note = NewNote {
-            channel: Channel::Email,
-            text: written.to_owned(),
-            html: None,
+            words: Words::by_mail(written, None),
             attachments: self.reading.files.clone(),
             mail_id: self.reading.mail.message_id.clone(),
             ingest: Some(self.delivery.id),

@@ -103,12 +103,8 @@ pub async fn serve(
     .await
     .map_err(|_| Error::Busy)?;
     let offers_images = !with_images && safe.as_ref().is_some_and(|safe| safe.has_remote_images());
-    let frame = Frame {
-        t,
-        style: STYLE,
-        html: safe.map(|safe| safe.html),
-        load_images: offers_images.then_some(load_images),
-    };
+    let frame =
+        Frame { t, style: STYLE, html: safe.map(|safe| safe.html), load_images: offers_images.then_some(load_images) };
     let body = frame.render().map_err(|error| PageError::fault(&format!("a frame could not be made: {error}")))?;
     let remote = if with_images { " https:" } else { "" };
     static STYLE_HASH: LazyLock<String> = LazyLock::new(|| BASE64.encode(&Sha256::digest(STYLE.as_bytes())));
@@ -156,8 +152,7 @@ pub struct InlineQuery {
 pub async fn inline_image(app: Data<App>, handle: Path<String>, query: Query<InlineQuery>) -> PageResult {
     let handle = handle.into_inner();
     let claimed = BASE64URL_NOPAD.decode(query.proof.as_bytes()).unwrap_or_default();
-    let parts: [&[u8]; 4] =
-        [LABEL, handle.as_bytes(), query.reader.as_bytes(), &query.until.to_be_bytes()];
+    let parts: [&[u8]; 4] = [LABEL, handle.as_bytes(), query.reader.as_bytes(), &query.until.to_be_bytes()];
     let is_genuine = app.keys.verifies(Purpose::Form, &parts, &claimed);
     if !is_genuine || app.clock.now() >= UtcTime::from_seconds(query.until) {
         return Err(Error::NotFound.into());

@@ -107,8 +107,7 @@ pub async fn note(app: Data<App>, agent: Agent, reference: Path<String>, upload:
     let Upload { form, files } = upload;
     let reference = reference.into_inner();
     let files = kept_files::gather(&app, &agent.signed_in.person.handle, &form.kept, files).await?;
-    let note =
-        NewNote { words: Words::on_page(&form.note), attachments: files.clone(), mail_id: None, ingest: None };
+    let note = NewNote { words: Words::on_page(&form.note), attachments: files.clone(), mail_id: None, ingest: None };
     let digest = digest(&form.note, &files);
     let (actor, now) = (agent.actor().clone(), app.clock.now());
     let (asked, once) = (reference.clone(), form.once);

@@ -15,10 +15,10 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::Texts;
 use crate::mail::address::EmailAddress;
 use crate::people::environments::{self, Environment};
+use crate::people::memberships;
 use crate::people::organisations::{self, Organisation, OrganisationKind};
 use crate::people::person::{self, Origin, Person};
 use crate::people::sites::{self, Site};
-use crate::people::memberships;
 use crate::secret::random_handle;
 use crate::teams::mailboxes;
 use crate::teams::queues::{self, Queue};
@@ -196,9 +196,7 @@ async fn look_up(app: &App, agent: &Agent, form: &ByHandForm) -> Result<Known> {
             }
             let chosen = of_person.iter().find(|known| known.handle == organisation).or(of_person.first()).cloned();
             let (sites, environments) = match &chosen {
-                Some(chosen) => {
-                    (sites::of_organisation(db, chosen.id)?, environments::of_organisation(db, chosen.id)?)
-                }
+                Some(chosen) => (sites::of_organisation(db, chosen.id)?, environments::of_organisation(db, chosen.id)?),
                 None => (Vec::new(), Vec::new()),
             };
             Ok(Known {
@@ -374,7 +372,11 @@ fn show(
 }
 
 fn organisation_name(t: &Texts, organisation: &Organisation) -> String {
-    if organisation.kind == OrganisationKind::Individual { t.say("organisation-none") } else { organisation.name.clone() }
+    if organisation.kind == OrganisationKind::Individual {
+        t.say("organisation-none")
+    } else {
+        organisation.name.clone()
+    }
 }
 
 #[cfg(test)]

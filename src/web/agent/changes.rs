@@ -182,8 +182,9 @@ pub struct PrivacyForm {
 /// `POST /tickets/{reference}/privacy`
 pub async fn set_privacy(app: Data<App>, agent: Agent, reference: Path<String>, form: Form<PrivacyForm>) -> PageResult {
     let is_private = form.0.is_private;
-    let verb =
-        move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| moving::set_private(db, ticket, is_private, by, now);
+    let verb = move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| {
+        moving::set_private(db, ticket, is_private, by, now)
+    };
     change(&app, &agent, reference.into_inner(), None, "said-privacy-changed", verb).await
 }
 
@@ -216,14 +217,16 @@ pub struct NoForm {}
 /// `POST /tickets/{reference}/messages/{handle}/acceptance`
 pub async fn accept(app: Data<App>, agent: Agent, path: Path<(String, String)>, _form: Form<NoForm>) -> PageResult {
     let (reference, handle) = path.into_inner();
-    let verb = move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| messages::accept(db, ticket, &handle, by, now);
+    let verb =
+        move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| messages::accept(db, ticket, &handle, by, now);
     change(&app, &agent, reference, None, "said-message-accepted", verb).await
 }
 
 /// `POST /tickets/{reference}/messages/{handle}/rejection`
 pub async fn reject(app: Data<App>, agent: Agent, path: Path<(String, String)>, _form: Form<NoForm>) -> PageResult {
     let (reference, handle) = path.into_inner();
-    let verb = move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| messages::reject(db, ticket, &handle, by, now);
+    let verb =
+        move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| messages::reject(db, ticket, &handle, by, now);
     change(&app, &agent, reference, None, "said-message-rejected", verb).await
 }
 

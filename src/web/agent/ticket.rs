@@ -3,10 +3,10 @@
 
 use std::collections::HashMap;
 
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::web::{Data, Path, Query};
-use actix_web::HttpResponse;
 use askama::Template;
 use serde::Deserialize;
 
@@ -21,11 +21,11 @@ use crate::i18n::{Message as Text, Texts};
 use crate::journal::unprocessed;
 use crate::mail::address::visible;
 use crate::outbox::{self, listing::Outgoing};
+use crate::people::directory;
 use crate::people::environments::{self, Environment};
 use crate::people::organisations::{self, Organisation, OrganisationKind, OrganisationStatus};
 use crate::people::person::{self, Person};
 use crate::people::sites::{self, Site};
-use crate::people::directory;
 use crate::secret::random_handle;
 use crate::teams::queues::{self, Queue};
 use crate::tickets::assignment::{self, Colleague};
@@ -250,9 +250,8 @@ pub fn load(db: &mut DbConnection, actor: &Actor, reference: &str, all: bool) ->
 }
 
 fn names(db: &mut DbConnection, ticket: &Ticket, events: &[Event]) -> Result<HashMap<PersonId, String>> {
-    let in_events = events
-        .iter()
-        .flat_map(|event| [event.actor_id, event.details.0.person, event.details.0.previous_person]);
+    let in_events =
+        events.iter().flat_map(|event| [event.actor_id, event.details.0.person, event.details.0.previous_person]);
     let mut ids: Vec<PersonId> = in_events.chain([ticket.assignee_id]).flatten().collect();
     ids.sort_unstable();
     ids.dedup();
@@ -276,7 +275,8 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, agent: &Agent) -> TicketPage 
     let seen = draft.seen.and_then(|seen| usize::try_from(seen).ok()).map(|seen| seen.saturating_sub(hidden));
     let first_new = seen.and_then(|seen| messages.get(seen)).map(|message| message.handle.clone());
     let new_count = seen.map_or(0, |seen| messages.len().saturating_sub(seen));
-    let history: Vec<EventView> = loaded.events.iter().map(|event| event_view(&t, event, names, &loaded.queues)).collect();
+    let history: Vec<EventView> =
+        loaded.events.iter().map(|event| event_view(&t, event, names, &loaded.queues)).collect();
     let place = place_view(&loaded);
     let me = &agent.signed_in.person;
     let assignee = ticket.assignee_id.and_then(|id| names.get(&id).cloned());
@@ -346,9 +346,8 @@ fn items(t: &Texts, messages: Vec<MessageView>, loaded: &Loaded) -> Vec<Item> {
     let since = messages.first().map(|message| message.at);
     let mut items: Vec<(UtcTime, u8, Item)> =
         messages.into_iter().map(|message| (message.at, 0, Item::Message(Box::new(message)))).collect();
-    let told = |kind| {
-        !matches!(kind, EventKind::Opened | EventKind::CustomerWrote | EventKind::Replied | EventKind::Noted)
-    };
+    let told =
+        |kind| !matches!(kind, EventKind::Opened | EventKind::CustomerWrote | EventKind::Replied | EventKind::Noted);
     let events = loaded.events.iter().filter(|event| told(event.kind) && Some(event.created_at) >= since);
     items.extend(
         events.map(|event| (event.created_at, 1, Item::Event(event_view(t, event, &loaded.names, &loaded.queues)))),
@@ -422,6 +421,10 @@ fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, String>, queue
         EventKind::MailFailed => {
             let address = details.address.as_deref().unwrap_or_default();
             ("alert", t.with("event-mail-failed", "address", address))
+        }
+        EventKind::MailHeld => {
+            let address = details.address.as_deref().unwrap_or_default();
+            ("alert", t.with("event-mail-held", "address", visible(address)))
         }
         EventKind::MayBelongTo => {
             ("link", t.with("event-may-belong-to", "ticket", details.ticket.as_deref().unwrap_or_default()))
@@ -512,8 +515,7 @@ fn failed_view(mail: &Outgoing) -> FailedMail {
 
 fn status_choices(t: &Texts, current: Status) -> Vec<Choice> {
     use crate::tickets::status::{Occasion, may_become};
-    let possible =
-        Status::ALL.iter().filter(|to| **to == current || may_become(current, **to, Occasion::ByAgent));
+    let possible = Status::ALL.iter().filter(|to| **to == current || may_become(current, **to, Occasion::ByAgent));
     Choice::list(possible.map(|status| (status.as_str(), t.say(status_key(*status)))), current.as_str())
 }
 

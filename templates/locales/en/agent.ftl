@@ -1,0 +1,236 @@
+# The queue
+view-mine = Mine
+view-unassigned = Unassigned
+view-waiting-for-us = Waiting for us
+view-waiting-for-customer = Waiting for the customer
+view-closed = Closed
+view-all = All
+queue-views = Views
+queue-every = Every queue
+queue-show = Show
+queue-done = Nothing waits here
+queue-done-hint = Well done. New requests appear here as they come in by the form, by e-mail or by hand.
+queue-nothing = No tickets here yet
+queue-nothing-hint = Tickets appear here when their status says so.
+column-subject = Subject
+column-requester = Requester
+column-status = Status
+column-assignee = Assigned to
+column-queue = Queue
+column-waiting = For
+
+# The ticket
+ticket-no-subject = (no subject)
+ticket-private = Private
+ticket-nobody = Nobody
+ticket-take = Take it
+ticket-close = Close
+ticket-reopen = Reopen
+ticket-conversation = Conversation
+ticket-earlier = Show the earlier messages
+ticket-share = Show to colleagues
+ticket-make-private = Hide from colleagues
+ticket-address-not-confirmed = The requester’s address is not confirmed yet. Until it is, they get no mail with the text of the request.
+ticket-language-fr = French
+ticket-language-en = English
+relation-prospect = Prospect
+relation-customer = Customer
+relation-former = Former customer
+priority-normal = Normal
+button-apply = Apply
+queue-move = Move
+field-status = Status
+field-assignee = Assigned to
+field-priority = Priority
+field-queue = Queue
+field-attachments = Files
+field-subject = Subject
+key-status = Change the status
+key-assign = Assign to somebody
+key-priority = Change the priority
+panel-state = State
+panel-requester = Requester
+panel-of-requester = Their other requests
+panel-of-organisation = Requests of the organisation
+panel-place = Site and environment
+panel-participants = Participants
+panel-tags = Tags
+panel-context = Sent from
+panel-history = History
+fact-name = Name
+fact-address = E-mail
+fact-job-title = Role
+fact-telephone = Telephone
+fact-language = Language
+fact-organisation = Organisation
+fact-city = City
+fact-switchboard = Switchboard
+fact-site = Site
+fact-person-in-charge = Person in charge
+fact-environment = Environment
+fact-system = Operating system
+place-change = Change site and environment
+place-none = None
+requester-change = Change the requester
+requester-change-hint = If they belong to another organisation, the ticket moves there, and those who took part lose it.
+field-new-requester = E-mail address of the new requester
+participant-requester = Requester
+participant-proposed = Was in copy
+participant-approve = Let in
+participant-remove = Remove
+participant-remove-named = Remove { $name }
+participant-add = Add
+participant-hint = They get the answers from now on, and can answer.
+field-participant = E-mail address
+field-tag = Tag
+tag-add = Add
+tag-remove = Remove the tag { $tag }
+
+# Where a request was sent from
+context-ip-address = IP address
+context-language = Preferred language
+context-browser = Browser
+context-system = Operating system
+context-page = Page
+context-time-zone = Time zone
+context-recorded = Recorded
+
+# Messages
+channel-web = on the web
+channel-email = by e-mail
+channel-telephone = by telephone
+channel-fax = by fax
+channel-letter = by letter
+channel-api = by a program
+remark-different-sender = Written from another address
+remark-not-authenticated = The sender is not proven
+remark-automatic = Automatic message
+remark-accepted = Accepted by an agent
+remark-rejected = Not from the customer
+message-accept = It is the customer’s
+message-reject = It is not
+message-as-sent = Show it as it was sent
+message-frame-title = Message of { $author } as it was sent
+message-source = Original with its headers
+message-original = Download the original
+contact-received = Received { $at }
+contact-number = from { $number }
+contact-withheld = number withheld
+contact-duration = { $count ->
+    [0] less than a minute
+    [one] { $count } minute
+   *[other] { $count } minutes
+}
+contact-reached = reached { $name }
+frame-title = Message as it was sent
+frame-images-blocked = Images from other servers are not loaded: they would tell the sender that you read this.
+frame-load-images = Load them for this message
+frame-too-complex = This message is too complex to be shown safely. Its text stands in the ticket, and the original can be downloaded.
+source-title = Original message
+source-back = Back to the ticket
+source-cut = Only the beginning is shown. The download has everything.
+
+# Answering
+composer-label = Answer
+composer-reply = Reply
+composer-note = Internal note
+composer-to = To:
+composer-text = Your reply
+composer-markdown = Markdown works: **bold**, lists, `code`. Ctrl+Enter sends.
+composer-preview = Preview
+composer-note-hint = Only staff read this.
+composer-note-text = Your note
+reply-send = Send
+reply-send-close = Send and close
+reply-send-keep = Send, we go on
+reply-stale = Not sent yet: there is something new in this ticket. Read it, then send your reply as it is or change it.
+reply-stale-new = { $count ->
+    [one] Go to the new message
+   *[other] Go to the { $count } new messages
+}
+note-add = Add the note
+preview-title = Preview
+preview-hint = This is how it will read. Nothing was sent: close this tab and go on writing.
+files-too-many = Attach 20 files at most.
+mail-failed = { $address } did not get this mail
+mail-retry = Send it again
+
+# By telephone, fax or letter
+by-hand-sub = By telephone, fax or letter
+by-hand-address-hint = The address says who it is, and is where our answers go.
+by-hand-continue = Continue
+by-hand-other-address = Another address
+by-hand-submit = Open the ticket
+field-requester-address = E-mail address of the requester
+field-requester-name = Name of the requester
+why-requester-name = To address them by it in our answers.
+field-channel = How it came
+field-received-at = Received at
+received-at-invalid = Give the day and time it came. It cannot be in the future.
+field-duration = Duration in minutes
+field-duration-hint = Of the call.
+duration-invalid = Give whole minutes, or leave it empty.
+field-number = Their number
+why-number = To call back if something is unclear.
+field-withheld = The number was withheld
+field-reached = Whom they reached
+field-reached-hint = Of a call.
+field-what-was-said = What they asked
+site-hint = Mandatory for an intervention.
+field-private = Hide from the requester’s colleagues
+field-private-hint = Otherwise colleagues with that right see it.
+field-assign-to-me = Assign it to me
+organisation-none = No organisation
+
+# What is said after an action
+said-reply-sent = Your reply is on its way.
+said-note-added = The note is added.
+said-status-changed = The status has changed.
+said-priority-changed = The priority has changed.
+said-assigned = The assignment has changed.
+said-queue-changed = The ticket is in its new queue.
+said-place-changed = Site and environment have changed.
+said-privacy-changed = Who sees the ticket has changed.
+said-tag-added = The tag is added.
+said-tag-removed = The tag is removed.
+said-message-accepted = The message now belongs to the conversation.
+said-message-rejected = The message stays visible to staff only.
+said-mail-retried = The mail is sent again.
+said-participant-added = They take part from now on.
+said-participant-removed = They no longer take part. Their links and reply addresses are dead.
+said-requester-changed = The requester has changed.
+said-ticket-opened = The ticket is open.
+
+# Events
+event-by-customer = The customer
+event-by-staff = Support
+event-by-system = Accord
+event-opened = { $who } opened the ticket
+event-customer-wrote = { $who } wrote
+event-replied = { $who } replied
+event-noted = { $who } added a note
+event-waiting-for-us = { $who } set it to waiting for us
+event-waiting-for-customer = { $who } set it to waiting for the customer
+event-closed = { $who } closed the ticket
+event-priority = { $who } set the priority to { $priority }
+event-taken = { $who } took the ticket
+event-assigned = { $who } assigned it to { $name }
+event-unassigned = { $who } assigned it to nobody
+event-tag-added = { $who } added the tag { $tag }
+event-tag-removed = { $who } removed the tag { $tag }
+event-participant-proposed = { $name } was in copy and may take part if you let them in
+event-participant-added = { $who } let { $name } take part
+event-participant-joined = { $name } takes part
+event-participant-removed = { $who } removed { $name }
+event-queue = { $who } moved it to { $queue }
+event-requester = { $who } made { $name } the requester
+event-place = { $who } changed site and environment
+event-private = { $who } hid the ticket from colleagues
+event-shared = { $who } showed the ticket to colleagues
+event-address-confirmed = The requester’s address is confirmed
+event-message-accepted = { $who } accepted a message as the customer’s
+event-message-rejected = { $who } rejected a message
+event-mail-failed = The mail to { $address } could not be delivered
+event-mail-held = A mail from { $address } is held: it could not be trusted
+event-may-belong-to = May belong to { $ticket }
+event-follows-up = Goes on from { $ticket }

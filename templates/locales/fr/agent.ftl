@@ -1,0 +1,236 @@
+# The queue
+view-mine = Les miens
+view-unassigned = Non attribués
+view-waiting-for-us = En attente de nous
+view-waiting-for-customer = En attente du client
+view-closed = Fermés
+view-all = Tous
+queue-views = Vues
+queue-every = Toutes les files
+queue-show = Afficher
+queue-done = Rien n’attend ici
+queue-done-hint = Bravo. Les nouvelles demandes apparaissent ici dès qu’elles arrivent par le formulaire, par courriel ou à la main.
+queue-nothing = Aucun ticket ici pour l’instant
+queue-nothing-hint = Les tickets apparaissent ici quand leur statut le dit.
+column-subject = Objet
+column-requester = Demandeur
+column-status = Statut
+column-assignee = Attribué à
+column-queue = File
+column-waiting = Depuis
+
+# The ticket
+ticket-no-subject = (sans objet)
+ticket-private = Privé
+ticket-nobody = Personne
+ticket-take = Le prendre
+ticket-close = Fermer
+ticket-reopen = Rouvrir
+ticket-conversation = Conversation
+ticket-earlier = Afficher les messages précédents
+ticket-share = Montrer aux collègues
+ticket-make-private = Cacher aux collègues
+ticket-address-not-confirmed = L’adresse du demandeur n’est pas encore confirmée. D’ici là, aucun courriel contenant le texte de la demande ne lui est envoyé.
+ticket-language-fr = Français
+ticket-language-en = Anglais
+relation-prospect = Prospect
+relation-customer = Client
+relation-former = Ancien client
+priority-normal = Normale
+button-apply = Appliquer
+queue-move = Déplacer
+field-status = Statut
+field-assignee = Attribué à
+field-priority = Priorité
+field-queue = File
+field-attachments = Fichiers
+field-subject = Objet
+key-status = Changer le statut
+key-assign = Attribuer à quelqu’un
+key-priority = Changer la priorité
+panel-state = État
+panel-requester = Demandeur
+panel-of-requester = Ses autres demandes
+panel-of-organisation = Demandes de l’organisation
+panel-place = Site et environnement
+panel-participants = Participants
+panel-tags = Étiquettes
+panel-context = Envoyé depuis
+panel-history = Historique
+fact-name = Nom
+fact-address = Courriel
+fact-job-title = Fonction
+fact-telephone = Téléphone
+fact-language = Langue
+fact-organisation = Organisation
+fact-city = Ville
+fact-switchboard = Standard
+fact-site = Site
+fact-person-in-charge = Responsable
+fact-environment = Environnement
+fact-system = Système d’exploitation
+place-change = Changer le site et l’environnement
+place-none = Aucun
+requester-change = Changer le demandeur
+requester-change-hint = Si cette personne est d’une autre organisation, le ticket y passe et ceux qui participaient le perdent.
+field-new-requester = Adresse e-mail du nouveau demandeur
+participant-requester = Demandeur
+participant-proposed = Était en copie
+participant-approve = Accepter
+participant-remove = Retirer
+participant-remove-named = Retirer { $name }
+participant-add = Ajouter
+participant-hint = Cette personne reçoit les réponses à partir de maintenant et peut répondre.
+field-participant = Adresse e-mail
+field-tag = Étiquette
+tag-add = Ajouter
+tag-remove = Retirer l’étiquette { $tag }
+
+# Where a request was sent from
+context-ip-address = Adresse IP
+context-language = Langue préférée
+context-browser = Navigateur
+context-system = Système d’exploitation
+context-page = Page
+context-time-zone = Fuseau horaire
+context-recorded = Relevé
+
+# Messages
+channel-web = sur le web
+channel-email = par courriel
+channel-telephone = par téléphone
+channel-fax = par télécopie
+channel-letter = par lettre
+channel-api = par un programme
+remark-different-sender = Écrit depuis une autre adresse
+remark-not-authenticated = L’expéditeur n’est pas prouvé
+remark-automatic = Message automatique
+remark-accepted = Accepté par un agent
+remark-rejected = Ne vient pas du client
+message-accept = C’est bien le client
+message-reject = Ce n’est pas le client
+message-as-sent = Afficher tel qu’il a été envoyé
+message-frame-title = Message de { $author } tel qu’il a été envoyé
+message-source = Original avec ses en-têtes
+message-original = Télécharger l’original
+contact-received = Reçu le { $at }
+contact-number = du { $number }
+contact-withheld = numéro masqué
+contact-duration = { $count ->
+    [0] moins d’une minute
+    [one] { $count } minute
+   *[other] { $count } minutes
+}
+contact-reached = a joint { $name }
+frame-title = Message tel qu’il a été envoyé
+frame-images-blocked = Les images d’autres serveurs ne sont pas chargées : elles diraient à l’expéditeur que vous lisez ce message.
+frame-load-images = Les charger pour ce message
+frame-too-complex = Ce message est trop complexe pour être affiché sans risque. Son texte est dans le ticket, et l’original peut être téléchargé.
+source-title = Message original
+source-back = Retour au ticket
+source-cut = Seul le début est affiché. Le téléchargement contient tout.
+
+# Answering
+composer-label = Répondre
+composer-reply = Réponse
+composer-note = Note interne
+composer-to = À :
+composer-text = Votre réponse
+composer-markdown = Le Markdown fonctionne : **gras**, listes, `code`. Ctrl+Entrée envoie.
+composer-preview = Aperçu
+composer-note-hint = Seule l’équipe lit cette note.
+composer-note-text = Votre note
+reply-send = Envoyer
+reply-send-close = Envoyer et fermer
+reply-send-keep = Envoyer, nous continuons
+reply-stale = Pas encore envoyé : il y a du nouveau dans ce ticket. Lisez-le, puis envoyez votre réponse telle quelle ou modifiez-la.
+reply-stale-new = { $count ->
+    [one] Aller au nouveau message
+   *[other] Aller aux { $count } nouveaux messages
+}
+note-add = Ajouter la note
+preview-title = Aperçu
+preview-hint = Voici ce qui sera lu. Rien n’a été envoyé : fermez cet onglet et continuez à écrire.
+files-too-many = Joignez 20 fichiers au plus.
+mail-failed = { $address } n’a pas reçu ce courriel
+mail-retry = L’envoyer à nouveau
+
+# By telephone, fax or letter
+by-hand-sub = Par téléphone, télécopie ou lettre
+by-hand-address-hint = L’adresse dit de qui il s’agit ; c’est là que vont nos réponses.
+by-hand-continue = Continuer
+by-hand-other-address = Une autre adresse
+by-hand-submit = Ouvrir le ticket
+field-requester-address = Adresse e-mail du demandeur
+field-requester-name = Nom du demandeur
+why-requester-name = Pour nous adresser à cette personne dans nos réponses.
+field-channel = Comment c’est arrivé
+field-received-at = Reçu le
+received-at-invalid = Indiquez le jour et l’heure d’arrivée. Ils ne peuvent pas être dans le futur.
+field-duration = Durée en minutes
+field-duration-hint = De l’appel.
+duration-invalid = Indiquez des minutes entières, ou laissez vide.
+field-number = Son numéro
+why-number = Pour rappeler si quelque chose n’est pas clair.
+field-withheld = Le numéro était masqué
+field-reached = Qui a été joint
+field-reached-hint = Lors d’un appel.
+field-what-was-said = Ce qui est demandé
+site-hint = Obligatoire pour une intervention.
+field-private = Cacher aux collègues du demandeur
+field-private-hint = Sinon, les collègues qui en ont le droit le voient.
+field-assign-to-me = Me l’attribuer
+organisation-none = Sans organisation
+
+# What is said after an action
+said-reply-sent = Votre réponse est en route.
+said-note-added = La note est ajoutée.
+said-status-changed = Le statut a changé.
+said-priority-changed = La priorité a changé.
+said-assigned = L’attribution a changé.
+said-queue-changed = Le ticket est dans sa nouvelle file.
+said-place-changed = Le site et l’environnement ont changé.
+said-privacy-changed = La visibilité du ticket a changé.
+said-tag-added = L’étiquette est ajoutée.
+said-tag-removed = L’étiquette est retirée.
+said-message-accepted = Le message fait maintenant partie de la conversation.
+said-message-rejected = Le message reste visible de l’équipe seulement.
+said-mail-retried = Le courriel est envoyé à nouveau.
+said-participant-added = Cette personne participe désormais.
+said-participant-removed = Cette personne ne participe plus. Ses liens et adresses de réponse ne valent plus rien.
+said-requester-changed = Le demandeur a changé.
+said-ticket-opened = Le ticket est ouvert.
+
+# Events
+event-by-customer = Le client
+event-by-staff = L’équipe
+event-by-system = Accord
+event-opened = { $who } a ouvert le ticket
+event-customer-wrote = { $who } a écrit
+event-replied = { $who } a répondu
+event-noted = { $who } a ajouté une note
+event-waiting-for-us = { $who } l’a mis en attente de nous
+event-waiting-for-customer = { $who } l’a mis en attente du client
+event-closed = { $who } a fermé le ticket
+event-priority = { $who } a fixé la priorité : { $priority }
+event-taken = { $who } a pris le ticket
+event-assigned = { $who } l’a attribué à { $name }
+event-unassigned = { $who } ne l’attribue plus à personne
+event-tag-added = { $who } a ajouté l’étiquette { $tag }
+event-tag-removed = { $who } a retiré l’étiquette { $tag }
+event-participant-proposed = { $name } était en copie et participera si vous l’acceptez
+event-participant-added = { $who } a fait participer { $name }
+event-participant-joined = { $name } participe
+event-participant-removed = { $who } a retiré { $name }
+event-queue = { $who } l’a déplacé vers { $queue }
+event-requester = { $who } a désigné { $name } comme demandeur
+event-place = { $who } a changé le site et l’environnement
+event-private = { $who } a caché le ticket aux collègues
+event-shared = { $who } a montré le ticket aux collègues
+event-address-confirmed = L’adresse du demandeur est confirmée
+event-message-accepted = { $who } a accepté un message comme venant du client
+event-message-rejected = { $who } a rejeté un message
+event-mail-failed = Le courriel à { $address } n’a pas pu être remis
+event-mail-held = Un courriel de { $address } est retenu : il n’a pas pu être tenu pour sûr
+event-may-belong-to = Fait peut-être partie de { $ticket }
+event-follows-up = Fait suite à { $ticket }
