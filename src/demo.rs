@@ -278,9 +278,7 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
     assignment::assign(db, &current, Some(agent.id), &Actor::System, at(12))?;
     if let Some(note) = story.note {
         let note = NewNote {
-            channel: Channel::Web,
-            text: fill(note),
-            html: None,
+            words: Words::on_page(&fill(note)),
             attachments: Vec::new(),
             mail_id: None,
             ingest: None,
@@ -337,9 +335,7 @@ fn reply(
     let current = ticket::by_id(db, id)?;
     let text = format!("{text}\n\n{}", by.1);
     let reply = NewReply {
-        channel: Channel::Web,
-        html: Some(html::from_markdown(&text)),
-        text,
+        words: Words::on_page(&text),
         attachments: Vec::new(),
         seen: current.message_count,
         status,
