@@ -85,6 +85,8 @@ pub mod privacy;
 
 pub mod reactions;
 
+pub mod intake;
+
 pub mod app;
 
 pub mod demo;

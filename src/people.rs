@@ -8,17 +8,17 @@ pub mod environments;
 pub mod memberships;
 pub mod operator;
 pub mod organisations;
+pub mod person;
+pub mod roles;
+pub mod sessions;
 pub mod sites;
 
 pub mod directory;
-pub mod person;
-pub mod roles;
 pub mod staff;
 
 pub mod api_tokens;
 pub mod one_time_tokens;
 pub mod passwords;
-pub mod sessions;
 pub mod sign_in;
 
 pub mod invitations;

@@ -1,6 +1,8 @@
 //! How often something may happen, counted in the database so that every process counts alike: leaky buckets by name.
 //! A name never holds an address or a person in clear; callers hash what identifies somebody.
 
+use std::net::IpAddr;
+
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use sha2::{Digest, Sha256};
@@ -25,6 +27,18 @@ const KEPT: TimeDelta = TimeDelta::days(2);
 pub fn name(what: &str, whom: &str) -> String {
     let digest = Sha256::digest(whom.as_bytes());
     format!("{what}:{}", data_encoding::HEXLOWER.encode(&digest[..16]))
+}
+
+/// Who counts as one by their IP address: an IPv4 address, or the /64 of an IPv6 address, since one household has as many
+/// of those as it likes.
+pub fn neighbourhood(ip_address: &str) -> String {
+    match ip_address.parse() {
+        Ok(IpAddr::V6(v6)) => match v6.to_ipv4_mapped() {
+            Some(v4) => v4.to_string(),
+            None => format!("{:x?}", &v6.segments()[..4]),
+        },
+        _ => ip_address.to_owned(),
+    }
 }
 
 /// Counts one more, or says in how many seconds one more will be allowed.

@@ -543,7 +543,7 @@ pub(super) fn require_content(message: &NewMessage) -> Result<()> {
 }
 
 /// The longest text written on a page; longer matter is attached as a file.
-const LONGEST_TEXT: usize = 100_000;
+pub const LONGEST_TEXT: usize = 100_000;
 
 /// Writes the row with its attachments and its context. The ticket's count was raised by the caller.
 pub(super) fn insert(

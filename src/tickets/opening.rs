@@ -40,6 +40,8 @@ pub struct NewTicket {
     pub language: Locale,
     pub is_private: bool,
     pub site: Option<SiteId>,
+    /// Whether the message names the site in words, as somebody does who is not signed in (E3).
+    pub site_in_words: bool,
     pub environment: Option<EnvironmentId>,
     /// Whether the requester proved to read mail at their address.
     pub address_confirmed: bool,
@@ -74,6 +76,7 @@ impl NewTicket {
             language: Locale::default(),
             is_private: false,
             site: None,
+            site_in_words: false,
             environment: None,
             address_confirmed: false,
             assignee: None,
@@ -173,7 +176,11 @@ fn check_right(new: &NewTicket, by: &Actor) -> Result<()> {
 /// What is missing or wrong. A mail is taken as it is: there is nobody to fill in what it lacks.
 fn check_content(db: &mut DbConnection, new: &NewTicket) -> Result<FieldErrors> {
     let channel = new.message.channel;
-    let mut errors = place::check(db, new.organisation, new.queue, channel, new.site, new.environment)?;
+    let mut errors = if new.site_in_words {
+        FieldErrors::default()
+    } else {
+        place::check(db, new.organisation, new.queue, channel, new.site, new.environment)?
+    };
     if channel != Channel::Email {
         let subject = new.subject.trim();
         if subject.is_empty() {
