@@ -85,8 +85,6 @@ pub mod privacy;
 
 pub mod reactions;
 
-pub mod intake;
-
 pub mod app;
 
 pub mod demo;

@@ -8,6 +8,7 @@ pub mod acknowledging;
 pub mod delivery;
 pub mod messages;
 pub mod recipients;
+pub mod ticket_link;
 
 use crate::config::Config;
 use crate::keys::Keys;

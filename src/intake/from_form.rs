@@ -417,8 +417,9 @@ fn own_organisation(
     if handle.is_empty() {
         return home(db, person, now).map(Some);
     }
-    let chosen = organisations::find_by_handle(db, handle)?
-        .filter(|organisation| organisation.kind != OrganisationKind::Operator && customer.is_member_of(organisation.id));
+    let chosen = organisations::find_by_handle(db, handle)?.filter(|organisation| {
+        organisation.kind != OrganisationKind::Operator && customer.is_member_of(organisation.id)
+    });
     if chosen.is_none() {
         errors.add("organisation", "error-organisation-unknown");
     }

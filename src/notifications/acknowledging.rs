@@ -27,6 +27,7 @@ const AN_HOUR: Rate = Rate { times: 3, within: TimeDelta::hours(1) };
 const A_DAY: Rate = Rate { times: 10, within: TimeDelta::days(1) };
 /// Mails to an address that nobody confirmed, whoever causes them (LP-02, ADV-10).
 const UNCONFIRMED: Rate = Rate { times: 1, within: TimeDelta::days(1) };
+const UNCONFIRMED_NAME: &str = "ack-unconfirmed";
 
 /// What the way in which a ticket was opened lets a machine do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +61,7 @@ pub fn draft(
     // A stranger may file in anybody's name; only the ticket knows whether the mailbox stands behind it.
     let is_confirmed = ticket.address_confirmed;
     let budgets: &[(&str, Rate)] =
-        if is_confirmed { &[("ack-hour", AN_HOUR), ("ack-day", A_DAY)] } else { &[("ack-unconfirmed", UNCONFIRMED)] };
+        if is_confirmed { &[("ack-hour", AN_HOUR), ("ack-day", A_DAY)] } else { &[(UNCONFIRMED_NAME, UNCONFIRMED)] };
     for (what, rate) in budgets {
         match throttle::take(db, &throttle::name(what, to.canonical()), *rate, now) {
             Ok(()) => {}
@@ -113,6 +114,11 @@ pub fn draft(
         expires_at: now.plus(kind.lifetime()),
         now,
     }))
+}
+
+/// Counts a mail to an address that nobody confirmed; one too many is an error.
+pub fn count_unconfirmed(db: &mut DbConnection, to: &EmailAddress, now: UtcTime) -> Result<()> {
+    throttle::take(db, &throttle::name(UNCONFIRMED_NAME, to.canonical()), UNCONFIRMED, now)
 }
 
 /// The domain of a mailbox of ours: colleagues need no acknowledgement, and systems beside ours get none (LP-02).

@@ -5,8 +5,8 @@ use diesel::prelude::*;
 
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::schema::connection_contexts;
-use crate::db::types::MessageId;
+use crate::db::schema::{connection_contexts, ticket_messages};
+use crate::db::types::{MessageId, PersonId};
 use crate::error::Result;
 use crate::tickets::messages::clean_line;
 use crate::tickets::ticket::Ticket;
@@ -55,6 +55,33 @@ impl ConnectionContext {
 pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket) -> Result<Option<(ConnectionContext, UtcTime)>> {
     Ok(connection_contexts::table
         .filter(connection_contexts::ticket_id.eq(ticket.id))
+        .order(connection_contexts::id.desc())
+        .select((
+            (
+                connection_contexts::ip_address,
+                connection_contexts::preferred_language,
+                connection_contexts::browser,
+                connection_contexts::browser_version,
+                connection_contexts::operating_system,
+                connection_contexts::requested_url,
+                connection_contexts::time_zone,
+            ),
+            connection_contexts::created_at,
+        ))
+        .first(db)
+        .optional()?)
+}
+
+/// The context of the latest message that `author` sent by a page, with its time: what was recorded about them (A1).
+pub fn of_author(
+    db: &mut DbConnection,
+    ticket: &Ticket,
+    author: PersonId,
+) -> Result<Option<(ConnectionContext, UtcTime)>> {
+    Ok(connection_contexts::table
+        .inner_join(ticket_messages::table.on(ticket_messages::id.eq(connection_contexts::message_id)))
+        .filter(connection_contexts::ticket_id.eq(ticket.id))
+        .filter(ticket_messages::author_id.eq(author))
         .order(connection_contexts::id.desc())
         .select((
             (

@@ -3,6 +3,7 @@
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::access::Actor;
 use crate::clock::UtcTime;
@@ -10,12 +11,18 @@ use crate::db::DbConnection;
 use crate::db::schema::ticket_links;
 use crate::db::types::{PersonId, TicketId};
 use crate::error::Result;
+use crate::mail::address::EmailAddress;
+use crate::people::person::{self, Person, PersonState};
+use crate::queue;
 use crate::secret::{Token, hash_token};
+use crate::throttle::{self, Rate};
+use crate::tickets::messages::clean_line;
 use crate::tickets::participants::{self, Part, Standing};
-use crate::tickets::ticket::Ticket;
+use crate::tickets::reference::TicketReference;
+use crate::tickets::ticket::{self, Ticket};
 
 /// How long a link opens its ticket.
-const VALID: TimeDelta = TimeDelta::days(14);
+pub const VALID: TimeDelta = TimeDelta::days(14);
 /// How long after that it still knows whose it was, so that the page can offer a new one.
 const REMEMBERED: TimeDelta = TimeDelta::days(180);
 
@@ -62,6 +69,58 @@ pub fn find(db: &mut DbConnection, token: &str, now: UtcTime) -> Result<Option<L
     } else {
         Link::Expired { person, ticket }
     }))
+}
+
+/// The job that mails a link; its payload is a [`LinkWanted`].
+pub const LINK_WANTED: &str = "ticket_link";
+
+/// Requests for a link from one IP address.
+const WANTED_FROM_ONE_PLACE: Rate = Rate { times: 20, within: TimeDelta::hours(1) };
+
+/// Who wants a link. Whether somebody gets one is seen when the mail is written, so that asking tells nothing (T-03).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum LinkWanted {
+    /// Somebody typed a reference and an address.
+    Typed { reference: String, address: EmailAddress },
+    /// Somebody has a link that is too old.
+    Renewed { ticket: TicketId, person: PersonId },
+}
+
+/// Has a link mailed to `address` if it is of somebody who takes part in the ticket of that reference. It does the same
+/// work whether there is such a ticket or not.
+pub fn request_by_address(
+    db: &mut DbConnection,
+    reference: &str,
+    address: &EmailAddress,
+    ip_address: &str,
+    now: UtcTime,
+) -> Result<()> {
+    let place = throttle::name("ticket-link-from", &throttle::neighbourhood(ip_address));
+    throttle::take(db, &place, WANTED_FROM_ONE_PLACE, now)?;
+    let wanted = LinkWanted::Typed { reference: clean_line(reference, 40), address: address.clone() };
+    queue::enqueue(db, LINK_WANTED, &wanted, now, now)
+}
+
+/// Has a fresh link mailed to the mailbox that an old one went to.
+pub fn renew(db: &mut DbConnection, ticket: TicketId, person: PersonId, now: UtcTime) -> Result<()> {
+    queue::enqueue(db, LINK_WANTED, &LinkWanted::Renewed { ticket, person }, now, now)
+}
+
+/// The ticket and the participant whom the link is for; nothing when nobody is to get one.
+pub fn for_whom(db: &mut DbConnection, wanted: &LinkWanted) -> Result<Option<(Ticket, Person)>> {
+    let (ticket, person) = match wanted {
+        LinkWanted::Typed { reference, address } => {
+            let Some(reference) = TicketReference::parse(reference) else { return Ok(None) };
+            let Some(ticket) = ticket::find_by_reference(db, &Actor::System, &reference)? else { return Ok(None) };
+            let Some(person) = person::find_by_address(db, address)? else { return Ok(None) };
+            (ticket, person)
+        }
+        LinkWanted::Renewed { ticket, person } => (ticket::by_id(db, *ticket)?, person::by_id(db, *person)?),
+    };
+    let takes_part = participants::find(db, ticket.id, person.id)?
+        .is_some_and(|found| found.standing == Standing::Active && found.part != Part::Staff);
+    Ok((takes_part && person.state == PersonState::Active).then_some((ticket, person)))
 }
 
 /// Removes links that have long been useless.

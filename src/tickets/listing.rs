@@ -274,11 +274,19 @@ pub enum Scope {
     Everything,
 }
 
+/// Whether requests that go on or those that are done are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Progress {
+    Open,
+    Closed,
+}
+
 /// A page of the requests which a customer may see, the latest first.
 pub fn requests(
     db: &mut DbConnection,
     actor: &Actor,
     scope: Scope,
+    progress: Progress,
     after: Option<Cursor>,
     size: i64,
 ) -> Result<ListPage<Row>> {
@@ -305,6 +313,10 @@ pub fn requests(
     }
     let mut keys = Vec::new();
     for mut strand in strands {
+        strand = match progress {
+            Progress::Open => strand.filter(tickets::status.ne(Status::Closed)),
+            Progress::Closed => strand.filter(tickets::status.eq(Status::Closed)),
+        };
         if let Some(after) = after {
             strand = strand
                 .filter(

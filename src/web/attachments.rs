@@ -88,7 +88,8 @@ fn read_token(keys: &Keys, token: &str, now: UtcTime) -> Option<(String, String)
     let (image, reader, until, mac) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
     let until: i64 = until.parse().ok()?;
     let mac = BASE64URL_NOPAD.decode(mac.as_bytes()).ok()?;
-    let genuine = keys.verifies(Purpose::Form, &signed(image, reader, until).each_ref().map(|part| part.as_slice()), &mac);
+    let genuine =
+        keys.verifies(Purpose::Form, &signed(image, reader, until).each_ref().map(|part| part.as_slice()), &mac);
     (genuine && parts.next().is_none() && now.seconds() <= until).then(|| (image.to_owned(), reader.to_owned()))
 }
 

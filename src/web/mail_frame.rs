@@ -17,8 +17,7 @@ use crate::app::App;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::error::{Error, Result};
-use crate::html::from_text::from_text;
-use crate::html::sanitizing::{sanitize_mail, sanitize_mail_with_remote_images};
+use crate::html::{from_text, sanitize_mail, sanitize_mail_with_remote_images};
 use crate::i18n::Texts;
 use crate::people::person::{Person, Theme};
 use crate::tickets::attachments::{self, Attachment, SHOWN_IMAGES};
@@ -47,12 +46,7 @@ pub struct FrameQuery {
 }
 
 /// `GET /messages/{handle}/html`
-pub async fn show(
-    app: Data<App>,
-    reader: SignedIn,
-    path: Path<String>,
-    Query(query): Query<FrameQuery>,
-) -> PageResult {
+pub async fn show(app: Data<App>, reader: SignedIn, path: Path<String>, Query(query): Query<FrameQuery>) -> PageResult {
     frame(&app, reader.actor.clone(), reader.person.clone(), reader.texts(), path.into_inner(), query).await
 }
 
@@ -86,8 +80,7 @@ pub async fn frame(
         style: STYLE,
         html,
     };
-    let body =
-        document.render().map_err(|error| PageError::fault(&format!("a mail could not be shown: {error}")))?;
+    let body = document.render().map_err(|error| PageError::fault(&format!("a mail could not be shown: {error}")))?;
     Ok(HttpResponse::Ok()
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CONTENT_SECURITY_POLICY, policy(with_remote_images)))
@@ -139,11 +132,8 @@ fn render(app: &App, mail: &Mail, reader: &Person, with_remote_images: bool, now
         addresses.insert(id.clone(), address);
     }
     let of_id = |id: &str| addresses.get(id).cloned();
-    let safe = if with_remote_images {
-        sanitize_mail_with_remote_images(html, &of_id)
-    } else {
-        sanitize_mail(html, &of_id)
-    };
+    let safe =
+        if with_remote_images { sanitize_mail_with_remote_images(html, &of_id) } else { sanitize_mail(html, &of_id) };
     // Over the limits of what we take apart, the text says the same.
     Ok(safe.map_or_else(|| from_text(&mail.text), |safe| safe.html))
 }

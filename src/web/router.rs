@@ -9,6 +9,7 @@ use crate::web::portal::{account, password, registration, sign_in};
 use crate::web::{admin, asset_route, health, home, organisation, setup, undertaking};
 use crate::web::{asset_route, health, home, setup, undertaking};
 use crate::web::{agent, asset_route, attachment_download, health, home, message_frame};
+use crate::web::{asset_route, attachments, health, home, mail_frame, portal};
 
 /// One method on one path, and what answers it.
 pub struct Entry {
@@ -34,6 +35,20 @@ table! {
     // Public
     GET "/" => home::front_door,
     GET "/assets/{name}" => asset_route::show,
+    GET "/{lang:fr|en}" => portal::home::show,
+    GET "/{lang:fr|en}/requests/new" => portal::new_request::new_as_stranger,
+    POST "/{lang:fr|en}/requests" => portal::new_request::create_as_stranger,
+    GET "/{lang:fr|en}/requests/thanks" => portal::new_request::thanks,
+    GET "/{lang:fr|en}/requests/find" => portal::find_request::show,
+    POST "/{lang:fr|en}/requests/find" => portal::find_request::find,
+    GET "/{lang:fr|en}/requests/link-sent" => portal::find_request::sent,
+    GET "/l/ticket/{token}" => portal::ticket_link::show,
+    POST "/l/ticket/{token}/answers" => portal::ticket_link::answer,
+    POST "/l/ticket/{token}/confirmation" => portal::ticket_link::confirm,
+    POST "/l/ticket/{token}/renewal" => portal::ticket_link::renew,
+    GET "/l/ticket/{token}/attachments/{handle}" => portal::ticket_link::attachment,
+    GET "/l/ticket/{token}/messages/{handle}/html" => portal::ticket_link::mail,
+    GET "/inline/{token}" => attachments::show_inline,
     GET "/healthz" => health::alive,
     GET "/readyz" => health::ready,
     // An organisation's own pages
@@ -167,6 +182,20 @@ table! {
     GET "/messages/{handle}/frame" => message_frame::show,
     GET "/inline/{handle}" => message_frame::inline_image,
     GET "/attachments/{handle}" => attachment_download::download,
+    // Everybody signed in
+    GET "/attachments/{handle}" => attachments::show,
+    GET "/messages/{handle}/html" => mail_frame::show,
+    // Customers
+    GET "/requests" => portal::requests::list,
+    POST "/requests" => portal::new_request::create_as_customer,
+    GET "/requests/new" => portal::new_request::new_as_customer,
+    GET "/requests/{reference}" => portal::request::show,
+    POST "/requests/{reference}/answers" => portal::request::answer,
+    POST "/requests/{reference}/closing" => portal::request::close,
+    POST "/requests/{reference}/reopening" => portal::request::reopen,
+    POST "/requests/{reference}/visibility" => portal::request::set_visibility,
+    POST "/requests/{reference}/participants" => portal::request::add_participant,
+    POST "/requests/{reference}/participants/{handle}/removal" => portal::request::remove_participant,
 }
 
 /// Registers the table; methods that share a path share a resource, so that another method is answered with 405.

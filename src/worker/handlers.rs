@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::people::notices;
 use crate::queue::Job;
 use crate::tickets::events::TICKET_CHANGED;
+use crate::tickets::links::LINK_WANTED;
 use crate::worker::mail_jobs;
 
 /// Does the job and removes it, in one transaction where the job is only database work. Doing it twice does no harm:
@@ -13,6 +14,7 @@ use crate::worker::mail_jobs;
 pub fn run(app: &App, job: &Job, now: UtcTime) -> Result<()> {
     match job.name.as_str() {
         TICKET_CHANGED => mail_jobs::ticket_changed(app, job, now),
+        LINK_WANTED => mail_jobs::ticket_link(app, job, now),
         notices::JOB => mail_jobs::account_mail(app, job, now),
         other => Err(Error::internal(format!("no function does the job {other:?}"))),
     }

@@ -4,11 +4,12 @@
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::error::{Error, Result};
-use crate::notifications::{Draft, Finished, Letterhead, account, delivery};
+use crate::notifications::{Draft, Finished, Letterhead, account, delivery, ticket_link};
 use crate::people::notices::Notice;
 use crate::queue::{self, Job};
 use crate::reactions;
 use crate::tickets::events::TicketChanged;
+use crate::tickets::links::LinkWanted;
 
 /// Follows a ticket event up.
 pub fn ticket_changed(app: &App, job: &Job, now: UtcTime) -> Result<()> {
@@ -28,6 +29,17 @@ pub fn account_mail(app: &App, job: &Job, now: UtcTime) -> Result<()> {
     let draft = {
         let letterhead = letterhead.clone();
         app.database.write_now(move |db| account::draft(db, &letterhead, &notice, now))?
+    };
+    write_and_post(app, &letterhead, draft.as_slice(), job, now)
+}
+
+/// Writes a mail with a fresh link to a ticket.
+pub fn ticket_link(app: &App, job: &Job, now: UtcTime) -> Result<()> {
+    let wanted: LinkWanted = payload(job)?;
+    let letterhead = Letterhead::new(&app.keys, &app.config);
+    let draft = {
+        let letterhead = letterhead.clone();
+        app.database.write_now(move |db| ticket_link::draft(db, &letterhead, &wanted, now))?
     };
     write_and_post(app, &letterhead, draft.as_slice(), job, now)
 }

@@ -6,19 +6,19 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::types::MessageId;
 use crate::error::Result;
-use crate::html::from_text::{from_markdown, from_text};
+use crate::html::{from_markdown, from_text};
 use crate::i18n::Texts;
 use crate::people::organisations::{self, Organisation, OrganisationKind};
 use crate::people::person::{self, Person};
 use crate::people::{environments, sites};
 use crate::teams::queues;
+use crate::tickets::Ticket;
 use crate::tickets::attachments::{self, Attachment};
 use crate::tickets::connection_context::{self, ConnectionContext};
 use crate::tickets::events::{self, Event, EventKind};
 use crate::tickets::messages::{self, Channel, Message, MessageKind, Reading};
 use crate::tickets::participants::{self, Part, ParticipantShown, Standing};
 use crate::tickets::status::Status;
-use crate::tickets::Ticket;
 use crate::web::page::AttachmentLink;
 
 /// Events of one request that are shown.
@@ -118,6 +118,13 @@ pub struct Conversation {
     pub entries: Vec<Entry>,
     pub participants: Vec<ParticipantRow>,
     pub recorded: Vec<(String, String)>,
+}
+
+impl Conversation {
+    /// The subject, or that there is none.
+    pub fn title(&self, texts: &Texts) -> String {
+        if self.subject.trim().is_empty() { texts.say("request-no-subject") } else { self.subject.clone() }
+    }
 }
 
 /// What stands in the conversation, in the order of time.
@@ -226,12 +233,12 @@ fn said(texts: &Texts, message: &Message, files: Vec<AttachmentLink>, mails: &st
 
 fn channel_key(channel: Channel) -> &'static str {
     match channel {
-        Channel::Web => "channel-web",
-        Channel::Email => "channel-email",
-        Channel::Telephone => "channel-telephone",
-        Channel::Fax => "channel-fax",
-        Channel::Letter => "channel-letter",
-        Channel::Api => "channel-api",
+        Channel::Web => "request-channel-web",
+        Channel::Email => "request-channel-email",
+        Channel::Telephone => "request-channel-telephone",
+        Channel::Fax => "request-channel-fax",
+        Channel::Letter => "request-channel-letter",
+        Channel::Api => "request-channel-api",
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use super::filing::ip_address;
 use crate::app::App;
-use crate::error::{Error, FieldErrors};
+use crate::error::FieldErrors;
 use crate::mail::address::EmailAddress;
 use crate::tickets::links;
 use crate::web::forms::Form;
@@ -75,4 +75,10 @@ struct FindPage {
 struct SentPage {
     p: Page,
     locale: &'static str,
+}
+
+impl FindPage {
+    fn home(&self) -> String {
+        format!("/{}", self.locale)
+    }
 }

@@ -257,8 +257,7 @@ fn choices(db: &mut DbConnection, person: PersonId, locale: Locale, form: &Custo
     for belonging in own {
         let Some(organisation) = organisations::find_by_handle(db, &belonging.organisation_handle)? else { continue };
         let label = |name: String| if several { format!("{} · {name}", organisation.name) } else { name };
-        choices.has_colleagues |=
-            organisation.kind == OrganisationKind::Company && organisation.colleagues_see_tickets;
+        choices.has_colleagues |= organisation.kind == OrganisationKind::Company && organisation.colleagues_see_tickets;
         let sites = sites::of_organisation(db, organisation.id)?;
         choices.sites.extend(Choice::list(sites.into_iter().map(|site| (site.handle, label(site.name))), &form.site));
         let environments = environments::of_organisation(db, organisation.id)?;
@@ -273,8 +272,7 @@ fn choices(db: &mut DbConnection, person: PersonId, locale: Locale, form: &Custo
 fn queue_choices(db: &mut DbConnection, locale: Locale, chosen: &str) -> Result<(Vec<Choice>, bool)> {
     let queues = queues::on_form(db)?;
     let has_interventions = queues.iter().any(|queue| queue.kind == QueueKind::Intervention);
-    let mut choices =
-        Choice::list(queues.iter().map(|queue| (queue.handle.as_str(), queue.name(locale))), chosen);
+    let mut choices = Choice::list(queues.iter().map(|queue| (queue.handle.as_str(), queue.name(locale))), chosen);
     if let [only] = choices.as_mut_slice() {
         only.selected = true;
     }
@@ -289,4 +287,16 @@ struct CustomerPage {
     typed: CustomerForm,
     choices: Choices,
     visibility: Vec<Choice>,
+}
+
+impl CustomerPage {
+    fn site_hint(&self) -> String {
+        self.p.t.say(if self.choices.sites.is_empty() { "request-why-site-none" } else { "request-why-site" })
+    }
+}
+
+impl StrangerPage {
+    fn home(&self) -> String {
+        format!("/{}", self.locale)
+    }
 }

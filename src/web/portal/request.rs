@@ -1,8 +1,8 @@
 //! One request for somebody signed in: read it, answer it, close and reopen it, hide it from colleagues, say who takes part.
 
+use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
-use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
 
@@ -29,7 +29,7 @@ use crate::web::signed_in::SignedIn;
 #[serde(default)]
 pub struct RequestQuery {
     /// `all`: the earlier messages too.
-    messages: String,
+    pub messages: String,
 }
 
 /// The form of an answer.
@@ -146,7 +146,7 @@ pub async fn set_visibility(
             moving::set_private(db, &ticket, is_private, &actor, now)
         })
         .await?;
-    Ok(redirect_saying(&format!("/requests/{}", url_part(&path)), "said-saved"))
+    Ok(redirect_saying(&format!("/requests/{}", url_part(&path)), "said-request-saved"))
 }
 
 /// A colleague, by public name.
@@ -170,13 +170,13 @@ pub async fn add_participant(
             let ticket = ticket::by_reference(db, &actor, &reference)?;
             // Only colleagues: to others an agent writes.
             let member = memberships::find_member(db, ticket.organisation_id, &form.participant)?;
-            let member = member.filter(|_| {
-                matches!(&actor, Actor::Customer(customer) if customer.is_member_of(ticket.organisation_id))
-            });
+            let member = member.filter(
+                |_| matches!(&actor, Actor::Customer(customer) if customer.is_member_of(ticket.organisation_id)),
+            );
             participants::approve(db, &ticket, member.ok_or(Error::NotFound)?.person_id, &actor, now)
         })
         .await?;
-    Ok(redirect_saying(&format!("/requests/{}", url_part(&path)), "said-saved"))
+    Ok(redirect_saying(&format!("/requests/{}", url_part(&path)), "said-request-saved"))
 }
 
 /// `POST /requests/{reference}/participants/{handle}/removal`
@@ -200,7 +200,7 @@ pub async fn remove_participant(
         })
         .await?;
     let next = if may_still_see { format!("/requests/{}", url_part(&reference)) } else { "/requests".to_owned() };
-    Ok(redirect_saying(&next, "said-saved"))
+    Ok(redirect_saying(&next, "said-request-saved"))
 }
 
 async fn show_page(
@@ -232,7 +232,7 @@ async fn show_page(
     let mut p = reader.page(app, "request-title", Place::Requests);
     let base = format!("/requests/{}", loaded.ticket.reference);
     let request = loaded.in_words(&p.t, &reader.person, base, "/attachments", "/messages");
-    p.title = request.subject.clone();
+    p.title = request.title(&p.t);
     let colleagues = colleagues
         .into_iter()
         .filter(|member| request.participants.iter().all(|participant| participant.handle != member.handle))
@@ -272,5 +272,13 @@ impl RequestPage {
     /// The value of `sandbox` on the frames of mails.
     fn sandbox(&self) -> &'static str {
         mail_frame::SANDBOX
+    }
+
+    fn answer_title(&self) -> String {
+        self.p.t.say(if self.r.is_closed { "answer-title-closed" } else { "answer-title" })
+    }
+
+    fn answer_hint(&self) -> String {
+        self.p.t.say(if self.r.is_closed { "answer-hint-closed" } else { "answer-hint" })
     }
 }

@@ -8,7 +8,7 @@ use crate::access::Actor;
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::i18n::Texts;
-use crate::tickets::listing::{self, ListCursor, Scope, Standing};
+use crate::tickets::listing::{self, ListCursor, Progress, Scope};
 use crate::web::navigation::Place;
 use crate::web::page::{NavigationItem, Page};
 use crate::web::page_error::{PageError, PageResult};
@@ -36,13 +36,13 @@ pub async fn list(app: Data<App>, reader: SignedIn, Query(query): Query<Requests
     };
     let sees_colleagues = !customer.organisations_seen().is_empty();
     let scope = if query.whose == "all" && sees_colleagues { Scope::Everything } else { Scope::Own };
-    let standing = if query.state == "closed" { Standing::Closed } else { Standing::Open };
+    let progress = if query.state == "closed" { Progress::Closed } else { Progress::Open };
     let after = ListCursor::parse(&query.after).map(ListCursor::cursor);
     let actor = reader.actor.clone();
-    let found = app.database.read(move |db| listing::requests(db, &actor, scope, standing, after, PAGE)).await?;
+    let found = app.database.read(move |db| listing::requests(db, &actor, scope, progress, after, PAGE)).await?;
 
     let is_all = scope == Scope::Everything;
-    let is_closed = standing == Standing::Closed;
+    let is_closed = progress == Progress::Closed;
     let title = if is_all { "requests-title-all" } else { "requests-title" };
     let p = reader.page(&app, title, Place::Requests);
     let whose = if sees_colleagues {

@@ -6,7 +6,7 @@ use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
 use askama::Template;
 
-use super::conversation::{Entry, load};
+use super::conversation::load;
 use super::filing::{ask_for_files_again, context, needs_new_key, store};
 use super::request::{AnswerForm, Nothing, RequestPage, RequestQuery};
 use crate::access::Actor;
@@ -68,18 +68,18 @@ fn open(db: &mut DbConnection, token: &str, now: UtcTime) -> Result<Opened> {
     }
 }
 
-/// `GET /l/{token}`
+/// `GET /l/ticket/{token}`
 pub async fn show(
     app: Data<App>,
     visitor: Visitor,
     path: Path<String>,
     Query(query): Query<RequestQuery>,
 ) -> PageResult {
-    let whole = query.asks_for_all();
+    let whole = query.messages == "all";
     show_page(&app, visitor, &path, whole, AnswerForm::default(), FieldErrors::default(), StatusCode::OK).await
 }
 
-/// `POST /l/{token}/answers`
+/// `POST /l/ticket/{token}/answers`
 pub async fn answer(
     app: Data<App>,
     request: HttpRequest,
@@ -97,7 +97,7 @@ pub async fn answer(
         text: form.text.clone(),
         files: store(&app, files).await?,
         // Without the token: what is recorded is read by staff.
-        context: context(&request, &app, "/l/-", &form.time_zone),
+        context: context(&request, &app, "/l/ticket/-", &form.time_zone),
         key: form.key.clone(),
     };
     let token = path.clone();
@@ -109,7 +109,7 @@ pub async fn answer(
         })
         .await;
     match outcome {
-        Ok(()) => Ok(redirect_saying(&format!("/l/{}", *path), "said-answer-sent")),
+        Ok(()) => Ok(redirect_saying(&format!("/l/ticket/{}", *path), "said-answer-sent")),
         Err(Error::Invalid(mut errors)) => {
             ask_for_files_again(&mut errors, had_files);
             show_page(&app, visitor, &path, false, form, errors, StatusCode::UNPROCESSABLE_ENTITY).await
@@ -118,7 +118,7 @@ pub async fn answer(
     }
 }
 
-/// `POST /l/{token}/confirmation`: the requester says that the address is theirs.
+/// `POST /l/ticket/{token}/confirmation`: the requester says that the address is theirs.
 pub async fn confirm(app: Data<App>, path: Path<String>, _: Form<Nothing>) -> PageResult {
     let (token, now) = (path.clone(), app.clock.now());
     app.database
@@ -127,22 +127,22 @@ pub async fn confirm(app: Data<App>, path: Path<String>, _: Form<Nothing>) -> Pa
             from_form::confirm_address(db, &ticket, &person, &actor, now)
         })
         .await?;
-    Ok(redirect_saying(&format!("/l/{}", *path), "said-address-confirmed"))
+    Ok(redirect_saying(&format!("/l/ticket/{}", *path), "said-address-confirmed"))
 }
 
-/// `POST /l/{token}/renewal`: a fresh link goes to the mailbox that the old one went to.
+/// `POST /l/ticket/{token}/renewal`: a fresh link goes to the mailbox that the old one went to.
 pub async fn renew(app: Data<App>, visitor: Visitor, path: Path<String>, _: Form<Nothing>) -> PageResult {
     let (token, now) = (path.clone(), app.clock.now());
     app.database
         .write(move |db| match find(db, &token, now)? {
-            Behind::Expired { person, ticket } => links::request(db, ticket, person.id, now),
+            Behind::Expired { person, ticket } => links::renew(db, ticket, person.id, now),
             Behind::Open(_) => Ok(()),
         })
         .await?;
     Ok(redirect(&format!("/{}/requests/link-sent", visitor.locale)))
 }
 
-/// `GET /l/{token}/attachments/{handle}`
+/// `GET /l/ticket/{token}/attachments/{handle}`
 pub async fn attachment(app: Data<App>, path: Path<(String, String)>) -> PageResult {
     let (token, handle) = path.into_inner();
     let now = app.clock.now();
@@ -156,7 +156,7 @@ pub async fn attachment(app: Data<App>, path: Path<(String, String)>) -> PageRes
     crate::web::attachments::download(&app, found).await
 }
 
-/// `GET /l/{token}/messages/{handle}/html`
+/// `GET /l/ticket/{token}/messages/{handle}/html`
 pub async fn mail(
     app: Data<App>,
     visitor: Visitor,
@@ -196,7 +196,7 @@ async fn show_page(
     let (person, loaded) = found;
     // The mail was in the recipient's language, and so is what it leads to.
     visitor.locale = person.language.0;
-    let base = format!("/l/{token}");
+    let base = format!("/l/ticket/{token}");
     let Some(loaded) = loaded else {
         let p = visitor.page(app, "link-expired-title", Place::Nowhere);
         return page(&ExpiredPage { p, base });
@@ -204,7 +204,7 @@ async fn show_page(
     let mut p = visitor.page(app, "request-title", Place::Nowhere);
     let below = |part: &str| format!("{base}/{part}");
     let request = loaded.in_words(&p.t, &person, base.clone(), &below("attachments"), &below("messages"));
-    p.title = request.subject.clone();
+    p.title = request.title(&p.t);
     let page =
         RequestPage { p, errors, r: request, typed: form, crumbs: Vec::new(), colleagues: Vec::new(), is_link: true };
     page_with(&page, status)

@@ -49,3 +49,6 @@ mail-account-address-changed = The address of your account was changed just now.
 mail-account-until = The link is valid until { $time }.
 mail-account-ignore = If it was not you, ignore this mail. Nothing happens without the link.
 mail-account-warn = If it was not you, please write to us at once.
+mail-link-subject = [{ $reference }] Your link to your request to { $operator }
+mail-link-lead = You asked for a link to your request { $reference }. It opens this one request, to read and to answer:
+mail-link-caution = If it was not you, ignore this mail. The link opens nothing else, and it works only for who has this mail.

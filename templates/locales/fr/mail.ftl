@@ -49,3 +49,6 @@ mail-account-address-changed = L’adresse de votre compte vient d’être modif
 mail-account-until = Le lien est valable jusqu’au { $time }.
 mail-account-ignore = Si ce n’était pas vous, ignorez ce message. Rien ne se passe sans le lien.
 mail-account-warn = Si ce n’était pas vous, écrivez-nous sans attendre.
+mail-link-subject = [{ $reference }] Votre lien vers votre demande à { $operator }
+mail-link-lead = Vous avez demandé un lien vers votre demande { $reference }. Il ouvre cette seule demande, pour la lire et y répondre :
+mail-link-caution = Si ce n’était pas vous, ignorez ce message. Le lien n’ouvre rien d’autre et ne sert qu’à qui détient ce message.
