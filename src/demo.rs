@@ -12,7 +12,7 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::types::{EnvironmentId, OrganisationId, QueueId, SiteId, TicketId};
 use crate::error::{Error, FieldErrors, Result};
-use crate::html;
+
 use crate::i18n::Locale;
 use crate::mail::address::EmailAddress;
 use crate::people::environments::{self, Component, ComponentKind, EnvironmentDescription};
@@ -28,7 +28,7 @@ use crate::secret::Secret;
 use crate::teams::queues::QueueKind;
 use crate::teams::{self, members, queues};
 use crate::tickets::connection_context::ConnectionContext;
-use crate::tickets::messages::{self, Channel, CustomerMessage, NewMessage, NewNote, NewReply, ReplyOutcome};
+use crate::tickets::messages::{self, Channel, CustomerMessage, NewMessage, NewNote, NewReply, ReplyOutcome, Words};
 use crate::tickets::opening::{self, NewTicket};
 use crate::tickets::priority::Priority;
 use crate::tickets::status::{self, Status};

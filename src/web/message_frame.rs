@@ -27,6 +27,9 @@ use crate::web::lookups;
 use crate::web::page_error::{PageError, PageResult};
 use crate::web::signed_in::SignedIn;
 
+/// The value of `sandbox` on the frame: links open in a tab of their own, and nothing else happens.
+pub const SANDBOX: &str = "allow-popups allow-popups-to-escape-sandbox";
+
 /// The frame's own style sheet; its hash stands in the policy, so that no other style counts.
 const STYLE: &str = "\
 :root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}\
@@ -57,7 +60,7 @@ struct Frame {
 /// What a frame is asked for.
 #[derive(Deserialize)]
 pub struct FrameQuery {
-    images: Option<String>,
+    pub images: Option<String>,
 }
 
 /// `GET /messages/{handle}/frame`

@@ -10,6 +10,10 @@ use crate::web::{admin, asset_route, health, home, organisation, setup, undertak
 use crate::web::{asset_route, health, home, setup, undertaking};
 use crate::web::{agent, asset_route, attachment_download, health, home, message_frame};
 use crate::web::{asset_route, attachments, health, home, mail_frame, portal};
+use crate::web::{
+    admin, agent, asset_route, attachment_download, health, home, message_frame, organisation,
+    portal, setup, undertaking,
+};
 
 /// One method on one path, and what answers it.
 pub struct Entry {
@@ -47,8 +51,7 @@ table! {
     POST "/l/ticket/{token}/confirmation" => portal::ticket_link::confirm,
     POST "/l/ticket/{token}/renewal" => portal::ticket_link::renew,
     GET "/l/ticket/{token}/attachments/{handle}" => portal::ticket_link::attachment,
-    GET "/l/ticket/{token}/messages/{handle}/html" => portal::ticket_link::mail,
-    GET "/inline/{token}" => attachments::show_inline,
+    GET "/l/ticket/{token}/messages/{handle}/frame" => portal::ticket_link::mail,
     GET "/healthz" => health::alive,
     GET "/readyz" => health::ready,
     // An organisation's own pages
@@ -183,8 +186,6 @@ table! {
     GET "/inline/{handle}" => message_frame::inline_image,
     GET "/attachments/{handle}" => attachment_download::download,
     // Everybody signed in
-    GET "/attachments/{handle}" => attachments::show,
-    GET "/messages/{handle}/html" => mail_frame::show,
     // Customers
     GET "/requests" => portal::requests::list,
     POST "/requests" => portal::new_request::create_as_customer,

@@ -226,7 +226,7 @@ fn said(texts: &Texts, message: &Message, files: Vec<AttachmentLink>, mails: &st
         html,
         quoted: if message.quoted_text.trim().is_empty() { String::new() } else { from_text(&message.quoted_text) },
         frame: (message.has_html && message.channel == Channel::Email)
-            .then(|| format!("{mails}/{}/html", message.handle)),
+            .then(|| format!("{mails}/{}/frame", message.handle)),
         files,
     }
 }

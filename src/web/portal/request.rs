@@ -17,7 +17,7 @@ use crate::secret::random_handle;
 use crate::tickets::status::{self, Status};
 use crate::tickets::{moving, participants, ticket};
 use crate::web::forms::{Form, Upload};
-use crate::web::mail_frame;
+use crate::web::message_frame;
 use crate::web::navigation::Place;
 use crate::web::page::{Choice, Crumb, Page};
 use crate::web::page_error::{PageError, PageResult};
@@ -271,7 +271,7 @@ pub struct RequestPage {
 impl RequestPage {
     /// The value of `sandbox` on the frames of mails.
     fn sandbox(&self) -> &'static str {
-        mail_frame::SANDBOX
+        message_frame::SANDBOX
     }
 
     fn answer_title(&self) -> String {

@@ -19,9 +19,10 @@ use crate::intake::from_form::{self, Answer};
 use crate::people::person::{self, Person, PersonState};
 use crate::secret::random_handle;
 use crate::tickets::links::{self, Link};
-use crate::tickets::{Ticket, attachments, ticket};
+use crate::tickets::{Ticket, ticket};
 use crate::web::forms::{Form, Upload};
-use crate::web::mail_frame::{self, FrameQuery};
+use crate::web::attachment_download;
+use crate::web::message_frame::{self, FrameQuery};
 use crate::web::navigation::Place;
 use crate::web::page::Page;
 use crate::web::page_error::PageResult;
@@ -143,20 +144,14 @@ pub async fn renew(app: Data<App>, visitor: Visitor, path: Path<String>, _: Form
 }
 
 /// `GET /l/ticket/{token}/attachments/{handle}`
-pub async fn attachment(app: Data<App>, path: Path<(String, String)>) -> PageResult {
+pub async fn attachment(app: Data<App>, visitor: Visitor, path: Path<(String, String)>) -> PageResult {
     let (token, handle) = path.into_inner();
     let now = app.clock.now();
-    let found = app
-        .database
-        .read(move |db| {
-            let opened = open(db, &token, now)?;
-            attachments::find(db, &opened.actor, &handle)?.ok_or(Error::NotFound)
-        })
-        .await?;
-    crate::web::attachments::download(&app, found).await
+    let opened = app.database.read(move |db| open(db, &token, now)).await?;
+    attachment_download::serve(&app, opened.actor, visitor.ip, handle).await
 }
 
-/// `GET /l/ticket/{token}/messages/{handle}/html`
+/// `GET /l/ticket/{token}/messages/{handle}/frame`
 pub async fn mail(
     app: Data<App>,
     visitor: Visitor,
@@ -165,8 +160,10 @@ pub async fn mail(
 ) -> PageResult {
     let (token, handle) = path.into_inner();
     let now = app.clock.now();
+    let base = format!("/l/ticket/{token}");
     let opened = app.database.read(move |db| open(db, &token, now)).await?;
-    mail_frame::frame(&app, opened.actor, opened.person, visitor.texts(), handle, query).await
+    let with_images = query.images.is_some();
+    message_frame::serve(&app, opened.actor, visitor.ip, visitor.texts(), handle, with_images, &base).await
 }
 
 async fn show_page(
