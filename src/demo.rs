@@ -277,12 +277,7 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
     let current = ticket::by_id(db, id)?;
     assignment::assign(db, &current, Some(agent.id), &Actor::System, at(12))?;
     if let Some(note) = story.note {
-        let note = NewNote {
-            words: Words::on_page(&fill(note)),
-            attachments: Vec::new(),
-            mail_id: None,
-            ingest: None,
-        };
+        let note = NewNote { words: Words::on_page(&fill(note)), attachments: Vec::new(), mail_id: None, ingest: None };
         let current = ticket::by_id(db, id)?;
         messages::add_note(db, &current, note, agent_actor, at(25))?;
     }

@@ -6,13 +6,9 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route};
 
 use crate::web::portal::{account, password, registration, sign_in};
-use crate::web::{admin, asset_route, health, home, organisation, setup, undertaking};
-use crate::web::{asset_route, health, home, setup, undertaking};
-use crate::web::{agent, asset_route, attachment_download, health, home, message_frame};
-use crate::web::{asset_route, attachments, health, home, mail_frame, portal};
 use crate::web::{
-    admin, agent, asset_route, attachment_download, health, home, message_frame, organisation,
-    portal, setup, undertaking,
+    admin, agent, asset_route, attachment_download, health, home, message_frame, organisation, portal, setup,
+    undertaking,
 };
 
 /// One method on one path, and what answers it.
