@@ -18,7 +18,7 @@ use accord::people::setup::{self, SetupForm};
 use accord::people::staff;
 use accord::teams::queues::QueueKind;
 use accord::teams::{defaults, members, queues};
-use accord::tickets::messages::{self, Channel, Message, NewReply, Reading, ReplyOutcome};
+use accord::tickets::messages::{self, Channel, Message, NewReply, Reading, ReplyOutcome, Words};
 use accord::tickets::status::Status;
 use accord::tickets::ticket::{self, Ticket};
 use diesel::prelude::*;
@@ -191,9 +191,7 @@ impl Desk {
     pub fn answer_quietly(&self, ticket: &Ticket, text: &str, status: Status) {
         let (ticket, by, now) = (self.ticket_again(ticket.id), self.actor(self.zoe), self.test.now());
         let reply = NewReply {
-            channel: Channel::Web,
-            text: text.to_owned(),
-            html: None,
+            words: Words::on_page(text),
             attachments: Vec::new(),
             seen: ticket.message_count,
             status,

@@ -15,7 +15,7 @@ use accord::people::setup::{self, SetupForm};
 use accord::people::{Person, staff};
 use accord::teams::queues::{self, QueueKind};
 use accord::teams::{defaults, members};
-use accord::tickets::messages::{Channel, CustomerMessage, NewMessage, NewNote};
+use accord::tickets::messages::{Channel, CustomerMessage, NewMessage, NewNote, Words};
 use accord::tickets::opening::{self, NewTicket};
 use accord::tickets::{Ticket, messages, ticket};
 
@@ -178,9 +178,7 @@ impl Given<'_> {
             let ticket = ticket::by_id(db, id)?;
             let by = access::actor_of(db, agent)?;
             let note = NewNote {
-                channel: Channel::Web,
-                text: text.clone(),
-                html: None,
+                words: Words::on_page(&text),
                 attachments: Vec::new(),
                 mail_id: None,
                 ingest: None,
