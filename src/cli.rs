@@ -2,6 +2,7 @@
 
 pub mod check;
 pub mod logging;
+pub mod mail;
 pub mod migrate;
 pub mod serve;
 pub mod worker;
@@ -46,6 +47,8 @@ pub struct Common {
 enum Command {
     /// Serve the desk. On an empty folder it makes the database and prints a link to set up the first administrator.
     Serve(serve::Serve),
+    /// Take one mail from standard input: a pipe for the alias of any mail server. Exits 0 when it is safe, else 75.
+    Mail(mail::Mail),
     /// Do background work only: for PostgreSQL, beside other processes that serve.
     Worker,
     /// Bring the database up to date and stop. `serve` does this by itself.
@@ -60,6 +63,7 @@ pub fn run() -> ExitCode {
     let common = arguments.common.clone();
     match arguments.command {
         Command::Serve(serve) => serve.run(&common),
+        Command::Mail(mail) => mail.run(&common),
         Command::Worker => worker::run(&common),
         Command::Migrate => migrate::run(&common),
         Command::Check => check::run(&common),

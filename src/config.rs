@@ -9,6 +9,7 @@ pub mod http;
 pub mod limits;
 pub mod log;
 pub mod mail;
+pub mod mail_environment;
 mod reader;
 pub mod security;
 

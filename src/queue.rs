@@ -98,6 +98,13 @@ pub fn fail(db: &mut DbConnection, job: &Job, error: &str, now: UtcTime) -> Resu
     Ok(last)
 }
 
+/// Frees every job that a worker holds: at the start of the only process of a database.
+pub fn free_leases(db: &mut DbConnection) -> Result<usize> {
+    Ok(diesel::update(jobs::table.filter(jobs::state.eq("queued")).filter(jobs::leased_until.is_not_null()))
+        .set(jobs::leased_until.eq(None::<UtcTime>))
+        .execute(db)?)
+}
+
 /// Tries a failed job again.
 pub fn retry(db: &mut DbConnection, id: JobId, now: UtcTime) -> Result<bool> {
     let changed = diesel::update(jobs::table.find(id).filter(jobs::state.eq("failed")))

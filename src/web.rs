@@ -3,6 +3,7 @@
 
 pub mod admin;
 pub mod agent;
+pub mod api;
 pub mod asset_route;
 pub mod assets;
 pub mod attachment_download;

@@ -2,6 +2,8 @@
 
 pub mod handlers;
 pub mod incoming_mail;
+pub mod lmtp;
+pub mod local_socket;
 pub mod mail_jobs;
 pub mod outgoing_mail;
 pub mod recurring;

@@ -2,6 +2,7 @@
 //! stop.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use actix_web::web::Data;
 use clap::Args;
@@ -16,6 +17,7 @@ use crate::people::setup;
 use crate::web::request_log::RequestLog;
 use crate::web::server::{Site, serve};
 use crate::worker::threads::Threads;
+use crate::worker::{lmtp, local_socket};
 
 /// Arguments of `accord serve`.
 #[derive(Args)]
@@ -56,6 +58,7 @@ impl Serve {
             actix_web::rt::task::spawn_blocking(move || demo::fill(&filled)).await??;
         }
         let server = serve(site, stop.clone().cancelled_owned())?;
+        let doors = open_doors(&app, &stop)?;
         let threads = if self.no_worker { None } else { Some(Threads::start(&app, &stop)?) };
         self.greet(&app).await?;
         let stopping = stop.clone();
@@ -67,11 +70,30 @@ impl Serve {
         });
         server.await?;
         stop.cancel();
+        for door in doors {
+            door.await?;
+        }
         if let Some(threads) = threads {
             actix_web::rt::task::spawn_blocking(move || threads.join()).await?;
         }
         Ok(())
     }
+}
+
+/// Opens the ways in besides HTTP: the socket for other commands, and LMTP if it is configured.
+fn open_doors(app: &Arc<App>, stop: &CancellationToken) -> anyhow::Result<Vec<tokio::task::JoinHandle<()>>> {
+    use anyhow::Context;
+    let mut doors = Vec::new();
+    // With PostgreSQL several processes may share a folder, and every command reaches the database by itself.
+    if app.config.database.url.is_sqlite() {
+        let socket = local_socket::open(&app.config).context("the socket in the data folder cannot be made")?;
+        doors.push(tokio::spawn(local_socket::serve(app.clone(), socket, stop.clone())));
+    }
+    if let Some(listen) = &app.config.mail.lmtp {
+        let door = lmtp::Door::open(listen).with_context(|| format!("mail.lmtp: {listen:?} cannot be opened"))?;
+        doors.push(tokio::spawn(lmtp::serve(app.clone(), door, stop.clone())));
+    }
+    Ok(doors)
 }
 
 impl Serve {

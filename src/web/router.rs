@@ -7,7 +7,7 @@ use actix_web::{Resource, Route};
 
 use crate::web::portal::{account, password, registration, sign_in};
 use crate::web::{
-    admin, agent, asset_route, attachment_download, health, home, message_frame, organisation, portal, setup,
+    admin, agent, api, asset_route, attachment_download, health, home, message_frame, organisation, portal, setup,
     undertaking,
 };
 
@@ -193,6 +193,9 @@ table! {
     POST "/requests/{reference}/visibility" => portal::request::set_visibility,
     POST "/requests/{reference}/participants" => portal::request::add_participant,
     POST "/requests/{reference}/participants/{handle}/removal" => portal::request::remove_participant,
+
+    // The interface for programs
+    POST "/api/v1/inbound" => api::inbound::take,
 }
 
 /// Registers the table; methods that share a path share a resource, so that another method is answered with 405.

@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::db::types::JobId;
 use crate::error::{Error, Result};
+use crate::journal::claiming;
 use crate::mail::limits::PARSE_SLOTS;
+use crate::outbox::sending;
 use crate::queue::{self, Job};
 use crate::secret::random_handle;
 use crate::web::metrics;
@@ -51,6 +53,7 @@ pub struct Threads(Vec<JoinHandle<()>>);
 impl Threads {
     /// Starts all of them.
     pub fn start(app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<Threads> {
+        free_leases(app);
         let mut threads = Vec::new();
         for (name, count, work) in WORK {
             for number in 0..*count {
@@ -74,6 +77,22 @@ impl Threads {
                 tracing::error!(target: "accord::worker", "A worker thread had panicked");
             }
         }
+    }
+}
+
+/// The only process of an embedded database knows that nobody else holds anything: what it held when it ended is taken
+/// up again at once.
+fn free_leases(app: &App) {
+    if !app.config.database.url.is_sqlite() {
+        return;
+    }
+    let freed = app
+        .database
+        .write_now(|db| Ok(claiming::free_leases(db, "")? + sending::free_leases(db, "")? + queue::free_leases(db)?));
+    match freed {
+        Ok(0) => {}
+        Ok(count) => tracing::info!(target: "accord::worker", count, "Took up what was interrupted"),
+        Err(error) => tracing::warn!(target: "accord::worker", ?error, "Interrupted work has to wait for its leases"),
     }
 }
 

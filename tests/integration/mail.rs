@@ -3,7 +3,9 @@
 mod advisories;
 mod answering;
 mod filing;
+mod http;
 mod journal;
+mod lmtp;
 mod loops;
 mod outbox;
 mod threading;

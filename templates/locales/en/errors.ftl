@@ -66,3 +66,4 @@ conflict-last-administrator = Nobody would be left to administer the installatio
 conflict-too-many-secrets = You have 50 API secrets in force. Revoke one first.
 error-proof-stale = Sign in again first, by a mailed link: this needs a proof from the last 5 minutes.
 error-undertaking = Tick the box to accept the undertaking.
+mail-decided-meanwhile = Somebody else has decided about this mail meanwhile.

@@ -66,3 +66,4 @@ conflict-last-administrator = Il ne resterait personne pour administrer l’inst
 conflict-too-many-secrets = Vous avez 50 secrets d’API en vigueur. Révoquez-en un d’abord.
 error-proof-stale = Connectez-vous d’abord de nouveau, par un lien reçu par courriel : il faut une preuve de moins de 5 minutes.
 error-undertaking = Cochez la case pour accepter l’engagement.
+mail-decided-meanwhile = Quelqu’un d’autre a décidé de ce message entre-temps.

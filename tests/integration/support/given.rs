@@ -177,12 +177,7 @@ impl Given<'_> {
         self.test.write(move |db| {
             let ticket = ticket::by_id(db, id)?;
             let by = access::actor_of(db, agent)?;
-            let note = NewNote {
-                words: Words::on_page(&text),
-                attachments: Vec::new(),
-                mail_id: None,
-                ingest: None,
-            };
+            let note = NewNote { words: Words::on_page(&text), attachments: Vec::new(), mail_id: None, ingest: None };
             messages::add_note(db, &ticket, note, &by, now).map(drop)
         });
     }

@@ -1,0 +1,146 @@
+//! `POST /api/v1/inbound`: takes one mail as it stands (`message/rfc822`), for mail servers and providers that hand mail
+//! over by HTTP (S-05). 202 means that it is durable.
+
+use std::time::Duration;
+
+use actix_web::http::{StatusCode, header};
+use actix_web::web::{Data, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::StreamExt;
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::error::Error;
+use crate::intake::addressing;
+use crate::journal::{self, Acceptance, NewMail, Recipient, Way};
+use crate::notifications::Letterhead;
+use crate::people::api_tokens::{self, Scope};
+
+/// How long a mail may take to arrive (FT-14).
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Whom the mail is for, and who sent it by its envelope.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Envelope {
+    recipient: String,
+    /// Empty for the null sender; left out when it is not known.
+    sender: Option<String>,
+}
+
+/// `POST /api/v1/inbound?recipient=…&sender=…`
+pub async fn take(
+    app: Data<App>,
+    request: HttpRequest,
+    envelope: Result<Query<Envelope>, actix_web::Error>,
+    body: Payload,
+) -> HttpResponse {
+    if !app.config.mail.http_inbound {
+        return refused(StatusCode::NOT_FOUND, "not_found");
+    }
+    if let Err(refusal) = authorize(&app, &request).await {
+        return refusal;
+    }
+    if request.headers().contains_key(header::CONTENT_ENCODING) || !is_mail(&request) {
+        return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
+    }
+    let Ok(Query(envelope)) = envelope else { return refused(StatusCode::BAD_REQUEST, "bad_request") };
+    let raw = match tokio::time::timeout(PATIENCE, read(body, app.config.limits.mail_bytes)).await {
+        Ok(Ok(raw)) => raw,
+        Ok(Err(refusal)) => return refusal,
+        Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, "too_slow"),
+    };
+    let letterhead = Letterhead::new(&app.keys, &app.config);
+    let address = envelope.recipient.clone();
+    let mailbox = match app.database.read(move |db| addressing::mailbox_for(db, &letterhead, &address)).await {
+        Ok(Some(mailbox)) => mailbox,
+        Ok(None) => return refused(StatusCode::UNPROCESSABLE_ENTITY, "unknown_recipient"),
+        Err(error) => return trouble(&error),
+    };
+    let sender = match envelope.sender {
+        Some(sender) if sender.is_empty() => "<>".to_owned(),
+        Some(sender) if sender.len() <= 320 && !sender.chars().any(char::is_control) => sender,
+        _ => String::new(),
+    };
+    let mail = NewMail::new(vec![Recipient { mailbox, address: envelope.recipient }], sender, Way::Http, raw);
+    let now = app.clock.now();
+    match app.database.write(move |db| journal::accept(db, &mail, now)).await {
+        Ok(accepted) => {
+            let known = accepted.first() == Some(&Acceptance::AlreadyKnown);
+            let state = if known { "already_known" } else { "accepted" };
+            HttpResponse::Accepted().json(serde_json::json!({ "state": state }))
+        }
+        Err(error) => trouble(&error),
+    }
+}
+
+/// A secret of scope `inbound`, as `Authorization: Bearer acc_…`.
+async fn authorize(app: &App, request: &HttpRequest) -> Result<(), HttpResponse> {
+    let unauthorized = || {
+        let mut response = refused(StatusCode::UNAUTHORIZED, "unauthorized");
+        let scheme = header::HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
+        response
+    };
+    let secret = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .map(str::to_owned)
+        .ok_or_else(unauthorized)?;
+    let now = app.clock.now();
+    let found = app.database.read(move |db| api_tokens::find_by_secret(db, &secret, now)).await;
+    match found {
+        Ok(Some(token)) if token.allows(Scope::Inbound) => {
+            if api_tokens::is_worth_noting(&token, now) {
+                let noted = app.database.write(move |db| api_tokens::note_use(db, token.id, now)).await;
+                if let Err(error) = noted {
+                    tracing::warn!(target: "accord::web", ?error, "The use of a secret could not be noted");
+                }
+            }
+            Ok(())
+        }
+        Ok(Some(_)) => Err(refused(StatusCode::FORBIDDEN, "forbidden")),
+        Ok(None) => Err(unauthorized()),
+        Err(error) => Err(trouble(&error)),
+    }
+}
+
+fn is_mail(request: &HttpRequest) -> bool {
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let kind = value.split(';').next().unwrap_or_default().trim();
+    kind.eq_ignore_ascii_case("message/rfc822") || kind.eq_ignore_ascii_case("application/octet-stream")
+}
+
+async fn read(mut body: Payload, limit: usize) -> Result<Vec<u8>, HttpResponse> {
+    let mut raw = Vec::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_| refused(StatusCode::BAD_REQUEST, "bad_request"))?;
+        if raw.len() + chunk.len() > limit {
+            return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large"));
+        }
+        raw.extend_from_slice(&chunk);
+    }
+    if raw.is_empty() { Err(refused(StatusCode::BAD_REQUEST, "bad_request")) } else { Ok(raw) }
+}
+
+fn refused(status: StatusCode, code: &'static str) -> HttpResponse {
+    HttpResponse::build(status).json(serde_json::json!({ "code": code }))
+}
+
+fn trouble(error: &Error) -> HttpResponse {
+    let (status, code) = match error {
+        Error::StorageFull => (StatusCode::INSUFFICIENT_STORAGE, "storage_full"),
+        Error::Busy => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        other => {
+            tracing::error!(target: "accord::web", error = ?other, "A mail could not be taken");
+            (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+        }
+    };
+    let mut response = refused(status, code);
+    if status != StatusCode::INTERNAL_SERVER_ERROR {
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("30"));
+    }
+    response
+}

@@ -1,0 +1,145 @@
+//! The socket in the data folder by which other commands of this program reach the process that owns the database
+//! (DB-07). Whoever can use it can read the data folder anyway. One question a connection: a line of JSON, the bytes it
+//! announces, and a line of JSON back.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::App;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::intake::addressing;
+use crate::journal::{self, NewMail, Recipient, Way};
+use crate::notifications::Letterhead;
+
+/// How long a question may take to arrive.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// How long questions under way have once the program is told to stop.
+const DRAIN: Duration = Duration::from_secs(6);
+/// The longest first line.
+const LINE_BYTES: u64 = 16 * 1024;
+
+/// What another command wants.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Ask {
+    /// Take the mail whose bytes follow.
+    TakeMail { recipient: String, sender: String, size: usize },
+}
+
+/// What came of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Answer {
+    /// The mail is durable.
+    Taken,
+    /// It is not; this is why.
+    NotTaken { reason: String },
+}
+
+/// Where the socket is.
+pub fn path(config: &Config) -> PathBuf {
+    config.data.join("accord.sock")
+}
+
+/// Opens the socket. What a process that is gone left behind is removed: whoever holds the lock of the folder is alone.
+pub fn open(config: &Config) -> io::Result<UnixListener> {
+    let path = path(config);
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Answers until told to stop.
+pub async fn serve(app: Arc<App>, listener: UnixListener, stop: CancellationToken) {
+    let questions = TaskTracker::new();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let app = app.clone();
+                questions.spawn(async move {
+                    match tokio::time::timeout(PATIENCE, answer(&app, stream)).await {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => {
+                            tracing::warn!(target: "accord::mail", %error, "A command could not be answered");
+                        }
+                        Err(_) => tracing::warn!(target: "accord::mail", "A command took too long to ask"),
+                    }
+                });
+            }
+            Err(error) => {
+                tracing::warn!(target: "accord::mail", %error, "A command could not be heard");
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        }
+    }
+    questions.close();
+    drop(tokio::time::timeout(DRAIN, questions.wait()).await);
+    drop(std::fs::remove_file(path(&app.config)));
+}
+
+async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
+    let (reading, mut writing) = stream.into_split();
+    let mut reading = BufReader::new(reading);
+    let mut line = String::new();
+    (&mut reading).take(LINE_BYTES).read_line(&mut line).await?;
+    let answer = match serde_json::from_str(&line) {
+        Ok(Ask::TakeMail { recipient, sender, size }) => {
+            // One byte over the limit shows that the mail was longer (S-07).
+            if size > app.config.limits.mail_bytes + 1 {
+                Answer::NotTaken { reason: "the mail is too large".to_owned() }
+            } else {
+                let mut raw = vec![0; size];
+                reading.read_exact(&mut raw).await?;
+                match take_mail(app, recipient, sender, raw).await {
+                    Ok(()) => Answer::Taken,
+                    Err(error) => Answer::NotTaken { reason: reason(&error) },
+                }
+            }
+        }
+        Err(error) => Answer::NotTaken { reason: format!("the question is not understood: {error}") },
+    };
+    let mut text = serde_json::to_string(&answer).map_err(io::Error::other)?;
+    text.push('\n');
+    writing.write_all(text.as_bytes()).await?;
+    writing.shutdown().await
+}
+
+/// Writes a mail down that came by a pipe; it is durable when this returns.
+pub async fn take_mail(app: &App, recipient: String, sender: String, raw: Vec<u8>) -> Result<()> {
+    let letterhead = Letterhead::new(&app.keys, &app.config);
+    let address = recipient.clone();
+    let mailbox = app.database.read(move |db| addressing::mailbox_for(db, &letterhead, &address)).await?;
+    let mailbox = mailbox.ok_or(Error::NotFound)?;
+    let mail = NewMail::new(vec![Recipient { mailbox, address: recipient }], sender, Way::Pipe, raw);
+    let now = app.clock.now();
+    app.database.write(move |db| journal::accept(db, &mail, now)).await?;
+    Ok(())
+}
+
+/// For the person who reads the mail server's log.
+pub fn reason(error: &Error) -> String {
+    match error {
+        Error::NotFound => "no mailbox has this address; see Mailboxes in the administration".to_owned(),
+        Error::StorageFull => "there is no room on the disk".to_owned(),
+        Error::Busy => "the database is busy".to_owned(),
+        other => format!("{other:#}"),
+    }
+}

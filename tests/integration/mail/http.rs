@@ -1,0 +1,100 @@
+//! Mail handed over by HTTP.
+
+use accord::journal::unprocessed;
+use accord::people::api_tokens::{self, NewApiToken, Scope};
+use actix_web::http::header;
+use actix_web::test::TestRequest;
+
+use crate::support::browser::{Answered, Browser};
+use crate::support::desk::{Desk, Letter, SUPPORT};
+
+fn secret(desk: &Desk, scope: Scope) -> String {
+    let (administrator, now) = (desk.administrator, desk.test.now());
+    desk.test.write(move |db| {
+        let new = NewApiToken { name: "mx".to_owned(), scopes: vec![scope], organisation: None, days: 90 };
+        let (_, token) = api_tokens::create(db, administrator, &new, now)?;
+        Ok(token.expose().to_owned())
+    })
+}
+
+fn request(path: &str, secret: &str) -> TestRequest {
+    TestRequest::post()
+        .uri(path)
+        .insert_header((header::AUTHORIZATION, format!("Bearer {secret}")))
+        .insert_header((header::CONTENT_TYPE, "message/rfc822"))
+        .set_payload(Letter::from("claire@acme.example").header("Message-ID", "<one@client.example>").bytes())
+}
+
+async fn status(browser: &Browser, request: TestRequest) -> u16 {
+    let answered: Answered = browser.send(request).await;
+    answered.status.as_u16()
+}
+
+fn waiting(desk: &Desk) -> i64 {
+    desk.test.read(unprocessed::counts).waiting
+}
+
+const PATH: &str = "/api/v1/inbound?recipient=support@garonne.example&sender=claire@acme.example";
+
+#[actix_web::test]
+async fn s_05_a_mail_with_a_secret_for_it_is_durable_when_it_is_accepted() {
+    let desk = Desk::open();
+    let browser = desk.test.browser().await;
+    let secret = secret(&desk, Scope::Inbound);
+    let answered = browser.send(request(PATH, &secret)).await;
+    assert_eq!((answered.status.as_u16(), answered.text().as_str()), (202, r#"{"state":"accepted"}"#));
+    assert_eq!(waiting(&desk), 1);
+    let again = browser.send(request(PATH, &secret)).await;
+    assert_eq!((again.status.as_u16(), again.text().as_str()), (202, r#"{"state":"already_known"}"#));
+    desk.test.run_jobs();
+    assert_eq!(desk.ticket().requester_id, desk.claire);
+}
+
+#[actix_web::test]
+async fn s_05_without_a_secret_for_it_nothing_is_taken() {
+    let desk = Desk::open();
+    let browser = desk.test.browser().await;
+    let other = secret(&desk, Scope::ALL.iter().copied().find(|scope| *scope != Scope::Inbound).unwrap());
+    assert_eq!(status(&browser, request(PATH, &other)).await, 403);
+    assert_eq!(status(&browser, request(PATH, "acc_made_up")).await, 401);
+    assert_eq!(status(&browser, request(PATH, "")).await, 401);
+    let bare = TestRequest::post().uri(PATH).insert_header((header::CONTENT_TYPE, "message/rfc822"));
+    assert_eq!(status(&browser, bare).await, 401);
+    assert_eq!(waiting(&desk), 0);
+}
+
+#[actix_web::test]
+async fn s_05_ft_15_what_is_no_mail_or_too_much_is_refused() {
+    let desk = Desk::with_settings("[limits]\nmail_bytes = 65536");
+    let browser = desk.test.browser().await;
+    let secret = secret(&desk, Scope::Inbound);
+    let cases = [
+        (415, request(PATH, &secret).insert_header((header::CONTENT_TYPE, "application/x-www-form-urlencoded"))),
+        (415, request(PATH, &secret).insert_header((header::CONTENT_TYPE, "text/plain"))),
+        (415, request(PATH, &secret).insert_header((header::CONTENT_ENCODING, "gzip"))),
+        (413, request(PATH, &secret).set_payload(vec![b'x'; 70_000])),
+        (400, request(PATH, &secret).set_payload(Vec::new())),
+        (400, request("/api/v1/inbound", &secret)),
+        (400, request(&format!("{PATH}&queue=1"), &secret)),
+        (422, request("/api/v1/inbound?recipient=nobody@garonne.example", &secret)),
+        (422, request("/api/v1/inbound?recipient=user@elsewhere.example", &secret)),
+    ];
+    for (number, (expected, request)) in cases.into_iter().enumerate() {
+        assert_eq!(status(&browser, request).await, expected, "case {number}");
+    }
+    assert_eq!(waiting(&desk), 0);
+    assert_eq!(SUPPORT, "support@garonne.example");
+}
+
+#[actix_web::test]
+async fn a_mail_by_http_is_not_authenticated_by_what_it_says_of_itself() {
+    let desk = Desk::open();
+    let browser = desk.test.browser().await;
+    let secret = secret(&desk, Scope::Inbound);
+    let letter = Letter::from("claire@acme.example").authenticated("pass");
+    browser.send(request(PATH, &secret).set_payload(letter.bytes())).await;
+    desk.test.run_jobs();
+    let ticket = desk.ticket();
+    let records = desk.test.read(|db| accord::journal::outcome::of_ticket(db, ticket.id));
+    assert_eq!(records[0].2.authentication, "none");
+}
