@@ -218,7 +218,8 @@ impl Texts {
         match bytes {
             ..1_000 => self.with("size-bytes", "count", self.number(bytes)),
             1_000..1_000_000 => self.with("size-kilobytes", "count", self.number((bytes + 500) / 1_000)),
-            _ => self.with("size-megabytes", "count", self.number((bytes + 500_000) / 1_000_000)),
+            ..1_000_000_000 => self.with("size-megabytes", "count", self.number((bytes + 500_000) / 1_000_000)),
+            _ => self.with("size-gigabytes", "count", self.number((bytes + 500_000_000) / 1_000_000_000)),
         }
     }
 

@@ -11,7 +11,7 @@ use crate::db::DbConnection;
 use crate::db::paging::{Cursor, PAGE_SIZE, Page as Rows};
 use crate::db::types::PersonId;
 use crate::error::Result;
-use crate::i18n::has_key;
+use crate::i18n::{Texts, has_key};
 use crate::people::roles::Permission;
 use crate::people::{directory, organisations};
 use crate::web::navigation::Place;
@@ -47,7 +47,7 @@ pub async fn show(app: Data<App>, staff: Staff, query: Query<LedgerQuery>) -> Pa
                 actor: entry.actor,
                 subject: entry.subject,
                 organisation: entry.organisation,
-                detail: entry.detail.unwrap_or_else(|| p.t.say("ledger-detail-gone")),
+                detail: entry.detail.map_or_else(|| p.t.say("ledger-detail-gone"), |detail| readable(&p.t, &detail)),
             }
         })
         .collect();
@@ -106,23 +106,28 @@ fn load(db: &mut DbConnection, before: Option<i64>) -> Result<Rows<Entry>> {
             .iter()
             .find(|(id, ..)| Some(*id) == record.organisation)
             .map(|(_, handle, name)| (format!("/organisations/{handle}"), name.clone())),
-        detail: detail.map(|detail| readable(&detail)),
+        detail,
     }))
 }
 
-/// A detail row as people read it: `field: value`, without the signs of JSON.
-fn readable(detail: &str) -> String {
-    match serde_json::from_str::<serde_json::Value>(detail) {
-        Ok(serde_json::Value::Object(fields)) => {
-            let fields = fields.into_iter().map(|(name, value)| match value {
-                serde_json::Value::String(text) => format!("{name}: {text}"),
-                other => format!("{name}: {other}"),
-            });
-            fields.collect::<Vec<_>>().join(", ")
-        }
-        Ok(serde_json::Value::Null) => String::new(),
-        _ => detail.to_owned(),
-    }
+/// A detail row as people read it: what is so, and what is named; what is not so and what is empty is left out.
+fn readable(t: &Texts, detail: &str) -> String {
+    let Ok(serde_json::Value::Object(fields)) = serde_json::from_str(detail) else { return String::new() };
+    let fields = fields.into_iter().filter_map(|(name, value)| {
+        let key = format!("ledger-field-{}", name.replace('_', "-"));
+        let name = if has_key(t.locale, &key) { t.say(&key) } else { name };
+        let text = match value {
+            serde_json::Value::Bool(true) => return Some(name),
+            serde_json::Value::Bool(false) | serde_json::Value::Null => return None,
+            serde_json::Value::String(text) => text,
+            serde_json::Value::Array(items) => {
+                items.iter().map(|item| item.as_str().map_or(item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
+            }
+            other => other.to_string(),
+        };
+        (!text.is_empty()).then(|| t.with2("ledger-field", "name", name, "value", text))
+    });
+    fields.collect::<Vec<_>>().join(" · ")
 }
 
 struct Row {

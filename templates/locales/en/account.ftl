@@ -297,3 +297,5 @@ secret-days = { $count ->
     [one] { $count } day
    *[other] { $count } days
 }
+environment-system = System
+organisation-country-why = It decides which VAT applies.

@@ -30,7 +30,7 @@ person-telephone-why = To call back when mail is not enough.
 person-language = Language
 person-language-why = That of their pages and of our mails.
 person-time-zone = Time zone
-person-time-zone-why = To give times as they live them, for example Europe/Paris.
+person-time-zone-why = For their hours, for example Europe/Paris.
 person-address = E-mail address
 person-address-why = It identifies the person and receives our replies.
 person-addresses = E-mail addresses
@@ -255,3 +255,16 @@ status-ledger-long = { $count ->
     [one] { $count } row, to be verified on its own page.
    *[other] { $count } rows, to be verified on its own page.
 }
+ledger-field-sees-all-tickets = sees requests
+ledger-field-manages-organisation = manages
+ledger-field-grants-tracing = grants diagnostics
+ledger-field-fields = fields
+ledger-field-queue = queue
+ledger-field-mailbox = mailbox
+ledger-field-role = role
+ledger-field-roles = roles
+ledger-field-permissions = permissions
+ledger-field-version = version
+ledger-field-reference-prefix = prefix
+ledger-field-name = name
+ledger-field = { $name }: { $value }

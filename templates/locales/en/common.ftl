@@ -27,6 +27,7 @@ lasting-days = { $count ->
 size-bytes = { $count } B
 size-kilobytes = { $count } kB
 size-megabytes = { $count } MB
+size-gigabytes = { $count } GB
 
 shell-skip = Go to the content
 shell-menu = Menu

@@ -297,3 +297,5 @@ secret-days = { $count ->
     [one] { $count } jour
    *[other] { $count } jours
 }
+environment-system = Système
+organisation-country-why = Il décide de la TVA qui s’applique.

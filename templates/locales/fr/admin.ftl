@@ -30,7 +30,7 @@ person-telephone-why = Pour rappeler quand le courrier ne suffit pas.
 person-language = Langue
 person-language-why = Celle de ses pages et de nos courriers.
 person-time-zone = Fuseau horaire
-person-time-zone-why = Pour donner les heures telles qu’elle les vit, par exemple Europe/Paris.
+person-time-zone-why = Pour ses heures, par exemple Europe/Paris.
 person-address = Adresse e-mail
 person-address-why = Elle identifie la personne et reçoit nos réponses.
 person-addresses = Adresses e-mail
@@ -255,3 +255,16 @@ status-ledger-long = { $count ->
     [one] { $count } ligne, à vérifier à part.
    *[other] { $count } lignes, à vérifier à part.
 }
+ledger-field-sees-all-tickets = voit les demandes
+ledger-field-manages-organisation = gère
+ledger-field-grants-tracing = accorde le diagnostic
+ledger-field-fields = champs
+ledger-field-queue = file
+ledger-field-mailbox = boîte
+ledger-field-role = rôle
+ledger-field-roles = rôles
+ledger-field-permissions = permissions
+ledger-field-version = version
+ledger-field-reference-prefix = préfixe
+ledger-field-name = nom
+ledger-field = { $name } : { $value }

@@ -27,6 +27,7 @@ lasting-days = { $count ->
 size-bytes = { $count } o
 size-kilobytes = { $count } ko
 size-megabytes = { $count } Mo
+size-gigabytes = { $count } Go
 
 shell-skip = Aller au contenu
 shell-menu = Menu
