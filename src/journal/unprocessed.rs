@@ -76,6 +76,26 @@ pub fn list(db: &mut DbConnection, after: Option<Cursor>, size: i64) -> Result<P
     Ok(Page::cut(found, size, |row| Cursor { time: row.received_at, id: row.id.0 }))
 }
 
+/// The same for some mailboxes only.
+pub fn list_at(
+    db: &mut DbConnection,
+    mailboxes: &[MailboxId],
+    after: Option<Cursor>,
+    size: i64,
+) -> Result<Page<Unprocessed>> {
+    let mut query = rows!()
+        .filter(is_stuck())
+        .filter(journal::mailbox_id.eq_any(mailboxes.to_vec()))
+        .order(journal::id.desc())
+        .limit(size + 1)
+        .into_boxed();
+    if let Some(after) = after {
+        query = query.filter(journal::id.lt(JournalId(after.id)));
+    }
+    let found: Vec<Unprocessed> = query.load(db)?;
+    Ok(Page::cut(found, size, |row| Cursor { time: row.received_at, id: row.id.0 }))
+}
+
 /// Mails that failed at least once and are being tried again (J-03), the newest first.
 pub fn stumbling(db: &mut DbConnection, limit: i64) -> Result<Vec<Unprocessed>> {
     Ok(rows!()

@@ -1,11 +1,13 @@
-//! The administrator's pages: people and organisations, queues and mailboxes, staff roles, settings, the state of the
+//! The administrator's pages: people and organisations, queues, mailboxes and the mail, staff roles, settings, the state of the
 //! installation and its ledger.
 
 pub mod ledger;
 pub mod mailboxes;
 pub mod organisations;
+pub mod outgoing_mail;
 pub mod people;
 pub mod queues;
 pub mod roles;
 pub mod settings;
 pub mod status;
+pub mod unprocessed_mail;

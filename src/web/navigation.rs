@@ -84,14 +84,18 @@ pub fn for_signed_in(page: &mut Page, signed_in: &SignedIn, place: Place) {
                 installation.push(item(page, "nav-roles", "/admin/roles", "key", place == Place::Roles));
                 installation.push(item(page, "nav-settings", "/admin/settings", "settings", place == Place::Settings));
             }
-            if may(Permission::OperateInstallation) {
-                installation.push(item(
+            if may(Permission::WorkTickets) || may(Permission::OperateInstallation) {
+                // Who works in a mailbox's queue decides about what was held there.
+                let group = if may(Permission::WorkTickets) { &mut desk } else { &mut installation };
+                group.push(item(
                     page,
                     "nav-unprocessed-mail",
                     "/admin/unprocessed-mail",
                     "alert",
                     place == Place::UnprocessedMail,
                 ));
+            }
+            if may(Permission::OperateInstallation) {
                 installation.push(item(
                     page,
                     "nav-outgoing-mail",

@@ -2,11 +2,14 @@
 //! wrong form gets.
 
 use accord::db::types::PersonId;
+use accord::journal::unprocessed;
+use accord::mail::transport::{FailureKind, SendFailure};
 use accord::people::memberships::Rights;
 use accord::people::{environments, memberships, organisations, person, sites, staff};
 use accord::teams::{members, queues};
 
 use crate::support::TestApp;
+use crate::support::desk::{Desk, Letter};
 
 fn handle_of(app: &TestApp, person: PersonId) -> String {
     app.read(|db| person::by_id(db, person)).handle
@@ -523,4 +526,122 @@ async fn the_ledger_names_who_did_what_and_shows_no_internal_number() {
     let next = page.text();
     let next = next.split("href=\"/admin/ledger?before=").nth(1).expect("there are more").split('"').next().unwrap();
     anne.get(&format!("/admin/ledger?before={next}")).await.assert_status(200).assert_says("Rôles changés");
+}
+
+#[actix_web::test]
+async fn held_mail_is_decided_by_who_works_in_its_queue_and_read_by_nobody_else() {
+    let desk = Desk::open();
+    let letter = || Letter::from("Claire <claire@acme.example>").authenticated("fail");
+    for text in ["Premier secret", "Deuxième secret 4111 1111 1111 1111", "Troisième secret"] {
+        desk.receive(&letter().text(text));
+    }
+    let mut waiting = desk.test.read(|db| unprocessed::list(db, None, 10)).rows;
+    waiting.reverse();
+    let path = |index: usize| format!("/admin/unprocessed-mail/{}", waiting[index].handle);
+    let nothing: &[(&str, &str)] = &[];
+
+    // An agent of another queue does not learn of it.
+    let yves = desk.test.signed_in(desk.yves).await;
+    yves.get("/admin/unprocessed-mail").await.assert_says("Tout le courrier est traité");
+    yves.get(&path(0)).await.assert_status(404);
+    yves.post(&format!("{}/ticket", path(0)), nothing).await.assert_status(404);
+
+    let zoe = desk.test.signed_in(desk.zoe).await;
+    zoe.get("/admin/unprocessed-mail").await.assert_says("claire@acme.example").assert_says("L’authentification");
+    zoe.get(&path(0)).await.assert_says("Premier secret").assert_says("Écran noir");
+    // A card number is not shown either (A5).
+    zoe.get(&path(1)).await.assert_says("•••• 1111").assert_silent_about("4111 1111");
+    let original = zoe.get(&format!("{}/original", path(0))).await;
+    assert_eq!(original.header("content-type"), Some("application/octet-stream"));
+    original.assert_says("Subject: Écran noir");
+
+    // A ticket of its own; a message of that ticket; nothing.
+    let there = zoe.post(&format!("{}/ticket", path(0)), nothing).await;
+    let ticket = desk.ticket();
+    assert_eq!(there.location(), format!("/tickets/{}", ticket.reference));
+    zoe.post(&format!("{}/ticket", path(0)), nothing).await.assert_status(409);
+    zoe.post(&format!("{}/message", path(1)), &[("reference", "ACC-NONSENSE")])
+        .await
+        .assert_status(422)
+        .assert_says("value=\"ACC-NONSENSE\"");
+    let reference = ticket.reference.to_string();
+    zoe.post(&format!("{}/message", path(1)), &[("reference", reference.as_str())]).await.assert_status(303);
+    assert_eq!(desk.messages(&ticket).len(), 2);
+    zoe.post(&format!("{}/rejection", path(2)), nothing).await.assert_status(303);
+    zoe.get("/admin/unprocessed-mail").await.assert_says("Tout le courrier est traité");
+}
+
+#[actix_web::test]
+async fn a4_who_operates_sees_that_mail_waits_and_not_what_it_says() {
+    let (app, cast) = TestApp::with_cast();
+    let now = app.now();
+    app.write(move |db| {
+        let mailbox = accord::teams::mailboxes::default(db)?;
+        let recipient = accord::journal::Recipient { mailbox: mailbox.id, address: mailbox.address };
+        let raw = b"From: claire@arnaud.example\r\nSubject: Secret\r\n\r\nbien garde\r\n".to_vec();
+        let mail = accord::journal::NewMail::new(
+            vec![recipient],
+            "claire@arnaud.example".to_owned(),
+            accord::journal::Way::Lmtp,
+            raw,
+        );
+        accord::journal::accept(db, &mail, now)?;
+        let id = accord::journal::claiming::due(db, now)?[0];
+        accord::journal::claiming::claim(db, id, "test", now)?;
+        let delivery = accord::journal::claiming::load(db, id)?;
+        let outcome = accord::journal::Outcome {
+            state: accord::journal::State::Failed,
+            record: accord::journal::Record::default(),
+            organisation: None,
+            ticket: None,
+            content_sha256: None,
+            mail_id: None,
+            original_hash: None,
+        };
+        accord::journal::outcome::finish(db, &delivery, "test", &outcome, now)
+    });
+    let handle = app.read(|db| unprocessed::list(db, None, 10)).rows.remove(0).handle;
+    let path = format!("/admin/unprocessed-mail/{handle}");
+    // Anne supervises too, but has not accepted the undertaking.
+    let anne = app.signed_in(cast.anne).await;
+    anne.get("/admin/unprocessed-mail").await.assert_says("claire@arnaud.example");
+    anne.get(&path).await.assert_says("réservé à ceux").assert_silent_about("bien garde").assert_silent_about("Secret");
+    for rest in ["/original"] {
+        anne.get(&format!("{path}{rest}")).await.assert_status(403);
+    }
+    for rest in ["/ticket", "/rejection"] {
+        anne.post(&format!("{path}{rest}"), &[]).await.assert_status(403);
+    }
+    anne.post(&format!("{path}/reprocessing"), &[]).await.assert_status(303);
+    app.run_jobs();
+    anne.get("/admin/unprocessed-mail").await.assert_says("Tout le courrier est traité");
+    let odile = app.signed_in(cast.odile).await;
+    odile.get("/admin/unprocessed-mail").await.assert_status(403);
+}
+
+#[actix_web::test]
+async fn o_06_failed_mail_is_listed_and_sent_again() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from("claire@acme.example"));
+    desk.sent();
+    desk.answer_quietly(&desk.ticket(), "Redémarrez-le.", accord::tickets::status::Status::WaitingForCustomer);
+    desk.memory().fail_next(SendFailure {
+        kind: FailureKind::Permanent,
+        code: Some(550),
+        text: "no such user".to_owned(),
+    });
+    desk.test.run_jobs();
+    let anne = desk.test.signed_in(desk.administrator).await;
+    anne.get("/admin/outgoing-mail").await.assert_says("claire@acme.example").assert_says("Renvoyer");
+    let ticket = desk.ticket();
+    let mail = desk.test.read(|db| accord::outbox::listing::of_ticket(db, ticket.id)).pop().unwrap();
+    let again = format!("/admin/outgoing-mail/{}/sending", mail.handle);
+    anne.post(&again, &[]).await.assert_status(303);
+    desk.test.run_jobs();
+    anne.get("/admin/outgoing-mail?which=sent").await.assert_says("claire@acme.example");
+    anne.post(&again, &[]).await.assert_status(409);
+    anne.get("/admin/outgoing-mail?which=all").await.assert_status(400);
+    let zoe = desk.test.signed_in(desk.zoe).await;
+    zoe.get("/admin/outgoing-mail").await.assert_status(403);
+    zoe.post(&again, &[]).await.assert_status(403);
 }

@@ -120,9 +120,11 @@ fn readable(t: &Texts, detail: &str) -> String {
             serde_json::Value::Bool(true) => return Some(name),
             serde_json::Value::Bool(false) | serde_json::Value::Null => return None,
             serde_json::Value::String(text) => text,
-            serde_json::Value::Array(items) => {
-                items.iter().map(|item| item.as_str().map_or(item.to_string(), str::to_owned)).collect::<Vec<_>>().join(", ")
-            }
+            serde_json::Value::Array(items) => items
+                .iter()
+                .map(|item| item.as_str().map_or(item.to_string(), str::to_owned))
+                .collect::<Vec<_>>()
+                .join(", "),
             other => other.to_string(),
         };
         (!text.is_empty()).then(|| t.with2("ledger-field", "name", name, "value", text))

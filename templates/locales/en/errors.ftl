@@ -67,3 +67,6 @@ conflict-too-many-secrets = You have 50 API secrets in force. Revoke one first.
 error-proof-stale = Sign in again first, by a mailed link: this needs a proof from the last 5 minutes.
 error-undertaking = Tick the box to accept the undertaking.
 mail-decided-meanwhile = Somebody else has decided about this mail meanwhile.
+conflict-mail-not-dead = This mail is not failed any more.
+error-ticket-unknown = No request that you can see has this reference.
+mail-decided-meanwhile = Somebody decided about this mail meanwhile.

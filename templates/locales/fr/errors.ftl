@@ -67,3 +67,6 @@ conflict-too-many-secrets = Vous avez 50 secrets d’API en vigueur. Révoquez-e
 error-proof-stale = Connectez-vous d’abord de nouveau, par un lien reçu par courriel : il faut une preuve de moins de 5 minutes.
 error-undertaking = Cochez la case pour accepter l’engagement.
 mail-decided-meanwhile = Quelqu’un d’autre a décidé de ce message entre-temps.
+conflict-mail-not-dead = Ce courrier n’est plus en échec.
+error-ticket-unknown = Aucune demande visible pour vous ne porte cette référence.
+mail-decided-meanwhile = Quelqu’un a décidé de ce courrier entre-temps.

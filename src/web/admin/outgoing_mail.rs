@@ -1,0 +1,134 @@
+//! Outgoing mail: what did not arrive, what is on its way, what was sent; and trying again.
+
+use actix_web::web::{Data, Path, Query};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::app::App;
+use crate::clock::UtcTime;
+use crate::db::paging::{Cursor, PAGE_SIZE};
+use crate::error::Error;
+use crate::i18n::Message;
+use crate::outbox::State;
+use crate::outbox::listing::{self, Outgoing, Which};
+use crate::people::roles::Permission;
+use crate::web::forms::Form;
+use crate::web::navigation::Place;
+use crate::web::organisation::sites::Nothing;
+use crate::web::page::{NavigationItem, Page, Tone};
+use crate::web::page_error::{PageError, PageResult};
+use crate::web::respond::{page, redirect_saying};
+use crate::web::signed_in::Staff;
+
+/// Which mails, and where the page begins.
+#[derive(Debug, Deserialize)]
+pub struct ListQuery {
+    which: Option<String>,
+    before: Option<String>,
+}
+
+/// `GET /admin/outgoing-mail`
+pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> PageResult {
+    staff.require(Permission::OperateInstallation)?;
+    let which = match query.which.as_deref() {
+        None | Some("") => Which::Dead,
+        Some(text) => Which::parse(text).ok_or_else(PageError::bad_request)?,
+    };
+    let before = match &query.before {
+        None => None,
+        Some(text) => Some(Cursor::parse(text).ok_or_else(PageError::bad_request)?),
+    };
+    let (found, counts) =
+        app.database.read(move |db| Ok((listing::list(db, which, before, PAGE_SIZE)?, listing::counts(db)?))).await?;
+    let p = staff.page(&app, "outgoing-title", Place::OutgoingMail);
+    let tabs = Which::ALL
+        .iter()
+        .map(|&tab| {
+            let item = NavigationItem::new(
+                p.t.say(&format!("outgoing-{tab}")),
+                format!("/admin/outgoing-mail?which={tab}"),
+                match tab {
+                    Which::Dead => "alert",
+                    Which::Open => "clock",
+                    Which::Sent => "check",
+                },
+            );
+            let item = match tab {
+                Which::Dead if counts.dead > 0 => item.counting(p.t.number(counts.dead), Tone::Late),
+                Which::Open if counts.waiting > 0 => item.counting(p.t.number(counts.waiting), Tone::Plain),
+                _ => item,
+            };
+            item.current_if(tab == which)
+        })
+        .collect();
+    let rows = found
+        .rows
+        .into_iter()
+        .map(|mail| Row {
+            action: format!("/admin/outgoing-mail/{}/sending", mail.handle),
+            kind: p.t.say(&format!("outgoing-kind-{}", mail.kind)),
+            can_be_retried: mail.can_be_retried(),
+            tone: tone(&mail),
+            state: p.t.say(&format!("outgoing-state-{}", mail.state)),
+            at: mail.sent_at.unwrap_or(mail.created_at),
+            recipient: mail.recipient,
+            subject: mail.subject,
+            last_error: mail.last_error.unwrap_or_default(),
+        })
+        .collect();
+    page(&ListPage {
+        tabs,
+        rows,
+        first: query.before.is_some().then(|| format!("/admin/outgoing-mail?which={which}")),
+        next: found.next.map(|next| format!("/admin/outgoing-mail?which={which}&before={}", next.to_text())),
+        p,
+    })
+}
+
+/// `POST /admin/outgoing-mail/{handle}/sending`: sends the same bytes again.
+pub async fn retry(app: Data<App>, staff: Staff, path: Path<String>, _: Form<Nothing>) -> PageResult {
+    staff.require(Permission::OperateInstallation)?;
+    let (handle, now) = (path.into_inner(), app.clock.now());
+    app.database
+        .write(move |db| {
+            let mail = listing::find(db, &handle)?.ok_or(Error::NotFound)?;
+            if listing::retry(db, &mail, now)? {
+                Ok(())
+            } else {
+                Err(Error::Conflict(Message::new("conflict-mail-not-dead")))
+            }
+        })
+        .await?;
+    Ok(redirect_saying("/admin/outgoing-mail", "said-mail-again"))
+}
+
+fn tone(mail: &Outgoing) -> Tone {
+    match mail.state {
+        State::Dead => Tone::Late,
+        State::Deferred => Tone::Act,
+        State::Sent => Tone::Done,
+        _ => Tone::Plain,
+    }
+}
+
+struct Row {
+    action: String,
+    kind: String,
+    recipient: String,
+    subject: String,
+    tone: Tone,
+    state: String,
+    at: UtcTime,
+    last_error: String,
+    can_be_retried: bool,
+}
+
+#[derive(Template)]
+#[template(path = "admin/outgoing_mail.html")]
+struct ListPage {
+    p: Page,
+    tabs: Vec<NavigationItem>,
+    rows: Vec<Row>,
+    first: Option<String>,
+    next: Option<String>,
+}
