@@ -10,6 +10,8 @@ use crate::web::{
     admin, agent, api, asset_route, attachment_download, health, home, message_frame, organisation, portal, setup,
     undertaking,
 };
+use crate::web::{admin, asset_route, health, home, organisation};
+use crate::web::{attachments, mail_frame, portal};
 
 /// One method on one path, and what answers it.
 pub struct Entry {

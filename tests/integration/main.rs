@@ -9,6 +9,7 @@
 //! - `migrations`: both databases have the same schema
 //! - `organisations`: organisations and what belongs to them, queues and mailboxes
 //! - `people`: who somebody is, and how they sign in
+//! - `portal`: the customer's side: filing, following, answering
 //! - `search`: what is found, by whom
 //! - `signing_in`: the same at a browser: sign-in, registration, set-up, one's account
 //! - `web`: what surrounds every page
@@ -26,6 +27,7 @@ mod migrations;
 mod organisations;
 mod people;
 mod real;
+mod portal;
 mod search;
 mod signing_in;
 mod web;

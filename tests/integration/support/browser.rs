@@ -106,6 +106,15 @@ impl Browser {
 
     /// Sends a form with files, each as (field, file name, content).
     pub async fn upload(&self, path: &str, fields: &[(&str, &str)], files: &[(&str, &str, &[u8])]) -> Answered {
+        self.send(self.form_with_files(path, fields, files)).await
+    }
+
+    /// The same through a proxy in front, which says that it comes from `ip`.
+    pub async fn upload_from(&self, ip: &str, path: &str, fields: &[(&str, &str)]) -> Answered {
+        self.send(self.form_with_files(path, fields, &[]).insert_header(("x-forwarded-for", ip))).await
+    }
+
+    fn form_with_files(&self, path: &str, fields: &[(&str, &str)], files: &[(&str, &str, &[u8])]) -> TestRequest {
         const BOUNDARY: &str = "----accord-test-boundary";
         let mut body = Vec::new();
         let token = self.csrf();
@@ -127,16 +136,13 @@ impl Browser {
             body.extend_from_slice(b"\r\n");
         }
         body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
-        self.send(
-            TestRequest::default()
-                .method(Method::POST)
-                .uri(path)
-                .insert_header((header::ORIGIN, BASE_URL))
-                .insert_header((header::ACCEPT_LANGUAGE, "fr"))
-                .insert_header((header::CONTENT_TYPE, format!("multipart/form-data; boundary={BOUNDARY}")))
-                .set_payload(body),
-        )
-        .await
+        TestRequest::default()
+            .method(Method::POST)
+            .uri(path)
+            .insert_header((header::ORIGIN, BASE_URL))
+            .insert_header((header::ACCEPT_LANGUAGE, "fr"))
+            .insert_header((header::CONTENT_TYPE, format!("multipart/form-data; boundary={BOUNDARY}")))
+            .set_payload(body)
     }
 
     /// The token that a form of this browser carries.

@@ -66,7 +66,12 @@ fn somebody(
 impl TestApp {
     /// An installation with its cast.
     pub fn with_cast() -> (TestApp, Cast) {
-        let app = TestApp::empty();
+        TestApp::cast_with_settings("")
+    }
+
+    /// The same with settings of its own (TOML).
+    pub fn cast_with_settings(settings: &str) -> (TestApp, Cast) {
+        let app = TestApp::with_settings(settings);
         let now = app.now();
         let cast = app.write(move |db| {
             let form = SetupForm {
