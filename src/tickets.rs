@@ -28,6 +28,7 @@ pub mod tags;
 pub mod events;
 
 pub mod listing;
+pub mod overview;
 pub mod related;
 
 pub mod idempotency;

@@ -435,6 +435,21 @@ pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket, reading: Reading, limit
     Ok(messages)
 }
 
+/// Up to `limit` messages that come after the message `after`, or from the first on, the oldest first.
+pub fn from_the_first(
+    db: &mut DbConnection,
+    ticket: &Ticket,
+    reading: Reading,
+    after: Option<MessageId>,
+    limit: i64,
+) -> Result<Vec<Message>> {
+    let mut messages = readable(ticket, reading);
+    if let Some(after) = after {
+        messages = messages.filter(ticket_messages::id.gt(after));
+    }
+    Ok(messages.order(ticket_messages::id).limit(limit).select(message_columns!()).load(db)?)
+}
+
 /// The messages beyond the first `seen`, notes included: what an agent has not seen yet.
 pub fn after(db: &mut DbConnection, ticket: &Ticket, seen: i32) -> Result<Vec<Message>> {
     Ok(readable(ticket, Reading::Everything)

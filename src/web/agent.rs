@@ -1,8 +1,9 @@
-//! The agent's desk: the queue, the ticket with everything one does to it, tickets logged by hand.
+//! The agent’s desk: the queue, the ticket with everything one does to it, searching, tickets logged by hand.
 
 pub mod answers;
 pub mod by_hand;
 pub mod changes;
 pub mod people_in_ticket;
 pub mod queue;
+pub mod search;
 pub mod ticket;

@@ -17,7 +17,8 @@ use crate::secret::random_handle;
 use crate::web::page_error::PageError;
 use crate::web::request_log::RequestLog;
 use crate::web::signed_in::find_visitor;
-use crate::web::{csrf, error_page, metrics};
+use crate::web::{api, csrf, error_page, metrics};
+use crate::web::api::errors::is_for_programs;
 
 /// What pages may load: from here only, nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
@@ -47,7 +48,11 @@ pub async fn guard<B: MessageBody + 'static>(
     };
     // Only now, for routing needs the request to itself.
     let http_request = response.request().clone();
-    let mut response = with_error_page(&http_request, &app, response).instrument(span.clone()).await;
+    let mut response = if is_for_programs(&http_request) {
+        span.in_scope(|| api::errors::with_body(&http_request, response))
+    } else {
+        with_error_page(&http_request, &app, response).instrument(span.clone()).await
+    };
     span.record("http.status", response.status().as_u16());
     // Which route it was is known only after routing.
     let route = (response.status() != 421).then(|| response.request().match_pattern()).flatten();
@@ -66,7 +71,7 @@ fn refusal(request: &HttpRequest, app: &App) -> Option<PageError> {
         return Some(PageError::misdirected());
     }
     // Programs have no page to come from; the API takes no cookie, so nothing can be forged in its name.
-    let for_programs = request.path().starts_with("/api/");
+    let for_programs = is_for_programs(request);
     if csrf::is_unsafe(request.method()) && !for_programs && !csrf::is_same_origin(request, &app.config.http.base_url) {
         return Some(PageError::forged());
     }

@@ -12,6 +12,11 @@ use crate::web::{
 };
 use crate::web::{admin, asset_route, health, home, organisation};
 use crate::web::{attachments, mail_frame, portal};
+use crate::web::{admin, asset_route, health, home, organisation, setup, undertaking};
+use crate::web::{admin, asset_route, health, home, organisation};
+use crate::web::{admin, api, asset_route, health, home, organisation};
+use crate::web::{agent, asset_route, attachment_download, health, home, message_frame};
+use crate::web::{admin, agent, asset_route, attachment_download, health, home, message_frame, organisation};
 
 /// One method on one path, and what answers it.
 pub struct Entry {
@@ -164,6 +169,7 @@ table! {
     POST "/account/secrets" => account::secrets::create,
     POST "/account/secrets/{handle}/revocation" => account::secrets::revoke,
     // Tickets, for agents
+    GET "/search" => agent::search::show,
     GET "/tickets" => agent::queue::show,
     POST "/tickets" => agent::by_hand::create,
     GET "/tickets/new" => agent::by_hand::start,
@@ -207,6 +213,24 @@ table! {
 
     // The interface for programs
     POST "/api/v1/inbound" => api::inbound::take,
+    // For programs
+    POST "/api/v1/token" => api::token::create,
+    GET "/api/v1/openapi.json" => api::openapi::show,
+    GET "/api/v1/tickets" => api::tickets::list,
+    POST "/api/v1/tickets" => api::tickets::create,
+    GET "/api/v1/tickets/{reference}" => api::tickets::show,
+    GET "/api/v1/tickets/{reference}/messages" => api::messages::list,
+    POST "/api/v1/tickets/{reference}/messages" => api::messages::create,
+    GET "/api/v1/people" => api::people::list,
+    POST "/api/v1/people" => api::people::create,
+    GET "/api/v1/people/{handle}" => api::people::show,
+    GET "/api/v1/organisations" => api::organisations::list,
+    POST "/api/v1/organisations" => api::organisations::create,
+    GET "/api/v1/organisations/{handle}" => api::organisations::show,
+    GET "/api/v1/organisations/{handle}/environments" => api::environments::list,
+    POST "/api/v1/organisations/{handle}/environments" => api::environments::create,
+    GET "/api/v1/organisations/{handle}/environments/{environment}" => api::environments::show,
+    GET "/{lang:fr|en}/api" => api::reference::show,
 }
 
 /// Registers the table; methods that share a path share a resource, so that another method is answered with 405.

@@ -13,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::app::App;
 use crate::config::http::TlsConfig;
+use crate::web::api::token::TokenKeys;
 use crate::web::page_error::{PageError, PageResult};
 use crate::web::request_log::RequestLog;
 use crate::web::signed_in::DemoBanner;
@@ -41,6 +42,7 @@ impl Site {
         if self.demo {
             config.app_data(Data::new(DemoBanner));
         }
+        config.app_data(Data::new(TokenKeys::new(&self.app.keys, &self.app.config.http.base_url)));
         router::routes(config);
         config.default_service(web::to(nothing_here));
     }

@@ -280,3 +280,25 @@ fn t_01_a_cursor_of_a_search_hides_the_number_in_it() {
     assert_ne!(next().to_text(), next().to_text());
     assert!(next().time > UtcTime::from_micros(0));
 }
+
+#[actix_web::test]
+async fn agents_search_by_the_box_in_the_head() {
+    let test = TestApp::set_up();
+    let given = test.given();
+    let jean = given.customer("Jean Dupont");
+    let agent = given.agent("Bruno", &[QueueKind::Support]);
+    let ticket = given.ticket(&jean, "<b>Sauvegarde</b>", "La sauvegarde <script>alert(1)</script> échoue.");
+    index(&test);
+    let browser = test.browser_of(agent).await;
+    let page = browser.get("/search?q=sauvegardes").await;
+    page.assert_status(200).assert_says(&ticket.reference).assert_says("<mark>sauvegarde</mark>");
+    page.assert_says("&#60;script&#62;").assert_silent_about("<script>alert").assert_silent_about("<b>Sauvegarde");
+    browser.get("/search?q=rien").await.assert_status(200).assert_says("Rien trouvé");
+    browser.get("/search").await.assert_status(200).assert_says("Que cherchez-vous");
+    browser.get("/search?q=%22%2A%28NEAR&after=%C3%A9").await.assert_status(200);
+    let straight = browser.get(&format!("/search?q={}", ticket.reference.to_lowercase())).await;
+    straight.assert_status(303);
+    assert_eq!(straight.location(), format!("/tickets/{}", ticket.reference));
+    let customer = test.browser_of(jean.id).await;
+    customer.get("/search?q=sauvegarde").await.assert_status(404);
+}

@@ -279,6 +279,7 @@ CREATE INDEX tickets_unassigned ON tickets (queue_id, waiting_since, id) WHERE a
 CREATE INDEX tickets_unassigned_all ON tickets (waiting_since, id) WHERE assignee_id IS NULL AND status <> 'closed';
 CREATE INDEX tickets_by_requester ON tickets (requester_id, last_message_at, id);
 CREATE INDEX tickets_by_organisation ON tickets (organisation_id, last_message_at, id);
+CREATE INDEX tickets_by_change ON tickets (updated_at, id);
 
 CREATE TABLE ticket_participants (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,

@@ -234,3 +234,26 @@ event-mail-failed = The mail to { $address } could not be delivered
 event-mail-held = A mail from { $address } is held: it could not be trusted
 event-may-belong-to = May belong to { $ticket }
 event-follows-up = Goes on from { $ticket }
+
+# Searching
+search-title = Search
+search-words = Look for
+search-go = Search
+search-said = Written
+search-results = Results for { $query }
+search-none = Nothing found
+search-none-hint = Try fewer words or another word. Accents and endings do not matter.
+search-none-recent = Nothing recent
+search-none-recent-hint = The search can go on further into the past.
+search-begin = What are you looking for?
+search-begin-hint = Words, a phrase in quotation marks, or the reference of a ticket.
+search-help = How to search
+search-help-word = invoice twice
+search-help-word-means = both words, in any order
+search-help-phrase = "blank page"
+search-help-phrase-means = these words, one after the other
+search-help-from = written by this person or address
+search-help-org = tickets of this organisation
+search-help-status = open, customer or closed
+search-help-tag = tickets with this tag
+search-help-not = without this word

@@ -234,3 +234,26 @@ event-mail-failed = Le courriel à { $address } n’a pas pu être remis
 event-mail-held = Un courriel de { $address } est retenu : il n’a pas pu être tenu pour sûr
 event-may-belong-to = Fait peut-être partie de { $ticket }
 event-follows-up = Fait suite à { $ticket }
+
+# Searching
+search-title = Recherche
+search-words = Chercher
+search-go = Chercher
+search-said = Écrit
+search-results = Résultats pour { $query }
+search-none = Rien trouvé
+search-none-hint = Essayez moins de mots ou un autre mot. Les accents et les terminaisons ne comptent pas.
+search-none-recent = Rien de récent
+search-none-recent-hint = La recherche peut continuer plus loin dans le passé.
+search-begin = Que cherchez-vous ?
+search-begin-hint = Des mots, une phrase entre guillemets ou la référence d’une demande.
+search-help = Comment chercher
+search-help-word = facture double
+search-help-word-means = les deux mots, dans n’importe quel ordre
+search-help-phrase = "page blanche"
+search-help-phrase-means = ces mots à la suite
+search-help-from = écrit par cette personne ou cette adresse
+search-help-org = demandes de cette organisation
+search-help-status = ouvert, client ou fermé
+search-help-tag = demandes avec cette étiquette
+search-help-not = sans ce mot
