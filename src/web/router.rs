@@ -17,6 +17,8 @@ use crate::web::{admin, asset_route, health, home, organisation};
 use crate::web::{admin, api, asset_route, health, home, organisation};
 use crate::web::{agent, asset_route, attachment_download, health, home, message_frame};
 use crate::web::{admin, agent, asset_route, attachment_download, health, home, message_frame, organisation};
+    admin, agent, api, asset_route, attachment_download, health, home, message_frame, organisation, setup, undertaking,
+};
 
 /// One method on one path, and what answers it.
 pub struct Entry {

@@ -28,7 +28,7 @@ use crate::web::request::client_ip;
 const MISSES: Rate = Rate { times: 30, within: TimeDelta::minutes(1) };
 
 /// A program with a genuine token.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Caller {
     app: Data<App>,
     /// The public name of the API secret that the token was made from.

@@ -40,7 +40,7 @@ macro_rules! refusals {
         }
 
         /// The codes above, for the description of the interface.
-        const REQUEST_CODES: &[(&str, u16, &str)] = &[$(($code, StatusCode::$status.as_u16(), $key),)*];
+        const REQUEST_CODES: &[(&str, StatusCode, &str)] = &[$(($code, StatusCode::$status, $key),)*];
     };
 }
 
@@ -74,20 +74,21 @@ refusals! {
 }
 
 /// The codes of what capabilities answer.
-const DOMAIN_CODES: [(&str, u16, &str); 8] = [
-    ("not_found", 404, "api-not-found"),
-    ("forbidden", 403, "error-forbidden"),
-    ("invalid", 422, "api-invalid"),
-    ("conflict", 409, "api-conflict"),
-    ("too_many_requests", 429, "error-too-often"),
-    ("busy", 503, "error-busy"),
-    ("storage_full", 507, "error-storage-full"),
-    ("internal", 500, "error-internal"),
+const DOMAIN_CODES: [(&str, StatusCode, &str); 8] = [
+    ("not_found", StatusCode::NOT_FOUND, "api-not-found"),
+    ("forbidden", StatusCode::FORBIDDEN, "error-forbidden"),
+    ("invalid", StatusCode::UNPROCESSABLE_ENTITY, "api-invalid"),
+    ("conflict", StatusCode::CONFLICT, "api-conflict"),
+    ("too_many_requests", StatusCode::TOO_MANY_REQUESTS, "error-too-often"),
+    ("busy", StatusCode::SERVICE_UNAVAILABLE, "error-busy"),
+    ("storage_full", StatusCode::INSUFFICIENT_STORAGE, "error-storage-full"),
+    ("internal", StatusCode::INTERNAL_SERVER_ERROR, "error-internal"),
 ];
 
 /// Every code with its status and the key of its text, for the description of the interface.
 pub fn codes() -> Vec<(&'static str, u16, &'static str)> {
-    let mut codes: Vec<_> = REQUEST_CODES.iter().copied().chain(DOMAIN_CODES).collect();
+    let codes = REQUEST_CODES.iter().copied().chain(DOMAIN_CODES);
+    let mut codes: Vec<_> = codes.map(|(code, status, key)| (code, status.as_u16(), key)).collect();
     codes.sort_by_key(|(code, status, _)| (*status, *code));
     codes
 }
