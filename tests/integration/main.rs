@@ -3,6 +3,7 @@
 //!
 //! - `support`: the application in process, a clock moved by hand, people with browsers, mail in memory
 //! - `administration`: the administrator's pages, and an organisation's own
+//! - `agent_desk`: the desk in the browser
 //! - `architecture`: the order of the modules, who writes which table, the catalogue
 //! - `access`: every route and every role
 //! - `mail`: mail in, matched, out
@@ -12,6 +13,7 @@
 //! - `portal`: the customer's side: filing, following, answering
 //! - `search`: what is found, by whom
 //! - `signing_in`: the same at a browser: sign-in, registration, set-up, one's account
+//! - `tickets`: what is said in tickets, who sees what of them, how lists find them
 //! - `web`: what surrounds every page
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
@@ -20,6 +22,7 @@
 mod support;
 
 mod administration;
+mod agent_desk;
 mod architecture;
 mod demo;
 mod mail;
@@ -30,4 +33,5 @@ mod real;
 mod portal;
 mod search;
 mod signing_in;
+mod tickets;
 mod web;

@@ -8,3 +8,4 @@ pub mod desk;
 pub mod given;
 
 pub use app::TestApp;
+pub use cast::Cast;

@@ -71,7 +71,8 @@ impl TestApp {
     /// `customer` writes in the ticket.
     pub fn customer_writes(&self, ticket: &Ticket, customer: PersonId, text: &str) {
         let (ticket, by, now) = (self.again(ticket), self.actor(customer), self.now());
-        let message = CustomerMessage::ordinary(NewMessage::text(Channel::Web, customer, "Claire", "c@x.example", text));
+        let message =
+            CustomerMessage::ordinary(NewMessage::text(Channel::Web, customer, "Claire", "c@x.example", text));
         self.write(move |db| messages::add_customer_message(db, &ticket, message.clone(), &by, now));
     }
 }
@@ -166,7 +167,8 @@ fn a_02_the_predicate_and_the_query_agree_over_all_cases() {
 
     let mut actors = vec![Actor::System];
     let queue_of = |ticket: &Ticket| ticket.queue_id;
-    for permissions in [vec![], vec![Permission::WorkTickets], vec![Permission::WorkTickets, Permission::SeeAllQueues]] {
+    for permissions in [vec![], vec![Permission::WorkTickets], vec![Permission::WorkTickets, Permission::SeeAllQueues]]
+    {
         for queues in [vec![], vec![queue_of(&of_claire)], vec![queue_of(&of_claire), queue_of(&of_paul)]] {
             for undertaking_accepted in [false, true] {
                 actors.push(Actor::Staff(StaffActor {
@@ -198,9 +200,8 @@ fn a_02_the_predicate_and_the_query_agree_over_all_cases() {
         actors.push(Actor::LinkHolder { person, ticket: of_claire.id });
     }
     for actor in &actors {
-        let visible: BTreeSet<TicketId> = app.read(|db| {
-            Ok(access::visible_to(actor).select(tickets::id).load::<TicketId>(db)?.into_iter().collect())
-        });
+        let visible: BTreeSet<TicketId> = app
+            .read(|db| Ok(access::visible_to(actor).select(tickets::id).load::<TicketId>(db)?.into_iter().collect()));
         for ticket in &all {
             let participates = app.read(|db| {
                 let Some(person) = actor.person() else { return Ok(false) };
@@ -522,8 +523,8 @@ fn a_full_desk(app: &TestApp, cast: &Cast) -> Vec<Ticket> {
         let kind = if number % 2 == 0 { QueueKind::Support } else { QueueKind::Sales };
         let ticket = app.ticket_in(if number % 5 == 0 { cast.zoe } else { cast.claire }, kind, "Une question");
         let (to, by, now) = (ticket.clone(), app.actor(cast.hugo), app.now());
-        let to_lea = number % 4 == 1;
-        app.write(move |db| if to_lea { assignment::assign(db, &to, Some(cast.lea), &by, now) } else { Ok(()) });
+        let (to_lea, lea) = (number % 4 == 1, Some(cast.lea));
+        app.write(move |db| if to_lea { assignment::assign(db, &to, lea, &by, now) } else { Ok(()) });
         if number % 7 == 2 || number % 7 == 3 {
             app.answer(&ticket, cast.hugo, "Voilà.");
         }
@@ -573,7 +574,11 @@ fn pages_of_every_view_hold_each_ticket_once_in_the_order_of_the_wait() {
                     };
                     let wait = ticket.waiting_since.micros();
                     let latest_first = ticket.status == Status::Closed;
-                    (rank, if latest_first { -wait } else { wait }, if latest_first { -ticket.id.0 } else { ticket.id.0 })
+                    (
+                        rank,
+                        if latest_first { -wait } else { wait },
+                        if latest_first { -ticket.id.0 } else { ticket.id.0 },
+                    )
                 });
                 let expected: Vec<TicketId> = expected.iter().map(|ticket| ticket.id).collect();
                 for size in [1, 7, 25, 100] {

@@ -116,7 +116,6 @@ struct TicketPage {
     waiting: String,
     is_closed: bool,
     is_mine: bool,
-    assignee: Option<String>,
     earlier: Option<String>,
     items: Vec<Item>,
     first_new: Option<String>,
@@ -205,7 +204,7 @@ pub async fn page(
     let actor = agent.actor().clone();
     let loaded = app.database.read(move |db| load(db, &actor, &reference, all)).await?;
     let p = agent.page(app, "nav-tickets", Place::Tickets);
-    respond::page_with(&view(p, loaded, draft, agent), status)
+    respond::page_with(&view(p, loaded, draft, agent.signed_in.person.id), status)
 }
 
 /// Loads a ticket which `actor` may see, with everything around it.
@@ -260,11 +259,11 @@ fn names(db: &mut DbConnection, ticket: &Ticket, events: &[Event]) -> Result<Has
 }
 
 /// The rendered page, for the benchmark.
-pub fn render(p: Page, loaded: Loaded, agent: &Agent) -> String {
-    view(p, loaded, Draft::default(), agent).render().unwrap_or_default()
+pub fn render(p: Page, loaded: Loaded, reader: PersonId) -> String {
+    view(p, loaded, Draft::default(), reader).render().unwrap_or_default()
 }
 
-fn view(mut p: Page, loaded: Loaded, draft: Draft, agent: &Agent) -> TicketPage {
+fn view(mut p: Page, loaded: Loaded, draft: Draft, reader: PersonId) -> TicketPage {
     let t = p.t;
     let Loaded { ticket, names, .. } = &loaded;
     let subject = if ticket.subject.is_empty() { t.say("ticket-no-subject") } else { visible(&ticket.subject) };
@@ -278,8 +277,6 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, agent: &Agent) -> TicketPage 
     let history: Vec<EventView> =
         loaded.events.iter().map(|event| event_view(&t, event, names, &loaded.queues)).collect();
     let place = place_view(&loaded);
-    let me = &agent.signed_in.person;
-    let assignee = ticket.assignee_id.and_then(|id| names.get(&id).cloned());
     let assignee_handle = loaded
         .colleagues
         .iter()
@@ -302,8 +299,7 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, agent: &Agent) -> TicketPage 
         waiting_since: ticket.waiting_since,
         waiting: t.lasting(&ticket.waiting_since, &p.now),
         is_closed: ticket.status == Status::Closed,
-        is_mine: ticket.assignee_id == Some(me.id),
-        assignee,
+        is_mine: ticket.assignee_id == Some(reader),
         earlier: (hidden > 0).then(|| format!("/tickets/{}?earlier=1", ticket.reference)),
         items: items(&t, messages, &loaded),
         first_new,
