@@ -23,6 +23,7 @@ mod support;
 
 mod administration;
 mod agent_desk;
+mod access;
 mod architecture;
 mod demo;
 mod mail;

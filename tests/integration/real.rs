@@ -2,9 +2,12 @@
 //! clients and a real browser. Plain `cargo test` leaves them out; `.ci/run` starts what they need and fails if one of
 //! them did not run. Each is called `real_*` and says what it needs in its `#[ignore]`.
 
+mod chance;
 mod desk;
 mod http;
-
+mod kill;
+mod mail;
+mod mail_wire;
 mod process;
 mod sharing;
 mod stopping;

@@ -5,6 +5,7 @@ pub mod browser;
 pub mod cast;
 pub mod database;
 pub mod desk;
+pub mod dump;
 pub mod given;
 
 pub use app::TestApp;

@@ -1,9 +1,84 @@
 //! Telling the program to stop, and starting a second one beside it.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::http;
-use super::process::{Installation, Kind};
+use accord::clock::Clock;
+use accord::db::schema::{jobs, journal, outbox};
+use diesel::prelude::*;
+
+use super::mail_wire::deliver_by_lmtp;
+use super::process::{Installation, Kind, free_address};
+use super::{desk, http};
+
+#[test]
+#[ignore = "needs processes of its own"]
+fn real_ft_22_told_to_stop_under_load_it_ends_soon_and_loses_nothing() {
+    stop_under_load(Kind::Sqlite);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL and processes of its own"]
+fn real_ft_22_told_to_stop_under_load_it_ends_soon_on_postgresql() {
+    stop_under_load(Kind::Postgres);
+}
+
+fn stop_under_load(kind: Kind) {
+    let lmtp = free_address();
+    let installation =
+        Installation::empty(kind).with_settings(&format!("[mail]\nlmtp = \"{lmtp}\"\noutgoing = \"files\"\n"));
+    let mut db = installation.database();
+    desk::set_up(&mut db, Clock::system().now());
+    let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
+    let stopped = Arc::new(AtomicBool::new(false));
+    let server = installation.serve();
+    let address = server.address;
+    let (status, took) = std::thread::scope(|scope| {
+        for sender in 0..4 {
+            let (acknowledged, stopped) = (acknowledged.clone(), stopped.clone());
+            scope.spawn(move || {
+                for number in 0.. {
+                    if stopped.load(Ordering::SeqCst) {
+                        return;
+                    }
+                    let from = format!("personne{sender}.{number}@client.example");
+                    let id = format!("{sender}.{number}@client.example");
+                    let mail = format!(
+                        "From: <{from}>\nTo: {}\nSubject: Question\nMessage-ID: <{id}>\n\nBonjour {id}.\n",
+                        desk::MAILBOX
+                    );
+                    if deliver_by_lmtp(lmtp, &from, desk::MAILBOX, &mail).is_ok() {
+                        acknowledged.lock().unwrap().insert(id);
+                    }
+                }
+            });
+            let stopped = Arc::clone(&stopped);
+            scope.spawn(move || {
+                while !stopped.load(Ordering::SeqCst) {
+                    drop(http::get(address, "/fr/sign-in"));
+                }
+            });
+        }
+        std::thread::sleep(Duration::from_secs(2));
+        let ended = server.stop();
+        stopped.store(true, Ordering::SeqCst);
+        ended
+    });
+    assert!(status.success(), "it ended with {status}: {}", installation.said());
+    assert!(took <= Duration::from_secs(10), "it took {took:?} to stop");
+    let acknowledged = acknowledged.lock().unwrap();
+    assert!(acknowledged.len() > 20, "too few mails to mean anything: {}", acknowledged.len());
+    let kept: i64 = journal::table.count().get_result(&mut db).unwrap();
+    assert!(kept >= acknowledged.len() as i64, "{} acknowledged, {kept} kept", acknowledged.len());
+    let held = [
+        journal::table.filter(journal::leased_until.is_not_null()).count().get_result::<i64>(&mut db).unwrap(),
+        outbox::table.filter(outbox::leased_until.is_not_null()).count().get_result::<i64>(&mut db).unwrap(),
+        jobs::table.filter(jobs::leased_until.is_not_null()).count().get_result::<i64>(&mut db).unwrap(),
+    ];
+    assert_eq!(held, [0, 0, 0], "leases are held by nobody: journal, outbox, jobs");
+}
 
 #[test]
 #[ignore = "needs processes of its own"]

@@ -1,0 +1,220 @@
+//! Every route of the program and every role, in one table (A-03, ADV-25): who is let in, who is asked to sign in, and
+//! for whom there is nothing there. The table is compared with the router's, so a new route without a row fails. What
+//! is refused leaves no trace in the database, and what only shows changes nothing (C-02, ADV-30).
+
+mod table;
+mod world;
+
+use std::collections::BTreeSet;
+
+use accord::web::router;
+use actix_web::http::{Method, header};
+use actix_web::test::TestRequest;
+
+use crate::support::app::BASE_URL;
+use crate::support::browser::{Answered, Browser};
+use crate::support::dump::difference;
+use table::{ROLES, TABLE};
+use world::World;
+
+/// One row: the route, and what each role gets from it.
+struct Row {
+    method: Method,
+    route: &'static str,
+    expected: Vec<char>,
+}
+
+fn rows() -> Vec<Row> {
+    TABLE
+        .iter()
+        .map(|(route, letters)| {
+            let (method, route) = route.split_once(' ').unwrap();
+            let expected: Vec<char> = letters.split_whitespace().map(|letter| letter.chars().next().unwrap()).collect();
+            assert_eq!(expected.len(), ROLES.len(), "{route} needs a letter for each role");
+            Row { method: method.parse().unwrap(), route, expected }
+        })
+        .collect()
+}
+
+/// What an answer means for who asked.
+fn letter(answer: &Answered) -> char {
+    match answer.status.as_u16() {
+        303 if answer.location().contains("/sign-in") => 's',
+        303 if answer.location().starts_with("/undertaking") => 'u',
+        // Let in: shown, done, done already, or asked to mend what was sent.
+        200..=399 | 409 | 422 => 'o',
+        401 => 's',
+        403 => 'f',
+        404 => 'n',
+        405 => 'm',
+        other => panic!("nobody should ever get {other}: {}", answer.text()),
+    }
+}
+
+async fn ask(world: &World, browser: &Browser, row: &Row) -> Answered {
+    let path = world.path(row.route);
+    if row.method == Method::GET {
+        return browser.get(&path).await;
+    }
+    let fields = world.form(&row.method, row.route);
+    let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    if world::IN_PARTS.contains(&row.route) {
+        browser.upload(&path, &fields, &[]).await
+    } else {
+        browser.post(&path, &fields).await
+    }
+}
+
+#[test]
+fn a_03_rule_14_every_route_has_its_row() {
+    let rows: BTreeSet<String> = TABLE.iter().map(|(route, _)| (*route).to_owned()).collect();
+    let routes: BTreeSet<String> =
+        router::table().iter().map(|entry| format!("{} {}", entry.method, entry.path)).collect();
+    let missing: Vec<_> = routes.difference(&rows).collect();
+    let left_over: Vec<_> = rows.difference(&routes).collect();
+    assert!(missing.is_empty() && left_over.is_empty(), "without a row: {missing:#?}; without a route: {left_over:#?}");
+    assert_eq!(rows.len(), TABLE.len(), "a route has two rows");
+}
+
+/// Pages are asked for by everybody in one installation; whatever they show or refuse, nothing changes.
+#[actix_web::test]
+async fn a_03_c_02_adv_25_adv_30_every_page_shows_to_each_role_what_the_table_says_and_changes_nothing() {
+    let world = World::new();
+    let mut wrong = Vec::new();
+    for row in rows().iter().filter(|row| row.method == Method::GET) {
+        let mut found = Vec::new();
+        for role in ROLES {
+            let browser = world.browser(*role).await;
+            let before = world.dump();
+            let answer = ask(&world, &browser, row).await;
+            found.push(letter(&answer));
+            let changed = difference(&before, &world.dump());
+            assert!(changed.is_empty(), "GET {} as {role:?} changed {changed:#?}", row.route);
+            world.assert_keeps_the_secret(row.route, *role, &answer);
+            world.rest();
+        }
+        compare(row, &found, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "the table and the program differ:\n{}", wrong.join("\n"));
+}
+
+/// Whoever is not let in changes nothing; whoever is let in finds a desk of their own, since they may change it.
+#[actix_web::test]
+async fn a_03_adv_25_every_change_is_open_to_whom_the_table_says() {
+    let shared = World::new();
+    let mut wrong = Vec::new();
+    for row in rows().iter().filter(|row| row.method != Method::GET) {
+        let mut found = Vec::new();
+        for (index, role) in ROLES.iter().enumerate() {
+            if row.expected[index] == 'o' {
+                let world = World::new();
+                let browser = world.browser(*role).await;
+                found.push(letter(&ask(&world, &browser, row).await));
+                continue;
+            }
+            let browser = shared.browser(*role).await;
+            let before = shared.dump();
+            let answer = ask(&shared, &browser, row).await;
+            found.push(letter(&answer));
+            let changed = difference(&before, &shared.dump());
+            assert!(changed.is_empty(), "{} {} as {role:?} changed {changed:#?}", row.method, row.route);
+            shared.rest();
+        }
+        compare(row, &found, &mut wrong);
+    }
+    assert!(wrong.is_empty(), "the table and the program differ:\n{}", wrong.join("\n"));
+}
+
+fn compare(row: &Row, found: &[char], wrong: &mut Vec<String>) {
+    if row.expected != found {
+        let shown = |letters: &[char]| letters.iter().map(char::to_string).collect::<Vec<_>>().join(" ");
+        wrong.push(format!("    (\"{} {}\", \"{}\"),", row.method, row.route, shown(found)));
+        wrong.push(format!("     the table says \"{}\"", shown(&row.expected)));
+    }
+}
+
+/// C-01: without its token, or from another site, no form does anything, whoever's browser sends it.
+#[actix_web::test]
+async fn c_01_adv_30_no_form_is_taken_without_its_token_or_from_elsewhere() {
+    let world = World::new();
+    for row in rows().iter().filter(|row| row.method != Method::GET && !row.route.starts_with("/api/")) {
+        let role = ROLES.iter().zip(&row.expected).find(|(_, letter)| **letter == 'o').map(|(role, _)| *role);
+        let Some(role) = role else { continue };
+        let browser = world.browser(role).await;
+        let path = world.path(row.route);
+        let mut fields: Vec<(&str, String)> = world.form(&row.method, row.route);
+        let genuine = browser.csrf();
+        for (origin, token) in [
+            (Some(BASE_URL), None),
+            (Some(BASE_URL), Some("0123456789abcdef")),
+            (Some("https://evil.example"), Some(genuine.as_str())),
+            (Some("null"), Some(genuine.as_str())),
+            (Some("http://evil.desk.example"), Some(genuine.as_str())),
+        ] {
+            fields.retain(|(name, _)| *name != "csrf");
+            fields.extend(token.map(|token| ("csrf", token.to_owned())));
+            let before = world.dump();
+            let mut request = TestRequest::default().method(row.method.clone()).uri(&path);
+            if let Some(origin) = origin {
+                request = request.insert_header((header::ORIGIN, origin));
+            }
+            let answer = browser.send(request.set_form(&fields)).await;
+            let changed = difference(&before, &world.dump());
+            assert!(changed.is_empty(), "{} from {origin:?} changed {changed:#?}", row.route);
+            assert!(
+                matches!(answer.status.as_u16(), 403 | 415),
+                "{} from {origin:?} with {token:?} is answered {}",
+                row.route,
+                answer.status
+            );
+            world.rest();
+        }
+    }
+}
+
+/// T-02: what belongs to others and what does not exist look the same, to the byte.
+#[actix_web::test]
+async fn t_02_what_is_another_s_and_what_is_not_there_look_the_same() {
+    let world = World::new();
+    for row in rows().iter().filter(|row| row.method == Method::GET && row.route.contains('{')) {
+        for (index, role) in ROLES.iter().enumerate().filter(|(index, _)| row.expected[*index] == 'n') {
+            assert_eq!(row.expected[index], 'n');
+            let browser = world.browser(*role).await;
+            let there = world.path(row.route);
+            let nowhere = world.path_to_nothing(row.route);
+            let (one, other) = (browser.get(&there).await, browser.get(&nowhere).await);
+            let (one_text, other_text) = (one.text().replace(&there, "HERE"), other.text().replace(&nowhere, "HERE"));
+            assert_eq!(one.status, other.status, "{} as {role:?}", row.route);
+            assert_eq!(without_random(&one_text), without_random(&other_text), "{} as {role:?}", row.route);
+            world.rest();
+        }
+    }
+}
+
+/// Nonces and tokens differ from page to page.
+fn without_random(text: &str) -> String {
+    let mut rest = text;
+    let mut kept = String::new();
+    while let Some(at) = rest.find("nonce=\"").or_else(|| rest.find("name=\"csrf\" value=\"")) {
+        let value = at + rest[at..].find("=\"").unwrap() + 2;
+        kept.push_str(&rest[..value]);
+        rest = rest[value..].split_once('"').map(|(_, rest)| rest).unwrap_or_default();
+    }
+    kept.push_str(rest);
+    kept
+}
+
+/// ADV-27: once the installation is set up, the wizard is gone, whatever token one has.
+#[actix_web::test]
+async fn adv_27_after_set_up_its_page_is_gone() {
+    let world = World::new();
+    for role in ROLES {
+        let browser = world.browser(*role).await;
+        for path in ["/setup", "/setup/", "/setup/x", "/install", "/wizard"] {
+            browser.get(path).await.assert_status(404);
+            let answer = browser.post(path, &[]).await;
+            assert!(matches!(answer.status.as_u16(), 404 | 405), "{path} is answered {}", answer.status);
+        }
+        world.rest();
+    }
+}

@@ -1,0 +1,220 @@
+//! An installation with somebody in every role and something behind every kind of path.
+
+use accord::db::types::PersonId;
+use accord::people::environments::{self, Component, ComponentKind, EnvironmentDescription};
+use accord::people::memberships::Rights;
+use accord::people::organisations::{self, Information};
+use accord::people::person;
+use accord::people::roles::{self, BuiltinRole};
+use accord::people::sites::{self, SiteDescription};
+use accord::people::staff;
+use accord::secret::random_handle;
+use accord::teams::queues::QueueKind;
+use accord::teams::{mailboxes, queues};
+use accord::tickets::{Ticket, links};
+use accord::web::assets;
+use accord::i18n::Locale;
+use actix_web::http::Method;
+use chrono::TimeDelta;
+
+use crate::support::TestApp;
+use crate::support::browser::{Answered, Browser};
+use crate::support::cast::Cast;
+use crate::support::dump::Dump;
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Guest,
+    Holder,
+    Paul,
+    Claire,
+    Theo,
+    Zoe,
+    Nina,
+    Marc,
+    Lea,
+    Hugo,
+    Odile,
+    Ada,
+}
+
+/// Routes whose forms carry files.
+pub const IN_PARTS: &[&str] = &[];
+
+/// What stands in the ticket's subject and text.
+const SECRET: &str = "Caves-inondees-7731";
+
+/// What may differ between before and after although nothing was done: when a session was last used, and how often an
+/// address asked.
+const RESTLESS: &[&str] = &["sessions.last_seen_at", "throttles"];
+
+/// The installation.
+pub struct World {
+    test: TestApp,
+    cast: Cast,
+    theo: PersonId,
+    nina: PersonId,
+    ada: PersonId,
+    ticket: Ticket,
+    link: String,
+    site: String,
+    environment: String,
+    paul_handle: String,
+    queue: String,
+    mailbox: String,
+    role: String,
+}
+
+impl World {
+    pub fn new() -> World {
+        let (test, cast) = TestApp::with_cast();
+        let given = test.given();
+        let theo = given.member("Theo Blanc", cast.arnaud, Rights::default()).id;
+        let ada = given.staff("Ada Faure", &[BuiltinRole::Administrator], &[]);
+        let nina = given.customer("Nina Roche").id;
+        let now = test.now();
+        let (hugo, arnaud) = (cast.hugo, cast.arnaud);
+        let (site, environment, queue, mailbox, role) = test.write(move |db| {
+            let agent = roles::builtin(db, BuiltinRole::Agent)?;
+            staff::set_roles(db, nina, &[agent], None, now)?;
+            staff::accept_undertaking(db, hugo, now)?;
+            let organisation = organisations::by_id(db, arnaud)?;
+            let information = Information {
+                colleagues_see_tickets: true,
+                ..Information::named(&organisation.name, Locale::Fr)
+            };
+            organisations::update(db, &organisation, organisation.version, &information, None, now)?;
+            let description = SiteDescription {
+                name: "Chai".to_owned(),
+                address: String::new(),
+                person_in_charge: "Paul Girard".to_owned(),
+                telephone: "+33 5 56 00 00 00".to_owned(),
+            };
+            let site = sites::create(db, arnaud, &description, now)?.handle;
+            let environment = EnvironmentDescription {
+                name: "Production".to_owned(),
+                site: site.clone(),
+                operating_system: "Debian 12".to_owned(),
+                remarks: String::new(),
+                components: vec![Component {
+                    kind: ComponentKind::Product,
+                    name: "Gamma".to_owned(),
+                    version: "7.1".to_owned(),
+                }],
+            };
+            let environment = environments::create(db, arnaud, &environment, now)?;
+            let queue = queues::find_by_kind(db, QueueKind::Support)?.unwrap().handle;
+            let mailbox = mailboxes::default(db)?.handle;
+            let role = roles::all(db)?.remove(0).handle;
+            Ok((site, environment, queue, mailbox, role))
+        });
+        let paul = test.read(|db| person::by_id(db, cast.paul));
+        let ticket = given.ticket(&paul, &format!("Panne {SECRET}"), &format!("Rien ne va plus. {SECRET}"));
+        let (asked, requester) = (ticket.clone(), cast.paul);
+        let link = test.write(move |db| links::create(db, &asked, requester, now)).expose().to_owned();
+        // What follows from opening a ticket is done, so that it is not mistaken for a page's doing.
+        test.run_jobs();
+        World {
+            test,
+            theo,
+            nina,
+            ada,
+            ticket,
+            link,
+            site,
+            environment,
+            paul_handle: paul.handle,
+            queue,
+            mailbox,
+            role,
+            cast,
+        }
+    }
+
+    /// A browser of its own, signed in if the role is.
+    pub async fn browser(&self, role: Role) -> Browser {
+        let person = match role {
+            Role::Guest | Role::Holder => return self.test.browser().await,
+            Role::Paul => self.cast.paul,
+            Role::Claire => self.cast.claire,
+            Role::Theo => self.theo,
+            Role::Zoe => self.cast.zoe,
+            Role::Nina => self.nina,
+            Role::Marc => self.cast.marc,
+            Role::Lea => self.cast.lea,
+            Role::Hugo => self.cast.hugo,
+            Role::Odile => self.cast.odile,
+            Role::Ada => self.ada,
+        };
+        self.test.signed_in(person).await
+    }
+
+    /// The route with something that exists in the place of each parameter.
+    pub fn path(&self, route: &str) -> String {
+        self.filled(route, |name| self.value(route, name))
+    }
+
+    /// The route with parameters of the same shape that lead nowhere.
+    pub fn path_to_nothing(&self, route: &str) -> String {
+        self.filled(route, |name| match name {
+            "locale" => "fr".to_owned(),
+            "reference" => "ACC-222222222".to_owned(),
+            _ => random_handle(),
+        })
+    }
+
+    fn filled(&self, route: &str, value: impl Fn(&str) -> String) -> String {
+        let mut path = String::new();
+        let mut rest = route;
+        while let Some((before, after)) = rest.split_once('{') {
+            let (parameter, after) = after.split_once('}').unwrap();
+            path.push_str(before);
+            path.push_str(&value(parameter.split(':').next().unwrap()));
+            rest = after;
+        }
+        path + rest
+    }
+
+    fn value(&self, route: &str, name: &str) -> String {
+        match name {
+            "locale" => "fr".to_owned(),
+            "name" => assets::asset_path("accord.css").trim_start_matches("/assets/").to_owned(),
+            "reference" => self.ticket.reference.to_string(),
+            "site" => self.site.clone(),
+            "environment" => self.environment.clone(),
+            "member" | "person" => self.paul_handle.clone(),
+            "token" if route.starts_with("/l/ticket/") => self.link.clone(),
+            "token" => random_handle(),
+            "handle" if route.starts_with("/organisations/") => self.cast.arnaud_handle.clone(),
+            "handle" if route.starts_with("/admin/people/") => self.paul_handle.clone(),
+            "handle" if route.starts_with("/admin/queues/") => self.queue.clone(),
+            "handle" if route.starts_with("/admin/mailboxes/") => self.mailbox.clone(),
+            "handle" if route.starts_with("/admin/roles/") => self.role.clone(),
+            _ => panic!("say in world.rs what stands for {{{name}}} in {route}"),
+        }
+    }
+
+    /// The fields of a form that can be read; whether what they say is right is another matter.
+    pub fn form(&self, _method: &Method, route: &str) -> Vec<(&'static str, String)> {
+        match route {
+            _ => Vec::new(),
+        }
+    }
+
+    pub fn dump(&self) -> Dump {
+        self.test.dump(RESTLESS)
+    }
+
+    /// Two minutes pass, so that no limit on how often somebody asks is met.
+    pub fn rest(&self) {
+        self.test.clock.advance(TimeDelta::minutes(2));
+    }
+
+    /// Nobody learns what the ticket says who may not read it, not even from a page that they may see.
+    pub fn assert_keeps_the_secret(&self, route: &str, role: Role, answer: &Answered) {
+        let reads_it = matches!(role, Role::Paul | Role::Claire | Role::Lea | Role::Hugo)
+            || (role == Role::Holder && route.contains("{token}"));
+        assert!(reads_it || !answer.text().contains(SECRET), "{route} tells {role:?} what the ticket says");
+    }
+}
