@@ -19,6 +19,7 @@ use crate::web::{agent, asset_route, attachment_download, health, home, message_
 use crate::web::{admin, agent, asset_route, attachment_download, health, home, message_frame, organisation};
     admin, agent, api, asset_route, attachment_download, health, home, message_frame, organisation, setup, undertaking,
 };
+use crate::web::{admin, agent, api, asset_route, attachment_download, health, home, message_frame, organisation, portal, setup, undertaking};
 
 /// One method on one path, and what answers it.
 pub struct Entry {
@@ -233,6 +234,9 @@ table! {
     POST "/api/v1/organisations/{handle}/environments" => api::environments::create,
     GET "/api/v1/organisations/{handle}/environments/{environment}" => api::environments::show,
     GET "/{lang:fr|en}/api" => api::reference::show,
+
+    // The interface for programs
+    POST "/api/v1/inbound" => api::inbound::take,
 }
 
 /// Registers the table; methods that share a path share a resource, so that another method is answered with 405.
