@@ -216,8 +216,16 @@ fn load(db: &mut DbConnection, ids: &[TicketId]) -> Result<Vec<Overview>> {
 
     fn overview((ticket, state, around, beside): Loaded) -> Overview {
         let (id, reference, subject, status, priority, channel, language, is_private) = ticket;
-        let (waiting_since, created_at, last_message_at, first_answered_at, closed_at, updated_at, message_count, version) =
-            state;
+        let (
+            waiting_since,
+            created_at,
+            last_message_at,
+            first_answered_at,
+            closed_at,
+            updated_at,
+            message_count,
+            version,
+        ) = state;
         let ((requester, first_name, last_name), requester_address, queue, queue_kind, organisation, organisation_name) =
             around;
         let (assignee, site, environment) = beside;

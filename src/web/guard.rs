@@ -14,11 +14,11 @@ use tracing::Instrument;
 use crate::app::App;
 use crate::i18n::Texts;
 use crate::secret::random_handle;
+use crate::web::api::errors::is_for_programs;
 use crate::web::page_error::PageError;
 use crate::web::request_log::RequestLog;
 use crate::web::signed_in::find_visitor;
 use crate::web::{api, csrf, error_page, metrics};
-use crate::web::api::errors::is_for_programs;
 
 /// What pages may load: from here only, nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \

@@ -21,17 +21,17 @@
 
 mod support;
 
+mod access;
 mod administration;
 mod agent_desk;
-mod access;
 mod architecture;
 mod demo;
 mod mail;
 mod migrations;
 mod organisations;
 mod people;
-mod real;
 mod portal;
+mod real;
 mod search;
 mod signing_in;
 mod tickets;

@@ -158,7 +158,10 @@ pub async fn create(caller: Caller, handle: Path<String>, body: Body<NewEnvironm
 
 fn description(new: &NewEnvironmentJson) -> EnvironmentDescription {
     let parts = |parts: &[NewPart], kind: ComponentKind| -> Vec<Component> {
-        parts.iter().map(|part| Component { kind, name: part.name.0.clone(), version: part.version.0.clone() }).collect()
+        parts
+            .iter()
+            .map(|part| Component { kind, name: part.name.0.clone(), version: part.version.0.clone() })
+            .collect()
     };
     let mut all = parts(&new.products, ComponentKind::Product);
     all.extend(parts(&new.components, ComponentKind::Component));

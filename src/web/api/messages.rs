@@ -13,13 +13,13 @@ use crate::error::{Error, Result};
 use crate::i18n::Message as Notice;
 use crate::people::api_tokens::Scope;
 use crate::people::person;
+use crate::tickets::Ticket;
 use crate::tickets::attachments::{self, Attachment};
 use crate::tickets::messages::{
     self, Channel, CustomerMessage, Message, MessageKind, NewMessage, NewNote, NewReply, Remark, ReplyOutcome,
     Visibility, Words,
 };
 use crate::tickets::status::Status;
-use crate::tickets::Ticket;
 use crate::web::api::answers::{created, ok, once_only};
 use crate::web::api::authenticated::{Acting, Caller};
 use crate::web::api::errors::{ApiResult, Failure};

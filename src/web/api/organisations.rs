@@ -137,7 +137,8 @@ pub async fn list(caller: Caller, query: Parameters<OrganisationQuery>) -> ApiRe
     let list = caller
         .read(Scope::OrganisationsRead, move |db, acting| {
             if let Actor::Customer(customer) = &acting.actor {
-                let own = customer.memberships.iter().map(|membership| organisations::by_id(db, membership.organisation_id));
+                let own =
+                    customer.memberships.iter().map(|membership| organisations::by_id(db, membership.organisation_id));
                 let own = own.collect::<Result<Vec<_>>>()?;
                 return Ok(OrganisationList { items: own.into_iter().map(organisation_json).collect(), next: None });
             }
@@ -168,8 +169,7 @@ pub async fn list(caller: Caller, query: Parameters<OrganisationQuery>) -> ApiRe
 )]
 pub async fn show(caller: Caller, handle: Path<String>) -> ApiResult {
     let handle = handle.into_inner();
-    let organisation =
-        caller.read(Scope::OrganisationsRead, move |db, acting| seen_by(db, acting, &handle)).await?;
+    let organisation = caller.read(Scope::OrganisationsRead, move |db, acting| seen_by(db, acting, &handle)).await?;
     ok(&organisation_json(organisation))
 }
 

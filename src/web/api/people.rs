@@ -13,8 +13,8 @@ use crate::mail::address::EmailAddress;
 use crate::people::api_tokens::Scope;
 use crate::people::directory::{self, Filter};
 use crate::people::memberships::{self, Rights};
-use crate::people::person::{self, NewPerson, Origin, Person, PersonState};
 use crate::people::organisations;
+use crate::people::person::{self, NewPerson, Origin, Person, PersonState};
 use crate::people::roles::Permission;
 use crate::web::api::answers::{created, ok, once_only};
 use crate::web::api::authenticated::{Acting, Caller};
@@ -230,12 +230,7 @@ fn organisation_of(db: &mut DbConnection, acting: &Acting, handle: Option<&str>)
     if is_seen { Ok(Some(organisation)) } else { Err(Error::NotFound) }
 }
 
-fn members(
-    db: &mut DbConnection,
-    organisation: OrganisationId,
-    after: Option<&str>,
-    size: i64,
-) -> Result<PersonList> {
+fn members(db: &mut DbConnection, organisation: OrganisationId, after: Option<&str>, size: i64) -> Result<PersonList> {
     let page = memberships::members(db, organisation, after, size)?.map(|member| PersonEntry {
         name: member.display_name(),
         handle: member.handle,
@@ -246,13 +241,7 @@ fn members(
     Ok(PersonList { items: page.rows, next: page.next })
 }
 
-fn everybody(
-    db: &mut DbConnection,
-    acting: &Acting,
-    name: &str,
-    after: Option<&str>,
-    size: i64,
-) -> Result<PersonList> {
+fn everybody(db: &mut DbConnection, acting: &Acting, name: &str, after: Option<&str>, size: i64) -> Result<PersonList> {
     if !manages_people(acting) {
         return Err(Error::Forbidden);
     }

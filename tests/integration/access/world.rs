@@ -1,6 +1,7 @@
 //! An installation with somebody in every role and something behind every kind of path.
 
 use accord::db::types::PersonId;
+use accord::i18n::Locale;
 use accord::people::environments::{self, Component, ComponentKind, EnvironmentDescription};
 use accord::people::memberships::Rights;
 use accord::people::organisations::{self, Information};
@@ -13,7 +14,6 @@ use accord::teams::queues::QueueKind;
 use accord::teams::{mailboxes, queues};
 use accord::tickets::{Ticket, links};
 use accord::web::assets;
-use accord::i18n::Locale;
 use actix_web::http::Method;
 use chrono::TimeDelta;
 
@@ -80,10 +80,8 @@ impl World {
             staff::set_roles(db, nina, &[agent], None, now)?;
             staff::accept_undertaking(db, hugo, now)?;
             let organisation = organisations::by_id(db, arnaud)?;
-            let information = Information {
-                colleagues_see_tickets: true,
-                ..Information::named(&organisation.name, Locale::Fr)
-            };
+            let information =
+                Information { colleagues_see_tickets: true, ..Information::named(&organisation.name, Locale::Fr) };
             organisations::update(db, &organisation, organisation.version, &information, None, now)?;
             let description = SiteDescription {
                 name: "Chai".to_owned(),

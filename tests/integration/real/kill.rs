@@ -112,8 +112,11 @@ fn kill_while_mail_comes_in(kind: Kind) {
     println!("{} mails acknowledged; slowest start {slowest:?}", acknowledged.len());
     assert!(acknowledged.len() > kills() as usize, "too few mails to mean anything: {}", acknowledged.len());
 
-    let states: Vec<(String, i64)> =
-        journal::table.group_by(journal::state).select((journal::state, diesel::dsl::count_star())).load(&mut db).unwrap();
+    let states: Vec<(String, i64)> = journal::table
+        .group_by(journal::state)
+        .select((journal::state, diesel::dsl::count_star()))
+        .load(&mut db)
+        .unwrap();
     assert_eq!(states.iter().map(|(state, _)| state.as_str()).collect::<Vec<_>>(), ["applied"], "{states:?}");
     let kept: Vec<Option<String>> = ticket_messages::table.select(ticket_messages::mail_id).load(&mut db).unwrap();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
@@ -133,10 +136,8 @@ fn kill_while_mail_goes_out(kind: Kind) {
     let letters = 4 * kills();
     let hesitating = chance.clone();
     let sink = Sink::open(move || hesitating.up_to(Duration::from_millis(60)));
-    let installation = Installation::empty(kind).with_settings(&format!(
-        "[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n",
-        sink.address.port()
-    ));
+    let installation = Installation::empty(kind)
+        .with_settings(&format!("[mail.smtp]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n", sink.address.port()));
     let mut db = installation.database();
     let now = Clock::system().now();
     desk::set_up(&mut db, now);
@@ -153,7 +154,8 @@ fn kill_while_mail_goes_out(kind: Kind) {
             envelope_from: "aide@desk.example".to_owned(),
             mail_id: id.clone(),
             subject: format!("Réponse {number}"),
-            mime: format!("Message-ID: {id}\r\nTo: {recipient}\r\nSubject: {number}\r\n\r\n.\r\nBonjour.\r\n").into_bytes(),
+            mime: format!("Message-ID: {id}\r\nTo: {recipient}\r\nSubject: {number}\r\n\r\n.\r\nBonjour.\r\n")
+                .into_bytes(),
             expires_at: now.plus(posting::Kind::Reply.lifetime()),
             recipient,
         };
@@ -209,8 +211,7 @@ impl Mail {
 
 fn deliver_by_pipe(installation: &Installation, mail: &Mail) -> bool {
     let mut command = installation.command(&["mail", "--recipient", desk::MAILBOX, "--sender", &mail.from]);
-    let mut child =
-        command.stdin(Stdio::piped()).stderr(installation.log()).stdout(Stdio::null()).spawn().unwrap();
+    let mut child = command.stdin(Stdio::piped()).stderr(installation.log()).stdout(Stdio::null()).spawn().unwrap();
     // A program that ends without reading breaks the pipe, and then says by its status that it took nothing.
     drop(child.stdin.take().unwrap().write_all(mail.text.as_bytes()));
     let status = child.wait().unwrap();
@@ -233,8 +234,10 @@ fn waiting_in_journal(db: &mut DbConnection) -> i64 {
 /// What a dead process held is free two minutes later; nobody waits for that here.
 fn two_minutes_pass(db: &mut DbConnection) {
     for table in ["journal", "outbox", "jobs"] {
-        db.batch_execute(&format!("UPDATE {table} SET leased_until = '2001-01-01 00:00:00' WHERE leased_until IS NOT NULL"))
-            .unwrap();
+        db.batch_execute(&format!(
+            "UPDATE {table} SET leased_until = '2001-01-01 00:00:00' WHERE leased_until IS NOT NULL"
+        ))
+        .unwrap();
     }
 }
 

@@ -65,7 +65,11 @@ fn there_and_back(way: Way, client: Client) {
     let mut db = town.installation.database();
 
     town.swaks(&["--to", desk::MAILBOX, "--header", "Subject: Export en panne", "--body", "L’export ne finit plus."]);
-    let asked = || tickets::table.select((tickets::id, tickets::subject)).load::<(TicketId, String)>(&mut town.installation.database());
+    let asked = || {
+        tickets::table
+            .select((tickets::id, tickets::subject))
+            .load::<(TicketId, String)>(&mut town.installation.database())
+    };
     wait_until("the mail has become a ticket", PATIENCE, || !asked().unwrap().is_empty());
     let (id, subject) = asked().unwrap().remove(0);
     assert_eq!(subject, "Export en panne");
@@ -166,7 +170,11 @@ impl Town {
         std::fs::copy(env!("CARGO_BIN_EXE_accord"), &program).unwrap();
         std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
         let data = installation.data();
-        for path in std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path()).chain([data.clone(), mailboxes.clone()]) {
+        for path in std::fs::read_dir(&data)
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .chain([data.clone(), mailboxes.clone()])
+        {
             chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
         }
 
@@ -217,7 +225,14 @@ impl Town {
     /// Somebody writes a mail with swaks.
     fn swaks(&self, arguments: &[&str]) {
         let output = Command::new("swaks")
-            .args(["--server", &self.relay.to_string(), "--from", CUSTOMER, "--header", &format!("From: Claire <{CUSTOMER}>")])
+            .args([
+                "--server",
+                &self.relay.to_string(),
+                "--from",
+                CUSTOMER,
+                "--header",
+                &format!("From: Claire <{CUSTOMER}>"),
+            ])
             .args(arguments)
             .stdin(Stdio::null())
             .output()
