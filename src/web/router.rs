@@ -6,19 +6,6 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route};
 
 use crate::web::portal::{account, password, registration, sign_in};
-use crate::web::{
-    admin, agent, api, asset_route, attachment_download, health, home, message_frame, organisation, portal, setup,
-    undertaking,
-};
-use crate::web::{admin, asset_route, health, home, organisation};
-use crate::web::{attachments, mail_frame, portal};
-use crate::web::{admin, asset_route, health, home, organisation, setup, undertaking};
-use crate::web::{admin, asset_route, health, home, organisation};
-use crate::web::{admin, api, asset_route, health, home, organisation};
-use crate::web::{agent, asset_route, attachment_download, health, home, message_frame};
-use crate::web::{admin, agent, asset_route, attachment_download, health, home, message_frame, organisation};
-    admin, agent, api, asset_route, attachment_download, health, home, message_frame, organisation, setup, undertaking,
-};
 use crate::web::{admin, agent, api, asset_route, attachment_download, health, home, message_frame, organisation, portal, setup, undertaking};
 
 /// One method on one path, and what answers it.
@@ -236,7 +223,6 @@ table! {
     GET "/{lang:fr|en}/api" => api::reference::show,
 
     // The interface for programs
-    POST "/api/v1/inbound" => api::inbound::take,
 }
 
 /// Registers the table; methods that share a path share a resource, so that another method is answered with 405.
