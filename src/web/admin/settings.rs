@@ -70,7 +70,7 @@ async fn settings_page(
         (p.t.say("settings-base-url"), app.config.http.base_url.to_string()),
         (p.t.say("settings-reply-domain"), app.config.mail.reply_domain.clone()),
     ];
-    page_with(&SettingsPage { p, errors, name, prefix, is_prefix_open, from_file }, status)
+    page_with(&SettingsPage { p, errors, operator_name: name, prefix, is_prefix_open, from_file }, status)
 }
 
 #[derive(Template)]
@@ -78,7 +78,7 @@ async fn settings_page(
 struct SettingsPage {
     p: Page,
     errors: FieldErrors,
-    name: String,
+    operator_name: String,
     prefix: String,
     is_prefix_open: bool,
     from_file: Vec<(String, String)>,
