@@ -285,11 +285,9 @@ mod tests {
         }
         // The public key as the secret of an HMAC.
         let public = forge.key.verifying_key();
-        let confused =
-            encode(&Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::HS256) }, &forge.claims(), {
-                &EncodingKey::from_secret(public.as_bytes())
-            })
-            .unwrap();
+        let header = Header { kid: Some("k1".to_owned()), ..Header::new(Algorithm::HS256) };
+        let secret = EncodingKey::from_secret(public.as_bytes());
+        let confused = encode(&header, &forge.claims(), &secret).unwrap();
         assert!(!forge.accepts(&confused));
     }
 
