@@ -18,6 +18,8 @@
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.getAttribute("method") !== "post" || event.defaultPrevented) return;
+    // A preview in a tab of its own leaves the form to be sent.
+    if (event.submitter?.formTarget === "_blank") return;
     if (form.dataset.sent) return event.preventDefault();
     form.dataset.sent = "1";
     event.submitter?.setAttribute("aria-busy", "true");

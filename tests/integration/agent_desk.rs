@@ -304,8 +304,6 @@ async fn h_02_a_large_inline_image_has_an_address_for_its_reader_and_five_minute
     let nobody = app.browser().await;
     nobody.get(&address).await.assert_status(200);
     nobody.get(&address.replace("until=", "until=9")).await.assert_status(404);
-    let (to, by, now) = (app.again(&ticket), app.actor(cast.hugo), app.now());
-    drop((to, by, now));
     app.clock.advance(TimeDelta::minutes(5));
     nobody.get(&address).await.assert_status(404);
 }

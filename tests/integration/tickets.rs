@@ -14,7 +14,7 @@ use accord::teams::queues::{self, QueueKind};
 use accord::tickets::attachments::{self, NewAttachment};
 use accord::tickets::events::{self, EventKind};
 use accord::tickets::links::{self, Link};
-use accord::tickets::listing::{self, COUNTED_TO, ListCursor, Scope, View};
+use accord::tickets::listing::{self, COUNTED_TO, ListCursor, Progress, Scope, View};
 use accord::tickets::messages::{
     self, Channel, CustomerMessage, NewMessage, NewNote, NewReply, Reading, Remark, ReplyOutcome, Visibility, Words,
 };
@@ -34,17 +34,14 @@ impl TestApp {
         let (now, subject) = (self.now(), subject.to_owned());
         self.write(move |db| {
             let queue = queues::find_by_kind(db, kind)?.unwrap();
-            opening::open(db, a_request(db, requester, queue.id, &subject)?, &Actor::System, now).map(|o| o.ticket)
+            let new = a_request(db, requester, queue.id, &subject)?;
+            opening::open(db, new, &Actor::System, now).map(|opened| opened.ticket)
         })
     }
 
     /// A request of `requester` to support.
     pub fn ticket(&self, requester: PersonId, subject: &str) -> Ticket {
         self.ticket_in(requester, QueueKind::Support, subject)
-    }
-
-    pub fn actor(&self, person: PersonId) -> Actor {
-        self.read(|db| access::actor_of(db, person))
     }
 
     pub fn again(&self, ticket: &Ticket) -> Ticket {
@@ -77,6 +74,14 @@ impl TestApp {
     }
 }
 
+/// The cast, where Hugo the supervisor has accepted the undertaking too.
+fn at_work() -> (TestApp, Cast) {
+    let (app, cast) = TestApp::with_cast();
+    let (hugo, now) = (cast.hugo, app.now());
+    app.write(move |db| accord::people::staff::accept_undertaking(db, hugo, now));
+    (app, cast)
+}
+
 fn a_request(db: &mut DbConnection, requester: PersonId, queue: QueueId, subject: &str) -> Result<NewTicket> {
     let person = person::by_id(db, requester)?;
     let home = accord::people::organisations::home_of(db, requester)?.unwrap();
@@ -105,7 +110,7 @@ fn staff(app: &TestApp, person: PersonId) -> StaffActor {
 
 #[test]
 fn t_01_references_tell_nothing_of_the_order_of_creation() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let now = app.now();
     let references: Vec<String> = app.write(move |db| {
         let queue = queues::find_by_kind(db, QueueKind::Support)?.unwrap();
@@ -136,7 +141,7 @@ fn t_01_references_tell_nothing_of_the_order_of_creation() {
 
 #[test]
 fn t_02_unknown_and_foreign_references_are_the_same_to_the_capability() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let ticket = app.ticket(cast.claire, "Écran noir");
     for stranger in [cast.zoe, cast.ivan, cast.paul, cast.marc, cast.odile, cast.anne] {
         let actor = app.actor(stranger);
@@ -155,7 +160,7 @@ fn t_02_unknown_and_foreign_references_are_the_same_to_the_capability() {
 
 #[test]
 fn a_02_the_predicate_and_the_query_agree_over_all_cases() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let of_claire = app.ticket(cast.claire, "Un");
     let of_paul = app.ticket_in(cast.paul, QueueKind::Sales, "Deux");
     let of_zoe = app.ticket(cast.zoe, "Trois");
@@ -217,7 +222,7 @@ fn a_02_the_predicate_and_the_query_agree_over_all_cases() {
 #[test]
 fn a_06_a_note_is_nowhere_in_what_customers_get() {
     const CANARY: &str = "canari-jaune-4711";
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let ticket = app.answer(&app.ticket(cast.claire, "Écran noir"), cast.lea, "Nous regardons.");
     let before = app.again(&ticket);
     app.clock.advance(TimeDelta::hours(1));
@@ -231,7 +236,7 @@ fn a_06_a_note_is_nowhere_in_what_customers_get() {
         let reading = messages::reading(db, &ticket, &claire)?;
         let said = messages::of_ticket(db, &ticket, reading, 1_000)?;
         let events = events::for_customers(db, &ticket, 1_000)?;
-        let page = listing::requests(db, &claire, Scope::Everything, None, 25)?;
+        let page = listing::requests(db, &claire, Scope::Everything, Progress::Open, None, 25)?;
         Ok((reading, said, events, page))
     });
     assert_eq!(read, Reading::Public);
@@ -246,7 +251,7 @@ fn a_06_a_note_is_nowhere_in_what_customers_get() {
 
 #[test]
 fn a_customer_reply_reopens_a_closed_ticket() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let ticket = app.answer(&app.ticket(cast.claire, "Écran noir"), cast.lea, "C’est réparé.");
     assert_eq!(ticket.status, Status::WaitingForCustomer);
     assert!(ticket.first_answered_at.is_some());
@@ -266,7 +271,7 @@ fn a_customer_reply_reopens_a_closed_ticket() {
 
 #[test]
 fn a_message_in_doubt_is_for_staff_until_an_agent_accepts_it() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let ticket = app.answer(&app.ticket(cast.claire, "Écran noir"), cast.lea, "Redémarrez.");
     let (to, now) = (ticket.clone(), app.now());
     app.write(move |db| {
@@ -293,7 +298,7 @@ fn a_message_in_doubt_is_for_staff_until_an_agent_accepts_it() {
 
 #[test]
 fn x_01_a_reply_over_unseen_news_is_not_sent() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let ticket = app.ticket(cast.claire, "Écran noir");
     app.customer_writes(&ticket, cast.claire, "Et le clavier aussi.");
     let (to, by, now) = (ticket.clone(), app.actor(cast.lea), app.now());
@@ -312,7 +317,7 @@ fn x_01_a_reply_over_unseen_news_is_not_sent() {
 
 #[test]
 fn x_01_a_change_of_what_is_no_longer_so_is_a_conflict() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let seen = app.ticket(cast.claire, "Écran noir");
     let (lea, hugo, now) = (app.actor(cast.lea), app.actor(cast.hugo), app.now());
     let (first, second) = (seen.clone(), seen.clone());
@@ -325,7 +330,7 @@ fn x_01_a_change_of_what_is_no_longer_so_is_a_conflict() {
 #[test]
 fn x_02_the_same_request_is_done_once_and_another_under_its_key_is_refused() {
     use idempotency::Claim;
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let now = app.now();
     let claim = |digest: &'static [u8]| app.write(move |db| idempotency::claim(db, cast.claire, "k1", digest, now));
     assert_eq!(claim(b"one"), Claim::New);
@@ -339,7 +344,7 @@ fn x_02_the_same_request_is_done_once_and_another_under_its_key_is_refused() {
 
 #[test]
 fn x_04_the_database_refuses_a_closed_ticket_without_its_time() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let ticket = app.ticket(cast.claire, "Écran noir");
     let refused = app.write(move |db| {
         let one = tickets::table.find(ticket.id);
@@ -351,7 +356,7 @@ fn x_04_the_database_refuses_a_closed_ticket_without_its_time() {
 
 #[test]
 fn th_07_who_joins_later_reads_what_is_said_from_then_on() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let ticket = app.answer(&app.ticket(cast.claire, "Écran noir"), cast.lea, "Un secret.");
     let ivan = app.actor(cast.ivan);
     let (to, now) = (app.again(&ticket), app.now());
@@ -372,7 +377,7 @@ fn th_07_who_joins_later_reads_what_is_said_from_then_on() {
 
 #[test]
 fn a_05_with_their_part_somebody_loses_files_links_and_reply_addresses() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let ticket = app.ticket(cast.claire, "Écran noir");
     let (to, by, now) = (app.again(&ticket), app.actor(cast.lea), app.now());
     let hash = app.app.storage.put(b"journal").unwrap();
@@ -410,7 +415,7 @@ fn a_05_with_their_part_somebody_loses_files_links_and_reply_addresses() {
 
 #[test]
 fn u_03b_a_ticket_link_opens_one_ticket_for_fourteen_days() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let (ticket, other) = (app.ticket(cast.claire, "Un"), app.ticket(cast.claire, "Deux"));
     let (to, now) = (ticket.clone(), app.now());
     let token = app.write(move |db| links::create(db, &to, cast.claire, now).map(|token| token.expose().to_owned()));
@@ -429,7 +434,7 @@ fn u_03b_a_ticket_link_opens_one_ticket_for_fourteen_days() {
 
 #[test]
 fn e_03_an_intervention_names_its_site() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let now = app.now();
     let (without, foreign, with) = app.write(move |db| {
         let queue = queues::find_by_kind(db, QueueKind::Intervention)?.unwrap();
@@ -461,7 +466,7 @@ fn e_03_an_intervention_names_its_site() {
 
 #[test]
 fn a_08_a_ticket_that_changes_its_organisation_takes_nobody_along() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let ticket = app.answer(&app.ticket(cast.claire, "Écran noir"), cast.lea, "Oui ?");
     let (to, by, now) = (app.again(&ticket), app.actor(cast.lea), app.now());
     let refused = {
@@ -481,7 +486,7 @@ fn a_08_a_ticket_that_changes_its_organisation_takes_nobody_along() {
 
 #[test]
 fn every_change_records_its_event_and_its_job_together() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let ticket = app.ticket(cast.claire, "Écran noir");
     let (events, waiting) = app.read(|db| {
         let events: i64 = ticket_events::table.filter(ticket_events::ticket_id.eq(ticket.id)).count().get_result(db)?;
@@ -539,16 +544,15 @@ fn a_full_desk(app: &TestApp, cast: &Cast) -> Vec<Ticket> {
 
 #[test]
 fn pages_of_every_view_hold_each_ticket_once_in_the_order_of_the_wait() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let (lea, hugo) = (staff(&app, cast.lea), staff(&app, cast.hugo));
-    let accepted = StaffActor { undertaking_accepted: true, ..hugo };
     let lea_in_support = StaffActor { queues: vec![], ..lea.clone() };
     assert!(a_full_desk(&app, &cast).len() == 40);
     assert!(walk(&app, &lea_in_support, View::All, None, 7).is_empty(), "who works in no queue sees nothing");
     let all: Vec<Ticket> = app.read(|db| Ok(access::visible_to(&Actor::System).load::<Ticket>(db)?));
     let support = app.read(|db| queues::find_by_kind(db, QueueKind::Support)).unwrap().id;
     let only_support = StaffActor { queues: vec![support], ..lea.clone() };
-    for agent in [&lea, &accepted, &only_support] {
+    for agent in [&lea, &hugo, &only_support] {
         for view in View::ALL {
             for queue in [None, Some(support)] {
                 let in_view = |ticket: &&Ticket| {
@@ -593,31 +597,36 @@ fn pages_of_every_view_hold_each_ticket_once_in_the_order_of_the_wait() {
 
 #[test]
 fn a_customer_s_list_has_what_they_may_see_the_latest_first() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let made = a_full_desk(&app, &cast);
     let (to, now) = (made[5].clone(), app.now());
     app.write(move |db| participants::approve(db, &to, cast.ivan, &Actor::System, now));
     for person in [cast.claire, cast.paul, cast.zoe, cast.ivan] {
         let actor = app.actor(person);
-        let mut expected: Vec<Ticket> = app.read(|db| Ok(access::visible_to(&actor).load::<Ticket>(db)?));
-        expected.sort_by_key(|ticket| std::cmp::Reverse((ticket.last_message_at, ticket.id)));
-        let mut found = Vec::new();
-        let mut after = None;
-        loop {
-            let page = app.read(|db| listing::requests(db, &actor, Scope::Everything, after, 6));
-            found.extend(page.rows.iter().map(|row| row.id));
-            match page.next {
-                Some(next) => after = Some(next.cursor()),
-                None => break,
+        let mut visible: Vec<Ticket> = app.read(|db| Ok(access::visible_to(&actor).load::<Ticket>(db)?));
+        visible.sort_by_key(|ticket| std::cmp::Reverse((ticket.last_message_at, ticket.id)));
+        for progress in [Progress::Open, Progress::Closed] {
+            let is_closed = progress == Progress::Closed;
+            let expected = visible.iter().filter(|ticket| (ticket.status == Status::Closed) == is_closed);
+            let expected: Vec<TicketId> = expected.map(|ticket| ticket.id).collect();
+            let mut found = Vec::new();
+            let mut after = None;
+            loop {
+                let page = app.read(|db| listing::requests(db, &actor, Scope::Everything, progress, after, 6));
+                found.extend(page.rows.iter().map(|row| row.id));
+                match page.next {
+                    Some(next) => after = Some(next.cursor()),
+                    None => break,
+                }
             }
+            assert_eq!(found, expected, "{person:?} {progress:?}");
         }
-        assert_eq!(found, expected.iter().map(|ticket| ticket.id).collect::<Vec<_>>(), "{person:?}");
     }
 }
 
 #[test]
 fn other_tickets_are_those_that_the_agent_may_see() {
-    let (app, cast) = TestApp::with_cast();
+    let (app, cast) = at_work();
     let one = app.ticket(cast.claire, "Un");
     app.ticket_in(cast.claire, QueueKind::Sales, "Deux");
     app.ticket(cast.paul, "Trois");

@@ -274,9 +274,9 @@ CREATE TABLE tickets (
 );
 CREATE INDEX tickets_by_status ON tickets (status, waiting_since, id, queue_id);
 CREATE INDEX tickets_by_queue_status ON tickets (queue_id, status, waiting_since, id);
-CREATE INDEX tickets_by_assignee ON tickets (assignee_id, status, waiting_since, id);
-CREATE INDEX tickets_unassigned ON tickets (queue_id, waiting_since, id) WHERE assignee_id IS NULL AND status <> 'closed';
-CREATE INDEX tickets_unassigned_all ON tickets (waiting_since, id) WHERE assignee_id IS NULL AND status <> 'closed';
+CREATE INDEX tickets_by_assignee ON tickets (assignee_id, status, waiting_since, id, queue_id) WHERE assignee_id IS NOT NULL;
+CREATE INDEX tickets_unassigned ON tickets (queue_id, waiting_since, id, assignee_id, status) WHERE assignee_id IS NULL AND status <> 'closed';
+CREATE INDEX tickets_unassigned_all ON tickets (waiting_since, id, assignee_id, status) WHERE assignee_id IS NULL AND status <> 'closed';
 CREATE INDEX tickets_by_requester ON tickets (requester_id, last_message_at, id);
 CREATE INDEX tickets_by_organisation ON tickets (organisation_id, last_message_at, id);
 CREATE INDEX tickets_by_change ON tickets (updated_at, id);

@@ -57,6 +57,7 @@ enum Done {
 pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload: Upload<AnswerForm>) -> PageResult {
     let Upload { form, files } = upload;
     let reference = reference.into_inner();
+    require_ticket(&app, &agent, &reference).await?;
     let files = kept_files::gather(&app, &agent.signed_in.person.handle, &form.kept, files).await?;
     let status = match form.status.as_deref() {
         None => Status::WaitingForCustomer,
@@ -106,6 +107,7 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
 pub async fn note(app: Data<App>, agent: Agent, reference: Path<String>, upload: Upload<AnswerForm>) -> PageResult {
     let Upload { form, files } = upload;
     let reference = reference.into_inner();
+    require_ticket(&app, &agent, &reference).await?;
     let files = kept_files::gather(&app, &agent.signed_in.person.handle, &form.kept, files).await?;
     let note = NewNote { words: Words::on_page(&form.note), attachments: files.clone(), mail_id: None, ingest: None };
     let digest = digest(&form.note, &files);
@@ -133,6 +135,12 @@ pub async fn note(app: Data<App>, agent: Agent, reference: Path<String>, upload:
             again(&app, &agent, reference, draft, error).await
         }
     }
+}
+
+/// Before files are stored: who may not see the ticket stores nothing.
+async fn require_ticket(app: &App, agent: &Agent, reference: &str) -> Result<()> {
+    let (actor, asked) = (agent.actor().clone(), reference.to_owned());
+    app.database.read(move |db| ticket::by_reference(db, &actor, &asked).map(drop)).await
 }
 
 /// The page again with what was written, and what is wrong with it.

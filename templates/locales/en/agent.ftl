@@ -48,6 +48,7 @@ field-subject = Subject
 key-status = Change the status
 key-assign = Assign to somebody
 key-priority = Change the priority
+state-hint = What you choose here takes effect at once.
 panel-state = State
 panel-requester = Requester
 panel-of-requester = Their other requests

@@ -48,6 +48,7 @@ field-subject = Objet
 key-status = Changer le statut
 key-assign = Attribuer à quelqu’un
 key-priority = Changer la priorité
+state-hint = Ce que vous choisissez ici prend effet aussitôt.
 panel-state = État
 panel-requester = Demandeur
 panel-of-requester = Ses autres demandes
