@@ -32,6 +32,7 @@ mod organisations;
 mod people;
 mod portal;
 mod real;
+mod portal;
 mod search;
 mod signing_in;
 mod tickets;
