@@ -32,7 +32,6 @@ mod organisations;
 mod people;
 mod portal;
 mod real;
-mod portal;
 mod search;
 mod signing_in;
 mod tickets;

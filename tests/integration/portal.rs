@@ -11,7 +11,7 @@ use accord::mail::incoming;
 use accord::mail::transport::Transport;
 use accord::people::sites::{self, SiteDescription};
 use accord::teams::queues::{self, QueueKind};
-use accord::tickets::messages::{self, Channel, NewReply, ReplyOutcome};
+use accord::tickets::messages::{self, NewReply, ReplyOutcome, Words};
 use accord::tickets::status::Status;
 use accord::tickets::{Ticket, ticket};
 use diesel::prelude::*;
@@ -87,9 +87,7 @@ fn reply(app: &TestApp, ticket: &Ticket, agent: PersonId, text: &'static str) {
         let ticket = ticket::by_id(db, id)?;
         let by = access::actor_of(db, agent)?;
         let reply = NewReply {
-            channel: Channel::Web,
-            text: text.to_owned(),
-            html: None,
+            words: Words::on_page(text),
             attachments: Vec::new(),
             seen: ticket.message_count,
             status: Status::WaitingForCustomer,

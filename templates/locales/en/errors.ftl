@@ -69,5 +69,3 @@ error-undertaking = Tick the box to accept the undertaking.
 mail-decided-meanwhile = Somebody else has decided about this mail meanwhile.
 conflict-mail-not-dead = This mail is not failed any more.
 error-ticket-unknown = No request that you can see has this reference.
-mail-decided-meanwhile = Somebody decided about this mail meanwhile.
-mail-decided-meanwhile = Somebody else has decided about this mail meanwhile.

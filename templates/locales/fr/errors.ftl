@@ -69,5 +69,3 @@ error-undertaking = Cochez la case pour accepter l’engagement.
 mail-decided-meanwhile = Quelqu’un d’autre a décidé de ce message entre-temps.
 conflict-mail-not-dead = Ce courrier n’est plus en échec.
 error-ticket-unknown = Aucune demande visible pour vous ne porte cette référence.
-mail-decided-meanwhile = Quelqu’un a décidé de ce courrier entre-temps.
-mail-decided-meanwhile = Quelqu’un d’autre a décidé de ce message entre-temps.

@@ -1,7 +1,9 @@
 //! An installation with somebody in every role and something behind every kind of path.
 
+use accord::access;
 use accord::db::types::PersonId;
 use accord::i18n::Locale;
+use accord::outbox;
 use accord::people::environments::{self, Component, ComponentKind, EnvironmentDescription};
 use accord::people::memberships::Rights;
 use accord::people::organisations::{self, Information};
@@ -12,9 +14,9 @@ use accord::people::staff;
 use accord::secret::random_handle;
 use accord::teams::queues::QueueKind;
 use accord::teams::{mailboxes, queues};
-use accord::tickets::{Ticket, links};
+use accord::tickets::messages::{self, Channel, CustomerMessage, NewMessage};
+use accord::tickets::{Ticket, attachments, links, ticket};
 use accord::web::assets;
-use actix_web::http::Method;
 use chrono::TimeDelta;
 
 use crate::support::TestApp;
@@ -40,7 +42,16 @@ pub enum Role {
 }
 
 /// Routes whose forms carry files.
-pub const IN_PARTS: &[&str] = &[];
+pub const IN_PARTS: &[&str] = &[
+    "/{lang:fr|en}/requests",
+    "/l/ticket/{token}/answers",
+    "/requests",
+    "/requests/{reference}/answers",
+    "/tickets",
+    "/tickets/{reference}/notes",
+    "/tickets/{reference}/preview",
+    "/tickets/{reference}/replies",
+];
 
 /// What stands in the ticket's subject and text.
 const SECRET: &str = "Caves-inondees-7731";
@@ -58,6 +69,10 @@ pub struct World {
     ada: PersonId,
     ticket: Ticket,
     link: String,
+    message: String,
+    attachment: String,
+    /// A mail on its way about the ticket.
+    mail: String,
     site: String,
     environment: String,
     paul_handle: String,
@@ -109,17 +124,30 @@ impl World {
         });
         let paul = test.read(|db| person::by_id(db, cast.paul));
         let ticket = given.ticket(&paul, &format!("Panne {SECRET}"), &format!("Rien ne va plus. {SECRET}"));
-        let (asked, requester) = (ticket.clone(), cast.paul);
-        let link = test.write(move |db| links::create(db, &asked, requester, now)).expose().to_owned();
+        let file = attachments::store(&test.app.storage, "plan.pdf", b"%PDF-1.7 a plan", None).unwrap();
+        let (asked, writer) = (ticket.clone(), paul.clone());
+        let (link, message) = test.write(move |db| {
+            let by = access::actor_of(db, writer.id)?;
+            let text = NewMessage::text(Channel::Email, writer.id, &writer.display_name(), &writer.address, "Voici.");
+            let mail = NewMessage { html: Some("<p>Voici.</p>".to_owned()), attachments: vec![file.clone()], ..text };
+            let said = messages::add_customer_message(db, &asked, CustomerMessage::ordinary(mail), &by, now)?;
+            Ok((links::create(db, &asked, writer.id, now)?.expose().to_owned(), messages::handle_of(db, said)?))
+        });
         // What follows from opening a ticket is done, so that it is not mistaken for a page's doing.
         test.run_jobs();
+        let asked = test.read(|db| ticket::by_id(db, ticket.id));
+        let attachment = test.read(|db| attachments::of_ticket(db, &asked)).remove(0).handle;
+        let mail = test.read(|db| outbox::listing::of_ticket(db, asked.id)).remove(0).handle;
         World {
             test,
             theo,
             nina,
             ada,
-            ticket,
+            ticket: asked,
             link,
+            message,
+            attachment,
+            mail,
             site,
             environment,
             paul_handle: paul.handle,
@@ -149,14 +177,15 @@ impl World {
     }
 
     /// The route with something that exists in the place of each parameter.
-    pub fn path(&self, route: &str) -> String {
-        self.filled(route, |name| self.value(route, name))
+    pub fn path(&self, role: Role, route: &str) -> String {
+        let path = self.filled(route, |name| self.value(role, route, name));
+        if route.starts_with("/inline/") { path + "?reader=x&until=1&proof=x" } else { path }
     }
 
     /// The route with parameters of the same shape that lead nowhere.
     pub fn path_to_nothing(&self, route: &str) -> String {
         self.filled(route, |name| match name {
-            "locale" => "fr".to_owned(),
+            "locale" | "lang" => "fr".to_owned(),
             "reference" => "ACC-222222222".to_owned(),
             _ => random_handle(),
         })
@@ -174,30 +203,159 @@ impl World {
         path + rest
     }
 
-    fn value(&self, route: &str, name: &str) -> String {
+    fn value(&self, role: Role, route: &str, name: &str) -> String {
         match name {
-            "locale" => "fr".to_owned(),
+            "locale" | "lang" => "fr".to_owned(),
             "name" => assets::asset_path("accord.css").trim_start_matches("/assets/").to_owned(),
             "reference" => self.ticket.reference.to_string(),
             "site" => self.site.clone(),
             "environment" => self.environment.clone(),
             "member" | "person" => self.paul_handle.clone(),
-            "token" if route.starts_with("/l/ticket/") => self.link.clone(),
+            "token" if role == Role::Holder && route.starts_with("/l/ticket/") => self.link.clone(),
             "token" => random_handle(),
             "handle" if route.starts_with("/organisations/") => self.cast.arnaud_handle.clone(),
             "handle" if route.starts_with("/admin/people/") => self.paul_handle.clone(),
             "handle" if route.starts_with("/admin/queues/") => self.queue.clone(),
             "handle" if route.starts_with("/admin/mailboxes/") => self.mailbox.clone(),
             "handle" if route.starts_with("/admin/roles/") => self.role.clone(),
+            "handle" if route.contains("/messages/") => self.message.clone(),
+            "handle" if route.contains("/attachments/") => self.attachment.clone(),
+            "handle" if route.contains("/mails/") => self.mail.clone(),
+            "handle" if route.contains("/participants/") => self.paul_handle.clone(),
+            // Somebody's own sessions and secrets; nobody here has such a one.
+            "handle" if route.starts_with("/account/") => random_handle(),
+            "handle" if route.starts_with("/inline/") => random_handle(),
             _ => panic!("say in world.rs what stands for {{{name}}} in {route}"),
         }
     }
 
     /// The fields of a form that can be read; whether what they say is right is another matter.
-    pub fn form(&self, _method: &Method, route: &str) -> Vec<(&'static str, String)> {
-        match route {
-            _ => Vec::new(),
-        }
+    pub fn form(&self, route: &str) -> Vec<(&'static str, String)> {
+        let version = || self.ticket.version.to_string();
+        let fields: &[(&'static str, &str)] = match route {
+            "/{locale:fr|en}/sign-in" | "/{locale:fr|en}/sign-in/link" => {
+                &[("address", "paul@arnaud.example"), ("password", "faux")]
+            }
+            "/{locale:fr|en}/password" => &[("address", "paul@arnaud.example")],
+            "/l/password/{token}" | "/l/invitation/{token}" => &[("password", "une-phrase-assez-longue")],
+            "/account" => &[
+                ("version", "1"),
+                ("first_name", "Paul"),
+                ("last_name", "Girard"),
+                ("job_title", ""),
+                ("telephone", ""),
+                ("language", "fr"),
+                ("time_zone", "Europe/Paris"),
+                ("theme", "system"),
+            ],
+            "/account/theme" => &[("theme", "dark")],
+            "/account/language" => &[("language", "en")],
+            "/account/address" => &[("address", "autre@arnaud.example"), ("current_password", "faux")],
+            "/account/addresses/removal" => &[("address", "autre@arnaud.example")],
+            "/account/password" => &[("current_password", "faux"), ("password", "une-phrase-assez-longue")],
+            "/account/secrets" => &[("name", "Essai"), ("scopes", "tickets:read"), ("days", "30")],
+            "/undertaking" => &[("accepted", "true")],
+            "/setup/{token}" => &[
+                ("operator_name", "Autre"),
+                ("support_address", "aide@autre.example"),
+                ("first_name", "Eve"),
+                ("last_name", "Noir"),
+                ("email", "eve@autre.example"),
+                ("password", "une-phrase-assez-longue"),
+            ],
+            "/organisations/{handle}" => &[
+                ("version", "1"),
+                ("name", "Vignobles"),
+                ("address_lines", ""),
+                ("postal_code", ""),
+                ("city", ""),
+                ("country", "FR"),
+                ("vat_number", ""),
+                ("telephone", ""),
+                ("language", "fr"),
+            ],
+            "/organisations/{handle}/contract" => {
+                &[("version", "1"), ("status", "customer"), ("contract_started_on", ""), ("contract_ended_on", "")]
+            }
+            "/organisations/{handle}/sites" | "/organisations/{handle}/sites/{site}" => {
+                &[("name", "Cuvier"), ("person_in_charge", "Paul"), ("telephone", "+33 5 56 00 00 00"), ("address", "")]
+            }
+            "/organisations/{handle}/environments" | "/organisations/{handle}/environments/{environment}" => &[
+                ("name", "Essai"),
+                ("operating_system", "Debian"),
+                ("products", "Gamma 7"),
+                ("components", ""),
+                ("remarks", ""),
+            ],
+            "/organisations/{handle}/members" => {
+                &[("first_name", "Luc"), ("last_name", "Noir"), ("address", "luc@arnaud.example")]
+            }
+            "/admin/people" => &[
+                ("first_name", "Luc"),
+                ("last_name", "Noir"),
+                ("address", "luc@client.example"),
+                ("telephone", ""),
+                ("job_title", ""),
+                ("language", "fr"),
+            ],
+            "/admin/people/{handle}" => &[
+                ("version", "1"),
+                ("first_name", "Paul"),
+                ("last_name", "Noir"),
+                ("job_title", ""),
+                ("telephone", ""),
+                ("language", "fr"),
+                ("time_zone", "Europe/Paris"),
+            ],
+            "/admin/people/{handle}/address" => &[("address", "autre@arnaud.example")],
+            "/admin/people/{handle}/state" => &[("state", "disabled")],
+            "/admin/organisations" => &[
+                ("name", "Autre"),
+                ("address_lines", ""),
+                ("postal_code", ""),
+                ("city", ""),
+                ("country", "FR"),
+                ("vat_number", ""),
+                ("telephone", ""),
+                ("language", "fr"),
+                ("status", "customer"),
+                ("contract_started_on", ""),
+                ("contract_ended_on", ""),
+                ("contact_first_name", "Luc"),
+                ("contact_last_name", "Noir"),
+                ("contact_address", "luc@autre.example"),
+                ("contact_telephone", "+33 5 56 00 00 00"),
+            ],
+            "/admin/queues" | "/admin/queues/{handle}" => {
+                &[("kind", "support"), ("name_fr", "Autre"), ("name_en", "Other")]
+            }
+            "/admin/mailboxes" | "/admin/mailboxes/{handle}" => {
+                let queue = ("queue", self.queue.clone());
+                return vec![
+                    ("address", "autre@garonne.example".to_owned()),
+                    ("display_name", "Autre".to_owned()),
+                    ("language", "fr".to_owned()),
+                    queue,
+                ];
+            }
+            "/admin/roles" | "/admin/roles/{handle}" => &[("name", "Autre"), ("permissions", "work_tickets")],
+            "/admin/settings" => &[("name", "Autre")],
+            "/tickets/{reference}/status" => return vec![("status", "closed".to_owned()), ("version", version())],
+            "/tickets/{reference}/priority" => &[("priority", "high")],
+            "/tickets/{reference}/assignment" => return vec![("assignee", String::new()), ("version", version())],
+            "/tickets/{reference}/queue" => return vec![("queue", self.queue.clone()), ("version", version())],
+            "/tickets/{reference}/privacy" => &[("is_private", "true")],
+            "/tickets/{reference}/tags" | "/tickets/{reference}/tags/removal" => &[("tag", "urgence")],
+            "/tickets/{reference}/requester" => {
+                return vec![("requester", "theoblanc@client.example".to_owned()), ("version", version())];
+            }
+            "/tickets/{reference}/participants" | "/requests/{reference}/participants" => {
+                &[("participant", "claire@arnaud.example")]
+            }
+            "/requests/{reference}/visibility" => &[("visibility", "private")],
+            _ => &[],
+        };
+        fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
     }
 
     pub fn dump(&self) -> Dump {

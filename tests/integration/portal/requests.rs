@@ -2,7 +2,7 @@
 
 use accord::access::Actor;
 use accord::teams::queues::QueueKind;
-use accord::tickets::messages::{self, Channel, NewNote};
+use accord::tickets::messages::{self, NewNote, Words};
 use accord::tickets::status::Status;
 use accord::tickets::{attachments, ticket};
 use chrono::TimeDelta;
@@ -100,9 +100,7 @@ async fn a_06_a_note_among_staff_never_reaches_the_customer() {
         let ticket = ticket::by_id(db, id)?;
         let by = accord::access::actor_of(db, lea)?;
         let note = NewNote {
-            channel: Channel::Web,
-            text: "CANARI-7 : ce client exagère".to_owned(),
-            html: Some("<p>CANARI-7</p>".to_owned()),
+            words: Words::on_page("CANARI-7 : ce client exagère"),
             attachments: vec![secret.clone()],
             mail_id: None,
             ingest: None,

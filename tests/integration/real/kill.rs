@@ -65,12 +65,12 @@ fn kill_while_mail_comes_in(kind: Kind) {
     let mut db = installation.database();
     desk::set_up(&mut db, Clock::system().now());
 
-    let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
-    let enough = Arc::new(AtomicBool::new(false));
+    let acknowledged = Mutex::new(BTreeSet::new());
+    let enough = AtomicBool::new(false);
     let mut slowest = Duration::ZERO;
     std::thread::scope(|scope| {
         for sender in 0..=LMTP_SENDERS {
-            let (acknowledged, enough, installation) = (acknowledged.clone(), enough.clone(), &installation);
+            let (acknowledged, enough, installation) = (&acknowledged, &enough, &installation);
             scope.spawn(move || {
                 for number in 0.. {
                     if enough.load(Ordering::SeqCst) {

@@ -1,8 +1,8 @@
 //! Telling the program to stop, and starting a second one beside it.
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use accord::clock::Clock;
@@ -31,13 +31,13 @@ fn stop_under_load(kind: Kind) {
         Installation::empty(kind).with_settings(&format!("[mail]\nlmtp = \"{lmtp}\"\noutgoing = \"files\"\n"));
     let mut db = installation.database();
     desk::set_up(&mut db, Clock::system().now());
-    let acknowledged = Arc::new(Mutex::new(BTreeSet::new()));
-    let stopped = Arc::new(AtomicBool::new(false));
+    let acknowledged = Mutex::new(BTreeSet::new());
+    let stopped = AtomicBool::new(false);
     let server = installation.serve();
     let address = server.address;
     let (status, took) = std::thread::scope(|scope| {
         for sender in 0..4 {
-            let (acknowledged, stopped) = (acknowledged.clone(), stopped.clone());
+            let (acknowledged, stopped) = (&acknowledged, &stopped);
             scope.spawn(move || {
                 for number in 0.. {
                     if stopped.load(Ordering::SeqCst) {
@@ -54,7 +54,6 @@ fn stop_under_load(kind: Kind) {
                     }
                 }
             });
-            let stopped = Arc::clone(&stopped);
             scope.spawn(move || {
                 while !stopped.load(Ordering::SeqCst) {
                     drop(http::get(address, "/fr/sign-in"));

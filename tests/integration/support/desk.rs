@@ -18,7 +18,7 @@ use accord::people::setup::{self, SetupForm};
 use accord::people::staff;
 use accord::teams::queues::QueueKind;
 use accord::teams::{defaults, members, queues};
-use accord::tickets::messages::{self, Channel, Message, NewReply, Reading, ReplyOutcome, Words};
+use accord::tickets::messages::{self, Message, NewReply, Reading, ReplyOutcome, Words};
 use accord::tickets::status::Status;
 use accord::tickets::ticket::{self, Ticket};
 use diesel::prelude::*;
