@@ -1,7 +1,8 @@
 //! Where to go after signing in: a page of ours or the front door, never elsewhere. What was asked for is taken
 //! apart, compared with the route table, and written anew.
 
-use actix_web::http::Method;
+use actix_web::HttpRequest;
+use actix_web::http::{Method, header};
 use url::form_urlencoded;
 
 use crate::web::router;
@@ -12,6 +13,13 @@ const LONGEST: usize = 500;
 /// `wanted` written anew if it is a page of ours, else `/`.
 pub fn destination(wanted: &str) -> String {
     page_of_ours(wanted).unwrap_or_else(|| "/".to_owned())
+}
+
+/// The page from which a form of ours was sent, as its `Referer` says, else `otherwise`.
+pub fn back(request: &HttpRequest, base_url: &str, otherwise: &str) -> String {
+    let referer = request.headers().get(header::REFERER).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let path = referer.strip_prefix(base_url).filter(|rest| rest.starts_with('/'));
+    path.and_then(page_of_ours).unwrap_or_else(|| otherwise.to_owned())
 }
 
 fn page_of_ours(wanted: &str) -> Option<String> {
@@ -33,10 +41,13 @@ fn page_of_ours(wanted: &str) -> Option<String> {
     }
     let mut page = format!("/{}", segments.join("/"));
     if !query.is_empty() {
-        let pairs = form_urlencoded::parse(query.as_bytes());
+        // What the last action had to say has been said.
+        let pairs = form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name != "said");
         let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
-        page.push('?');
-        page.push_str(&query);
+        if !query.is_empty() {
+            page.push('?');
+            page.push_str(&query);
+        }
     }
     Some(page)
 }
@@ -75,10 +86,28 @@ mod tests {
 
     #[test]
     fn pages_of_ours_are_gone_back_to() {
-        for page in ["/", "/account", "/account/security", "/fr/registration", "/account?said=said-account-saved"] {
+        for page in ["/", "/account", "/account/security", "/fr/registration", "/account?a=b"] {
             assert_eq!(destination(page), page);
         }
+        assert_eq!(destination("/account?said=said-account-saved"), "/account");
         assert_eq!(destination("/account?a=b%2Fc&d"), "/account?a=b%2Fc&d=");
+    }
+
+    #[test]
+    fn a_form_leads_back_to_the_page_it_stood_on() {
+        let from = |referer: &'static str| {
+            let request = actix_web::test::TestRequest::post().insert_header((header::REFERER, referer));
+            back(&request.to_http_request(), "https://desk.example", "/account")
+        };
+        assert_eq!(from("https://desk.example/account/security?said=said-x"), "/account/security");
+        for elsewhere in [
+            "",
+            "https://evil.example/account/security",
+            "https://desk.example.evil/",
+            "https://desk.example@evil.example/",
+        ] {
+            assert_eq!(from(elsewhere), "/account", "{elsewhere}");
+        }
     }
 
     #[test]

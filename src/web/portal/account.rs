@@ -4,6 +4,7 @@
 pub mod secrets;
 pub mod security;
 
+use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use askama::Template;
@@ -26,12 +27,12 @@ use crate::people::sign_in::{self, Start};
 use crate::people::{Person, one_time_tokens};
 use crate::secret::Secret;
 use crate::web::forms::Form;
-use crate::web::hashing;
 use crate::web::navigation::Place as Nav;
 use crate::web::page::{Choice, NavigationItem, Page};
 use crate::web::page_error::{PageError, PageResult};
 use crate::web::respond::{page, page_with, redirect, redirect_saying};
 use crate::web::signed_in::{SignedIn, Visitor};
+use crate::web::{hashing, next};
 
 /// The form of one's profile.
 #[derive(Clone, Debug, Deserialize)]
@@ -161,18 +162,28 @@ pub async fn update(app: Data<App>, reader: SignedIn, Form(form): Form<ProfileFo
 }
 
 /// `POST /account/theme`
-pub async fn set_theme(app: Data<App>, reader: SignedIn, Form(form): Form<ThemeForm>) -> PageResult {
+pub async fn set_theme(
+    app: Data<App>,
+    reader: SignedIn,
+    request: HttpRequest,
+    Form(form): Form<ThemeForm>,
+) -> PageResult {
     let (now, person) = (app.clock.now(), reader.person.id);
     app.database.write(move |db| person::set_theme(db, person, form.theme, now)).await?;
-    Ok(redirect_saying("/account", "said-account-saved"))
+    Ok(redirect(&next::back(&request, &app.config.http.base_url, "/account")))
 }
 
 /// `POST /account/language`
-pub async fn set_language(app: Data<App>, reader: SignedIn, Form(form): Form<LanguageForm>) -> PageResult {
+pub async fn set_language(
+    app: Data<App>,
+    reader: SignedIn,
+    request: HttpRequest,
+    Form(form): Form<LanguageForm>,
+) -> PageResult {
     let language = exact_locale(&form.language)?;
     let (now, person) = (app.clock.now(), reader.person.id);
     app.database.write(move |db| person::set_language(db, person, language, now)).await?;
-    Ok(redirect("/account"))
+    Ok(redirect(&next::back(&request, &app.config.http.base_url, "/account")))
 }
 
 /// `POST /account/address`: a mail goes to the new address; it is theirs when they open the link (U-05).

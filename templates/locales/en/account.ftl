@@ -178,6 +178,7 @@ account-vat-number = Intra-community VAT number
 account-language = Language
 account-time-zone = Time zone
 account-current-password = Current password
+account-first-password = Choose a password
 account-new-password = New password
 account-profile = Profile
 account-profile-hint = All of this can be changed at any time. What is not mandatory can be removed.

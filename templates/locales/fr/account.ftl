@@ -178,6 +178,7 @@ account-vat-number = Numéro de TVA intracommunautaire
 account-language = Langue
 account-time-zone = Fuseau horaire
 account-current-password = Mot de passe actuel
+account-first-password = Choisissez un mot de passe
 account-new-password = Nouveau mot de passe
 account-profile = Profil
 account-profile-hint = Tout ceci se modifie à tout moment. Ce qui n’est pas obligatoire peut être effacé.
