@@ -51,6 +51,7 @@ pub const REGISTER: &[(&str, Kind)] = &[
     ("staff_roles", Kind::Installation),
     ("throttles", Kind::SignIn),
     ("ticket_attachments", Kind::Correspondence),
+    ("ticket_contacts", Kind::Correspondence),
     ("ticket_events", Kind::Correspondence),
     ("ticket_links", Kind::SignIn),
     ("ticket_mail_ids", Kind::Correspondence),

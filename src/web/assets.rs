@@ -79,7 +79,8 @@ mod tests {
     fn html_files(folder: &Path, found: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
-            if path.ends_with("email") {
+            // The frame of a mail is a document of its own, whose one style its own policy names by hash (H-02).
+            if path.ends_with("email") || path.ends_with("agent/frame.html") {
                 continue;
             }
             if path.is_dir() {

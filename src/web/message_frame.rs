@@ -20,7 +20,7 @@ use crate::error::Error;
 use crate::html::{sanitize_mail, sanitize_mail_with_remote_images};
 use crate::i18n::Texts;
 use crate::keys::Purpose;
-use crate::people::person;
+use crate::people::person::{self, PersonState};
 use crate::tickets::attachments::{self, Attachment, SHOWN_IMAGES};
 use crate::tickets::messages;
 use crate::web::lookups;
@@ -84,10 +84,8 @@ pub async fn serve(
     let (html, files, reader) = lookups::limited(app, ip, move |db| {
         let (ticket, message) = messages::find_readable(db, &asking, &handle)?.ok_or(Error::NotFound)?;
         let html = messages::html_of(db, message.id)?.ok_or(Error::NotFound)?;
-        let reader = match asking {
-            Actor::Customer(_) | Actor::Staff(_) => asking.person().map(|id| person::by_id(db, id)).transpose()?,
-            Actor::LinkHolder { .. } | Actor::System => None,
-        };
+        // Who holds a link takes part, so their images are found by what they may see as a person.
+        let reader = asking.person().map(|id| person::by_id(db, id)).transpose()?;
         Ok((html, attachments::of_message(db, ticket.id, message.id)?, reader.map(|person| person.handle)))
     })
     .await?;
@@ -164,7 +162,9 @@ pub async fn inline_image(app: Data<App>, handle: Path<String>, query: Query<Inl
     let file = app
         .database
         .read(move |db| {
-            let reader = person::find_by_handle(db, &reader)?.ok_or(Error::NotFound)?;
+            let reader = person::find_by_handle(db, &reader)?
+                .filter(|reader| reader.state == PersonState::Active)
+                .ok_or(Error::NotFound)?;
             let actor = access::actor_of(db, reader.id)?;
             attachments::find(db, &actor, &handle)?.ok_or(Error::NotFound)
         })

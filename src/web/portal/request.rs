@@ -17,6 +17,7 @@ use crate::secret::random_handle;
 use crate::tickets::status::{self, Status};
 use crate::tickets::{moving, participants, ticket};
 use crate::web::forms::{Form, Upload};
+use crate::web::lookups;
 use crate::web::message_frame;
 use crate::web::navigation::Place;
 use crate::web::page::{Choice, Crumb, Page};
@@ -216,19 +217,17 @@ async fn show_page(
         form.key = random_handle();
     }
     let (actor, person, wanted) = (reader.actor.clone(), reader.person.clone(), reference.to_owned());
-    let (loaded, colleagues) = app
-        .database
-        .read(move |db| {
-            let ticket = ticket::by_reference(db, &actor, &wanted)?;
-            let is_mine = ticket.requester_id == person.id;
-            let colleagues = if is_mine && access::can_see_organisation(&actor, ticket.organisation_id) {
-                memberships::members(db, ticket.organisation_id, None, COLLEAGUES)?.rows
-            } else {
-                Vec::new()
-            };
-            Ok((load(db, ticket, &actor, &person, whole)?, colleagues))
-        })
-        .await?;
+    let (loaded, colleagues) = lookups::limited(app, reader.ip, move |db| {
+        let ticket = ticket::by_reference(db, &actor, &wanted)?;
+        let is_mine = ticket.requester_id == person.id;
+        let colleagues = if is_mine && access::can_see_organisation(&actor, ticket.organisation_id) {
+            memberships::members(db, ticket.organisation_id, None, COLLEAGUES)?.rows
+        } else {
+            Vec::new()
+        };
+        Ok((load(db, ticket, &actor, &person, whole)?, colleagues))
+    })
+    .await?;
     let mut p = reader.page(app, "request-title", Place::Requests);
     let base = format!("/requests/{}", loaded.ticket.reference);
     let request = loaded.in_words(&p.t, &reader.person, base, "/attachments", "/messages");

@@ -22,6 +22,7 @@ use crate::tickets::links::{self, Link};
 use crate::tickets::{Ticket, ticket};
 use crate::web::attachment_download;
 use crate::web::forms::{Form, Upload};
+use crate::web::lookups;
 use crate::web::message_frame::{self, FrameQuery};
 use crate::web::navigation::Place;
 use crate::web::page::Page;
@@ -179,17 +180,15 @@ async fn show_page(
         form.key = random_handle();
     }
     let (wanted, now) = (token.to_owned(), app.clock.now());
-    let found = app
-        .database
-        .read(move |db| match find(db, &wanted, now)? {
-            Behind::Expired { person, .. } => Ok((person, None)),
-            Behind::Open(opened) => {
-                let Opened { actor, person, ticket } = *opened;
-                let loaded = load(db, ticket, &actor, &person, whole)?;
-                Ok((person, Some(loaded)))
-            }
-        })
-        .await?;
+    let found = lookups::limited(app, visitor.ip, move |db| match find(db, &wanted, now)? {
+        Behind::Expired { person, .. } => Ok((person, None)),
+        Behind::Open(opened) => {
+            let Opened { actor, person, ticket } = *opened;
+            let loaded = load(db, ticket, &actor, &person, whole)?;
+            Ok((person, Some(loaded)))
+        }
+    })
+    .await?;
     let (person, loaded) = found;
     // The mail was in the recipient's language, and so is what it leads to.
     visitor.locale = person.language.0;

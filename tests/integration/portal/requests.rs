@@ -100,7 +100,7 @@ async fn a_06_a_note_among_staff_never_reaches_the_customer() {
         let ticket = ticket::by_id(db, id)?;
         let by = accord::access::actor_of(db, lea)?;
         let note = NewNote {
-            words: Words::on_page("CANARI-7 : ce client exagère"),
+            words: Words::by_mail("CANARI-7 : ce client exagère", Some("<p>CANARI-7</p>")),
             attachments: vec![secret.clone()],
             mail_id: None,
             ingest: None,
@@ -110,14 +110,14 @@ async fn a_06_a_note_among_staff_never_reaches_the_customer() {
     });
     reply(&app, &ticket, cast.lea, "Nous regardons.");
     claire.get(&path).await.assert_says("Nous regardons.").assert_silent_about("CANARI").assert_silent_about("canari");
-    claire.get(&format!("/messages/{}/html", handle.0)).await.assert_status(404).assert_silent_about("CANARI");
+    claire.get(&format!("/messages/{}/frame", handle.0)).await.assert_status(404).assert_silent_about("CANARI");
     claire.get(&format!("/attachments/{}", handle.1)).await.assert_status(404).assert_silent_about("CANARI");
     let told = mails_to(&app, "claire@arnaud.example");
     assert!(!told.is_empty() && told.iter().all(|mail| !mail.raw.contains("CANARI") && !mail.text.contains("CANARI")));
     let link = told.last().unwrap().link();
     let stranger = app.browser().await;
     stranger.get(&link).await.assert_says("Nous regardons.").assert_silent_about("CANARI");
-    stranger.get(&format!("{link}/messages/{}/html", handle.0)).await.assert_status(404);
+    stranger.get(&format!("{link}/messages/{}/frame", handle.0)).await.assert_status(404);
     stranger.get(&format!("{link}/attachments/{}", handle.1)).await.assert_status(404);
     assert!(before.contains(&ticket.reference));
     // An agent reads it by the same address.
