@@ -238,6 +238,38 @@ impl MailFolder {
         Self { folder: folder.to_owned() }
     }
 
+    /// The names of the mails, the newest first, `limit` at most.
+    pub fn list(&self, limit: usize) -> std::io::Result<Vec<String>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Ok(entries) => entries,
+            // Nothing was sent yet.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut found = Vec::new();
+        for entry in entries {
+            let entry = entry?;
+            if let Some(name) = entry.file_name().to_str().and_then(|name| name.strip_suffix(".eml")) {
+                found.push((entry.metadata()?.modified()?, name.to_owned()));
+            }
+        }
+        found.sort_unstable_by(|one, other| other.cmp(one));
+        Ok(found.into_iter().take(limit).map(|(_, name)| name).collect())
+    }
+
+    /// The mail of that name, if there is one.
+    pub fn find(&self, name: &str) -> std::io::Result<Option<Vec<u8>>> {
+        // A name of ours has no signs that mean something in a path (ADV-22).
+        if name.is_empty() || name.len() > 64 || !name.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            return Ok(None);
+        }
+        match fs::read(self.folder.join(format!("{name}.eml"))) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The file appears whole or not at all. What fails is the machine's fault, never the mail's.
     fn send(&self, bytes: &[u8]) -> Result<(), SendFailure> {
         let name = random_handle();

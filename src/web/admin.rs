@@ -1,6 +1,7 @@
 //! The administrator's pages: people and organisations, queues, mailboxes and the mail, staff roles, settings, the state of the
 //! installation and its ledger.
 
+pub mod development_mail;
 pub mod ledger;
 pub mod mailboxes;
 pub mod organisations;

@@ -42,7 +42,7 @@ pub fn for_visitor(page: &mut Page, locale: Locale, place: Place) {
 }
 
 /// Links of somebody signed in.
-pub fn for_signed_in(page: &mut Page, signed_in: &SignedIn, place: Place) {
+pub fn for_signed_in(page: &mut Page, signed_in: &SignedIn, mail_goes_to_files: bool, place: Place) {
     page.person = Some(Reader {
         name: signed_in.person.display_name(),
         email: signed_in.person.address.clone(),
@@ -103,6 +103,10 @@ pub fn for_signed_in(page: &mut Page, signed_in: &SignedIn, place: Place) {
                     "send",
                     place == Place::OutgoingMail,
                 ));
+                if mail_goes_to_files {
+                    let is_here = place == Place::DevelopmentMail;
+                    installation.push(item(page, "nav-development-mail", "/admin/development-mail", "mail", is_here));
+                }
                 installation.push(item(page, "nav-status", "/admin/status", "pulse", place == Place::Status));
             }
             if may(Permission::ReadLedger) {

@@ -6,7 +6,10 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{Resource, Route};
 
 use crate::web::portal::{account, password, registration, sign_in};
-use crate::web::{admin, agent, api, asset_route, attachment_download, health, home, message_frame, organisation, portal, setup, undertaking};
+use crate::web::{
+    admin, agent, api, asset_route, attachment_download, health, home, message_frame, organisation, portal, setup,
+    undertaking,
+};
 
 /// One method on one path, and what answers it.
 pub struct Entry {
@@ -117,6 +120,8 @@ table! {
     POST "/admin/unprocessed-mail/{handle}/ticket" => admin::unprocessed_mail::open_ticket,
     GET "/admin/outgoing-mail" => admin::outgoing_mail::list,
     POST "/admin/outgoing-mail/{handle}/sending" => admin::outgoing_mail::retry,
+    GET "/admin/development-mail" => admin::development_mail::list,
+    GET "/admin/development-mail/{name}" => admin::development_mail::show,
     GET "/admin/ledger" => admin::ledger::show,
     GET "/admin/ledger/verification" => admin::ledger::verify,
     // Signing in, registration, and the links in mails about an account

@@ -15,6 +15,7 @@ use futures_util::Future;
 use crate::access::{self, Actor, CustomerActor, StaffActor};
 use crate::app::App;
 use crate::clock::UtcTime;
+use crate::config::mail::Outgoing;
 use crate::error::Error;
 use crate::i18n::{Locale, Texts};
 use crate::people::roles::Permission;
@@ -124,7 +125,8 @@ impl SignedIn {
             person::Theme::Light => Theme::Light,
             person::Theme::Dark => Theme::Dark,
         };
-        navigation::for_signed_in(&mut page, self, place);
+        let mail_goes_to_files = matches!(app.config.mail.outgoing, Outgoing::Files(_));
+        navigation::for_signed_in(&mut page, self, mail_goes_to_files, place);
         page
     }
 

@@ -24,6 +24,7 @@ mod support;
 mod access;
 mod administration;
 mod agent_desk;
+mod api;
 mod architecture;
 mod demo;
 mod mail;

@@ -131,3 +131,4 @@ said-invited = The invitation is on its way by e-mail.
 business-prospect = Prospect
 business-customer = Customer
 business-former = Former customer
+nav-development-mail = Development mail

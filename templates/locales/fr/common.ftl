@@ -131,3 +131,4 @@ said-invited = L’invitation part par courrier électronique.
 business-prospect = Prospect
 business-customer = Client
 business-former = Ancien client
+nav-development-mail = Courrier de développement

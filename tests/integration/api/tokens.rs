@@ -1,0 +1,194 @@
+//! Secrets and tokens (U-07, U-08): exchanged, expired, revoked, limited.
+
+use accord::people::api_tokens::{self, NewApiToken, Scope};
+use accord::people::person;
+use accord::teams::queues::QueueKind;
+use actix_web::http::header;
+use actix_web::test::TestRequest;
+use chrono::TimeDelta;
+use serde_json::json;
+
+use super::{code_of, exchange, json_of};
+use crate::support::TestApp;
+use crate::support::given::SEES_ALL;
+
+#[actix_web::test]
+async fn u_07_a_token_lasts_fifteen_minutes() {
+    let test = TestApp::set_up();
+    let jean = test.given().customer("Jean Dupont");
+    let program = test.able_program(jean.id).await;
+    program.get("/api/v1/tickets").await.assert_status(200);
+    test.clock.advance(TimeDelta::seconds(899));
+    program.get("/api/v1/tickets").await.assert_status(200);
+    test.clock.advance(TimeDelta::seconds(1));
+    let late = program.get("/api/v1/tickets").await;
+    assert_eq!(code_of(&late, 401), "unauthorized");
+    assert_eq!(late.header("www-authenticate"), Some("Bearer"));
+}
+
+#[actix_web::test]
+async fn u_07_u_08_revoking_the_secret_ends_its_tokens_at_once() {
+    let test = TestApp::set_up();
+    let jean = test.given().customer("Jean Dupont");
+    let program = test.able_program(jean.id).await;
+    let other = test.able_program(jean.id).await;
+    let (now, handle, person) = (test.now(), program.secret.clone(), program.person);
+    assert!(test.write(move |db| api_tokens::revoke(db, person, &handle, now)));
+    assert_eq!(code_of(&program.get("/api/v1/tickets").await, 401), "unauthorized");
+    let opened = program.post("/api/v1/tickets", &json!({ "subject": "a", "text": "b" })).await;
+    assert_eq!(code_of(&opened, 401), "unauthorized");
+    other.get("/api/v1/tickets").await.assert_status(200);
+}
+
+#[actix_web::test]
+async fn u_04_who_is_disabled_has_no_program_any_more() {
+    let test = TestApp::set_up();
+    let jean = test.given().customer("Jean Dupont");
+    let anne = test.given().staff("Hugo", &[accord::people::roles::BuiltinRole::Administrator], &[]);
+    let program = test.able_program(jean.id).await;
+    let (now, id) = (test.now(), jean.id);
+    test.write(move |db| person::disable(db, id, anne, now));
+    assert_eq!(code_of(&program.get("/api/v1/tickets").await, 401), "unauthorized");
+}
+
+#[actix_web::test]
+async fn u_08_a_secret_expires_and_its_last_token_with_it() {
+    let test = TestApp::set_up();
+    let jean = test.given().customer("Jean Dupont");
+    let (now, id) = (test.now(), jean.id);
+    let (_, secret) = test.write(move |db| {
+        let new =
+            NewApiToken { name: "Test".to_owned(), scopes: vec![Scope::TicketsRead], organisation: None, days: 1 };
+        api_tokens::create(db, id, &new, now)
+    });
+    let wire = test.browser().await;
+    test.clock.advance(TimeDelta::minutes(24 * 60 - 5));
+    let answer = exchange(&wire, secret.expose()).await;
+    let answer = json_of(answer.assert_status(200));
+    assert_eq!(answer["expires_in"], 300);
+    assert_eq!(answer["scopes"], json!(["tickets:read"]));
+    assert_eq!(answer["token_type"], "Bearer");
+    test.clock.advance(TimeDelta::minutes(5));
+    assert_eq!(code_of(&exchange(&wire, secret.expose()).await, 401), "unauthorized");
+}
+
+#[actix_web::test]
+async fn u_08_the_use_of_a_secret_is_noted() {
+    let test = TestApp::set_up();
+    let jean = test.given().customer("Jean Dupont");
+    let program = test.able_program(jean.id).await;
+    let tokens = test.read(|db| api_tokens::of_person(db, program.person));
+    assert_eq!(tokens[0].last_used_at, Some(test.now()));
+}
+
+#[actix_web::test]
+async fn what_is_no_secret_is_refused_and_guessing_is_slowed() {
+    let test = TestApp::set_up();
+    let wire = test.browser().await;
+    for secret in ["", " ", "acc_", "acc_aaaa", "\u{0}", "Bearer x"] {
+        assert_eq!(code_of(&exchange(&wire, secret).await, 401), "unauthorized", "{secret:?}");
+    }
+    for _ in 0..20 {
+        exchange(&wire, "acc_guess").await;
+    }
+    assert_eq!(code_of(&exchange(&wire, "acc_guess").await, 429), "too_many_requests");
+}
+
+#[actix_web::test]
+async fn u_07_what_is_no_token_is_refused_everywhere() {
+    let test = TestApp::set_up();
+    let jean = test.given().customer("Jean Dupont");
+    let program = test.able_program(jean.id).await;
+    let session = test.browser_of(jean.id).await;
+    let good = &program.token;
+    let (signed, _) = good.rsplit_once('.').unwrap();
+    let headers = [
+        String::new(),
+        "Bearer".to_owned(),
+        "Bearer ".to_owned(),
+        format!("Basic {good}"),
+        good.clone(),
+        format!("Bearer {signed}."),
+        format!("Bearer {good}x"),
+        format!("Bearer {good} {good}"),
+        format!("Bearer {}", "x".repeat(5_000)),
+        "Bearer acc_aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa".to_owned(),
+    ];
+    for value in headers {
+        let request = TestRequest::get().uri("/api/v1/tickets").insert_header((header::AUTHORIZATION, value.clone()));
+        assert_eq!(code_of(&program.wire.send(request).await, 401), "unauthorized", "{value}");
+    }
+    let twice = TestRequest::get()
+        .uri("/api/v1/tickets")
+        .append_header((header::AUTHORIZATION, format!("Bearer {good}")))
+        .append_header((header::AUTHORIZATION, format!("Bearer {good}")));
+    assert_eq!(code_of(&program.wire.send(twice).await, 401), "unauthorized");
+    // Neither opens the other's door: a cookie the interface, a token the pages.
+    assert_eq!(code_of(&session.get("/api/v1/tickets").await, 401), "unauthorized");
+    let page = program.wire.send(program.request(actix_web::http::Method::GET, "/account")).await;
+    page.assert_status(303);
+    program.get("/api/v1/tickets").await.assert_status(200);
+}
+
+#[actix_web::test]
+async fn u_08_a_scope_that_is_missing_is_named() {
+    let test = TestApp::set_up();
+    let given = test.given();
+    let jean = given.customer("Jean Dupont");
+    let program = test.program(jean.id, &[Scope::TicketsRead]).await;
+    program.get("/api/v1/tickets").await.assert_status(200);
+    let bodies = json!({ "subject": "a", "text": "b" });
+    for (path, scope) in [
+        ("/api/v1/people", "people:read"),
+        ("/api/v1/people/x", "people:read"),
+        ("/api/v1/organisations", "organisations:read"),
+        ("/api/v1/organisations/x", "organisations:read"),
+        ("/api/v1/organisations/x/environments", "environments:read"),
+        ("/api/v1/organisations/x/environments/y", "environments:read"),
+    ] {
+        let answer = program.get(path).await;
+        assert_eq!(code_of(&answer, 403), "insufficient_scope", "{path}");
+        answer.assert_says(scope);
+    }
+    let refused = program.post("/api/v1/tickets", &bodies).await;
+    assert_eq!(code_of(&refused, 403), "insufficient_scope");
+    let none = test.program(jean.id, &[Scope::EnvironmentsRead]).await;
+    assert_eq!(code_of(&none.get("/api/v1/tickets").await, 403), "insufficient_scope");
+}
+
+#[actix_web::test]
+async fn a_03_u_08_a_token_of_one_organisation_reaches_no_other() {
+    let test = TestApp::set_up();
+    let given = test.given();
+    let (atelier, other) = (given.organisation("Atelier Durand"), given.organisation("Autre SARL"));
+    let jean = given.member("Jean Dupont", atelier.id, SEES_ALL);
+    let omar = given.member("Omar Benali", other.id, SEES_ALL);
+    let agent = given.agent("Bruno", &[QueueKind::Support]);
+    let own = given.ticket(&jean, "Sienne", "Texte.");
+    let foreign = given.ticket(&omar, "Autre", "Texte.");
+    let program = test.limited_program(agent, &super::EVERYTHING, Some(atelier.id)).await;
+    let list = json_of(&program.get("/api/v1/tickets").await);
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    assert_eq!(list["items"][0]["reference"], own.reference);
+    let narrowed = json_of(&program.get(&format!("/api/v1/tickets?organisation={}", other.handle)).await);
+    assert_eq!(narrowed["items"], json!([]));
+    program.get(&format!("/api/v1/tickets/{}", own.reference)).await.assert_status(200);
+    assert_eq!(code_of(&program.get(&format!("/api/v1/tickets/{}", foreign.reference)).await, 404), "not_found");
+    assert_eq!(
+        code_of(&program.get(&format!("/api/v1/tickets/{}/messages", foreign.reference)).await, 404),
+        "not_found"
+    );
+    let answer = json!({ "text": "Réponse", "seen": 1 });
+    let path = format!("/api/v1/tickets/{}/messages", foreign.reference);
+    assert_eq!(code_of(&program.post(&path, &answer).await, 404), "not_found");
+    program.get(&format!("/api/v1/organisations/{}", atelier.handle)).await.assert_status(200);
+    assert_eq!(code_of(&program.get(&format!("/api/v1/organisations/{}", other.handle)).await, 404), "not_found");
+    assert_eq!(code_of(&program.get(&format!("/api/v1/people/{}", omar.handle)).await, 404), "not_found");
+    program.get(&format!("/api/v1/people/{}", jean.handle)).await.assert_status(200);
+    let elsewhere = json!({
+        "subject": "a", "text": "b", "organisation": other.handle, "requester": { "handle": omar.handle }
+    });
+    assert_eq!(code_of(&program.post("/api/v1/tickets", &elsewhere).await, 422), "invalid");
+    let members = json_of(&program.get("/api/v1/people").await);
+    assert_eq!(members["items"].as_array().unwrap().len(), 1);
+}
