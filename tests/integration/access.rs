@@ -36,6 +36,24 @@ fn rows() -> Vec<Row> {
         .collect()
 }
 
+/// Somebody of a role, with what they ask by: a browser, and for the interface a token of every scope.
+struct Asker {
+    role: Role,
+    browser: Browser,
+    bearer: Option<String>,
+}
+
+impl Asker {
+    async fn new(world: &World, role: Role, row: &Row) -> Asker {
+        let browser = world.browser(role).await;
+        let bearer = match row.route.starts_with("/api/") {
+            true => world.bearer(role, row.route, world::ALL_SCOPES, &browser).await,
+            false => None,
+        };
+        Asker { role, browser, bearer }
+    }
+}
+
 /// What an answer means for who asked.
 fn letter(answer: &Answered) -> char {
     match answer.status.as_u16() {
@@ -56,8 +74,12 @@ fn letter(answer: &Answered) -> char {
     }
 }
 
-async fn ask(world: &World, role: Role, browser: &Browser, row: &Row) -> Answered {
-    let path = world.path(role, row.route);
+async fn ask(world: &World, asker: &Asker, row: &Row) -> Answered {
+    let Asker { role, browser, bearer } = asker;
+    let path = world.path(*role, row.route);
+    if row.route.starts_with("/api/") {
+        return ask_as_program(world, browser, row, &path, bearer.as_deref()).await;
+    }
     if row.method == Method::GET {
         return browser.get(&path).await;
     }
@@ -68,6 +90,26 @@ async fn ask(world: &World, role: Role, browser: &Browser, row: &Row) -> Answere
     } else {
         browser.post(&path, &fields).await
     }
+}
+
+async fn ask_at(world: &World, asker: &Asker, row: &Row, path: &str) -> Answered {
+    if row.route.starts_with("/api/") {
+        ask_as_program(world, &asker.browser, row, path, asker.bearer.as_deref()).await
+    } else {
+        asker.browser.get(path).await
+    }
+}
+
+async fn ask_as_program(world: &World, browser: &Browser, row: &Row, path: &str, bearer: Option<&str>) -> Answered {
+    let mut request = TestRequest::default().method(row.method.clone()).uri(path);
+    if let Some(bearer) = bearer {
+        request = request.insert_header((header::AUTHORIZATION, format!("Bearer {bearer}")));
+    }
+    if row.method != Method::GET {
+        let (media_type, body) = world.body(row.route);
+        request = request.insert_header((header::CONTENT_TYPE, media_type)).set_payload(body);
+    }
+    browser.send(request).await
 }
 
 #[test]
@@ -89,9 +131,9 @@ async fn a_03_c_02_adv_25_adv_30_every_page_shows_to_each_role_what_the_table_sa
     for row in rows().iter().filter(|row| row.method == Method::GET) {
         let mut found = Vec::new();
         for role in ROLES {
-            let browser = world.browser(*role).await;
+            let asker = Asker::new(&world, *role, row).await;
             let before = world.dump();
-            let answer = ask(&world, *role, &browser, row).await;
+            let answer = ask(&world, &asker, row).await;
             found.push(letter(&answer));
             let changed = difference(&before, &world.dump());
             assert!(changed.is_empty(), "GET {} as {role:?} changed {changed:#?}", row.route);
@@ -113,13 +155,13 @@ async fn a_03_adv_25_every_change_is_open_to_whom_the_table_says() {
         for (index, role) in ROLES.iter().enumerate() {
             if row.expected[index] == 'o' {
                 let world = World::new();
-                let browser = world.browser(*role).await;
-                found.push(letter(&ask(&world, *role, &browser, row).await));
+                let asker = Asker::new(&world, *role, row).await;
+                found.push(letter(&ask(&world, &asker, row).await));
                 continue;
             }
-            let browser = shared.browser(*role).await;
+            let asker = Asker::new(&shared, *role, row).await;
             let before = shared.dump();
-            let answer = ask(&shared, *role, &browser, row).await;
+            let answer = ask(&shared, &asker, row).await;
             found.push(letter(&answer));
             let changed = difference(&before, &shared.dump());
             assert!(changed.is_empty(), "{} {} as {role:?} changed {changed:#?}", row.method, row.route);
@@ -183,10 +225,11 @@ async fn t_02_what_is_another_s_and_what_is_not_there_look_the_same() {
     let world = World::new();
     for row in rows().iter().filter(|row| row.method == Method::GET && row.route.contains('{')) {
         for (role, _) in ROLES.iter().zip(&row.expected).filter(|(_, letter)| **letter == 'n') {
-            let browser = world.browser(*role).await;
+            let asker = Asker::new(&world, *role, row).await;
             let there = world.path(*role, row.route);
             let nowhere = world.path_to_nothing(row.route);
-            let (one, other) = (browser.get(&there).await, browser.get(&nowhere).await);
+            let one = ask_at(&world, &asker, row, &there).await;
+            let other = ask_at(&world, &asker, row, &nowhere).await;
             let (one_text, other_text) = (one.text().replace(&there, "HERE"), other.text().replace(&nowhere, "HERE"));
             assert_eq!(one.status, other.status, "{} as {role:?}", row.route);
             assert_eq!(without_random(&one_text), without_random(&other_text), "{} as {role:?}", row.route);
@@ -221,5 +264,26 @@ async fn adv_27_after_set_up_its_page_is_gone() {
             browser.post(path, &fields).await.assert_status(404);
         }
         world.rest();
+    }
+}
+
+/// U-08: a token opens what its scopes name, and nothing else, whoever it acts for.
+#[actix_web::test]
+async fn a_03_u_08_a_token_opens_only_what_its_scopes_name() {
+    let world = World::new();
+    for row in rows().iter().filter(|row| row.route.starts_with("/api/v1/")) {
+        let Some(needed) = world::scope_of(&row.method, row.route) else { continue };
+        let role = Role::Ada;
+        for scope in world::ALL_SCOPES.iter().filter(|scope| **scope != needed) {
+            let browser = world.browser(Role::Guest).await;
+            let path = world.path(role, row.route);
+            let bearer = world.bearer(role, row.route, &[*scope], &browser).await;
+            let before = world.dump();
+            let answer = ask_as_program(&world, &browser, row, &path, bearer.as_deref()).await;
+            assert_eq!(letter(&answer), 'f', "{} {} with {scope} alone: {}", row.method, row.route, answer.text());
+            let changed = difference(&before, &world.dump());
+            assert!(changed.is_empty(), "{} {} with {scope} alone changed {changed:#?}", row.method, row.route);
+            world.rest();
+        }
     }
 }

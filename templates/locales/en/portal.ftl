@@ -149,3 +149,4 @@ said-request-closed = The request is closed.
 said-request-reopened = The request is open again.
 said-request-saved = Saved.
 said-address-confirmed = Thank you. Your address is confirmed.
+participant-remove = Remove

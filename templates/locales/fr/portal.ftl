@@ -149,3 +149,4 @@ said-request-closed = La demande est close.
 said-request-reopened = La demande est rouverte.
 said-request-saved = C’est enregistré.
 said-address-confirmed = Merci. Votre adresse est confirmée.
+participant-remove = Retirer

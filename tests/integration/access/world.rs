@@ -3,7 +3,10 @@
 use accord::access;
 use accord::db::types::PersonId;
 use accord::i18n::Locale;
+use accord::journal::claiming::{self, Setback, Stage};
+use accord::journal::{self, NewMail, Recipient, Way};
 use accord::outbox;
+use accord::people::api_tokens::{self, NewApiToken, Scope};
 use accord::people::environments::{self, Component, ComponentKind, EnvironmentDescription};
 use accord::people::memberships::Rights;
 use accord::people::organisations::{self, Information};
@@ -17,6 +20,8 @@ use accord::teams::{mailboxes, queues};
 use accord::tickets::messages::{self, Channel, CustomerMessage, NewMessage};
 use accord::tickets::{Ticket, attachments, links, ticket};
 use accord::web::assets;
+use actix_web::http::Method;
+use actix_web::test::TestRequest;
 use chrono::TimeDelta;
 
 use crate::support::TestApp;
@@ -56,9 +61,26 @@ pub const IN_PARTS: &[&str] = &[
 /// What stands in the ticket's subject and text.
 const SECRET: &str = "Caves-inondees-7731";
 
-/// What may differ between before and after although nothing was done: when a session was last used, and how often an
-/// address asked.
-const RESTLESS: &[&str] = &["sessions.last_seen_at", "throttles"];
+/// What may differ between before and after although nothing was done: when a session was last used, how often an
+/// address asked, and when a secret was last used.
+const RESTLESS: &[&str] = &["sessions.last_seen_at", "api_tokens.last_used_at", "throttles"];
+
+/// All that a token can be good for.
+pub const ALL_SCOPES: &[Scope] = Scope::ALL;
+
+/// What a token needs for a route of the interface; nothing where none is presented, or the secret itself.
+pub fn scope_of(method: &Method, route: &str) -> Option<Scope> {
+    let reads = method == Method::GET;
+    match route {
+        "/api/v1/token" | "/api/v1/openapi.json" | "/api/v1/inbound" => None,
+        _ if route.starts_with("/api/v1/tickets") => Some(if reads { Scope::TicketsRead } else { Scope::TicketsWrite }),
+        _ if route.starts_with("/api/v1/people") => Some(if reads { Scope::PeopleRead } else { Scope::PeopleWrite }),
+        _ if route.contains("/environments") => {
+            Some(if reads { Scope::EnvironmentsRead } else { Scope::EnvironmentsWrite })
+        }
+        _ => Some(if reads { Scope::OrganisationsRead } else { Scope::OrganisationsWrite }),
+    }
+}
 
 /// The installation.
 pub struct World {
@@ -71,11 +93,14 @@ pub struct World {
     link: String,
     message: String,
     attachment: String,
-    /// A mail on its way about the ticket.
+    /// A mail about the ticket.
     mail: String,
+    /// A mail that came in and could not be processed.
+    unprocessed: String,
     site: String,
     environment: String,
     paul_handle: String,
+    claire_handle: String,
     queue: String,
     mailbox: String,
     role: String,
@@ -123,6 +148,7 @@ impl World {
             Ok((site, environment, queue, mailbox, role))
         });
         let paul = test.read(|db| person::by_id(db, cast.paul));
+        let claire_handle = test.read(|db| person::by_id(db, cast.claire)).handle;
         let ticket = given.ticket(&paul, &format!("Panne {SECRET}"), &format!("Rien ne va plus. {SECRET}"));
         let file = attachments::store(&test.app.storage, "plan.pdf", b"%PDF-1.7 a plan", None).unwrap();
         let (asked, writer) = (ticket.clone(), paul.clone());
@@ -138,6 +164,7 @@ impl World {
         let asked = test.read(|db| ticket::by_id(db, ticket.id));
         let attachment = test.read(|db| attachments::of_ticket(db, &asked)).remove(0).handle;
         let mail = test.read(|db| outbox::listing::of_ticket(db, asked.id)).remove(0).handle;
+        let unprocessed = unprocessed_mail(&test);
         World {
             test,
             theo,
@@ -148,9 +175,11 @@ impl World {
             message,
             attachment,
             mail,
+            unprocessed,
             site,
             environment,
             paul_handle: paul.handle,
+            claire_handle,
             queue,
             mailbox,
             role,
@@ -160,8 +189,15 @@ impl World {
 
     /// A browser of its own, signed in if the role is.
     pub async fn browser(&self, role: Role) -> Browser {
-        let person = match role {
-            Role::Guest | Role::Holder => return self.test.browser().await,
+        match self.person(role) {
+            Some(person) => self.test.signed_in(person).await,
+            None => self.test.browser().await,
+        }
+    }
+
+    fn person(&self, role: Role) -> Option<PersonId> {
+        Some(match role {
+            Role::Guest | Role::Holder => return None,
             Role::Paul => self.cast.paul,
             Role::Claire => self.cast.claire,
             Role::Theo => self.theo,
@@ -172,14 +208,18 @@ impl World {
             Role::Hugo => self.cast.hugo,
             Role::Odile => self.cast.odile,
             Role::Ada => self.ada,
-        };
-        self.test.signed_in(person).await
+        })
     }
 
     /// The route with something that exists in the place of each parameter.
     pub fn path(&self, role: Role, route: &str) -> String {
         let path = self.filled(route, |name| self.value(role, route, name));
-        if route.starts_with("/inline/") { path + "?reader=x&until=1&proof=x" } else { path }
+        match route {
+            _ if route.starts_with("/inline/") => path + "?reader=x&until=1&proof=x",
+            "/api/v1/inbound" => path + "?recipient=support@garonne.example",
+            "/search" => path + "?q=inondees",
+            _ => path,
+        }
     }
 
     /// The route with parameters of the same shape that lead nowhere.
@@ -217,6 +257,10 @@ impl World {
             "handle" if route.starts_with("/admin/people/") => self.paul_handle.clone(),
             "handle" if route.starts_with("/admin/queues/") => self.queue.clone(),
             "handle" if route.starts_with("/admin/mailboxes/") => self.mailbox.clone(),
+            "handle" if route.starts_with("/admin/unprocessed-mail/") => self.unprocessed.clone(),
+            "handle" if route.starts_with("/admin/outgoing-mail/") => self.mail.clone(),
+            "handle" if route.starts_with("/api/v1/organisations/") => self.cast.arnaud_handle.clone(),
+            "handle" if route.starts_with("/api/v1/people/") => self.paul_handle.clone(),
             "handle" if route.starts_with("/admin/roles/") => self.role.clone(),
             "handle" if route.contains("/messages/") => self.message.clone(),
             "handle" if route.contains("/attachments/") => self.attachment.clone(),
@@ -349,13 +393,57 @@ impl World {
             "/tickets/{reference}/requester" => {
                 return vec![("requester", "theoblanc@client.example".to_owned()), ("version", version())];
             }
-            "/tickets/{reference}/participants" | "/requests/{reference}/participants" => {
-                &[("participant", "claire@arnaud.example")]
+            "/tickets/{reference}/participants" => &[("participant", "claire@arnaud.example")],
+            "/requests/{reference}/participants" => return vec![("participant", self.claire_handle.clone())],
+            "/admin/unprocessed-mail/{handle}/message" => {
+                return vec![("reference", self.ticket.reference.to_string())];
             }
             "/requests/{reference}/visibility" => &[("visibility", "private")],
             _ => &[],
         };
         fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
+    }
+
+    /// What a program of this role presents: a token made from a secret of `scopes`, or the secret itself where mail is
+    /// handed over.
+    pub async fn bearer(&self, role: Role, route: &str, scopes: &[Scope], browser: &Browser) -> Option<String> {
+        let person = self.person(role)?;
+        let now = self.test.now();
+        let is_staff = self.test.read(|db| staff::is_staff(db, person));
+        let scopes = scopes.iter().copied().filter(|scope| is_staff || *scope != Scope::Inbound).collect();
+        let new = NewApiToken { name: "Programme".to_owned(), scopes, organisation: None, days: 30 };
+        let (_, secret) = self.test.write(move |db| api_tokens::create(db, person, &new, now));
+        if route == "/api/v1/inbound" {
+            return Some(secret.expose().to_owned());
+        }
+        let body = serde_json::json!({ "secret": secret.expose() });
+        let answer = browser.send(TestRequest::post().uri("/api/v1/token").set_json(body)).await;
+        let answer: serde_json::Value = serde_json::from_slice(&answer.bytes).unwrap();
+        Some(answer["token"].as_str().unwrap().to_owned())
+    }
+
+    /// What a program sends there, and of which type.
+    pub fn body(&self, route: &str) -> (&'static str, String) {
+        let json = match route {
+            "/api/v1/inbound" => {
+                let mail = "From: <eve@client.example>\r\nTo: <support@garonne.example>\r\nSubject: x\r\n\r\nx\r\n";
+                return ("message/rfc822", mail.to_owned());
+            }
+            "/api/v1/token" => serde_json::json!({ "secret": "acc_faux" }),
+            "/api/v1/tickets" => serde_json::json!({
+                "subject": "Panne", "text": "Rien ne va plus.", "requester": { "handle": self.paul_handle },
+            }),
+            "/api/v1/tickets/{reference}/messages" => {
+                serde_json::json!({ "text": "Voici.", "seen": self.ticket.message_count })
+            }
+            "/api/v1/people" => serde_json::json!({
+                "first_name": "Luc", "last_name": "Noir", "address": "luc@client.example",
+            }),
+            "/api/v1/organisations" => serde_json::json!({ "name": "Autre", "status": "customer" }),
+            "/api/v1/organisations/{handle}/environments" => serde_json::json!({ "name": "Essai" }),
+            _ => panic!("say in world.rs what a program sends to {route}"),
+        };
+        ("application/json", json.to_string())
     }
 
     pub fn dump(&self) -> Dump {
@@ -373,4 +461,26 @@ impl World {
             || (role == Role::Holder && route.contains("{token}"));
         assert!(reads_it || !answer.text().contains(SECRET), "{route} tells {role:?} what the ticket says");
     }
+}
+
+/// A mail at which reading stumbles again and again, until an administrator is asked.
+fn unprocessed_mail(test: &TestApp) -> String {
+    let now = test.now();
+    test.write(move |db| {
+        let recipient =
+            Recipient { mailbox: mailboxes::default(db)?.id, address: "support@garonne.example".to_owned() };
+        let mail = NewMail::new(vec![recipient], String::new(), Way::Lmtp, b"Subject: x\r\n\r\nx\r\n".to_vec());
+        journal::accept(db, &mail, now)?;
+        let id = claiming::due(db, now)?.remove(0);
+        claiming::claim(db, id, "test", now)?;
+        for _ in 0..10 {
+            let mail = claiming::load(db, id)?;
+            let state = claiming::set_back(db, &mail, "test", Stage::Reading, Setback::Panic, "it panicked", now)?;
+            if state == journal::State::Failed {
+                return Ok(mail.handle);
+            }
+            claiming::claim(db, id, "test", now.plus(TimeDelta::hours(9)))?;
+        }
+        panic!("a mail is tried for ever");
+    })
 }

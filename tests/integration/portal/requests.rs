@@ -197,6 +197,7 @@ async fn a_05_the_files_of_a_removed_participant_are_gone_at_once() {
     paul.get(&path).await.assert_status(404);
     let handle = app.read(|db| accord::people::person::by_id(db, cast.paul)).handle;
     claire.get(&path).await.assert_says("Paul Girard");
+    app.clock.advance(TimeDelta::seconds(1));
     claire.post(&format!("{path}/participants"), &[("participant", &handle)]).await.assert_status(303);
     app.clock.advance(TimeDelta::seconds(1));
     let answer = [("text", "Le journal."), ("key", "two")];
