@@ -238,7 +238,7 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
     let begin = begin.min(now.minus(TimeDelta::minutes(20)));
     let at = |minutes: i64| begin.plus(TimeDelta::minutes(minutes)).min(now);
 
-    let by_mail = number % 3 != 0;
+    let by_mail = !number.is_multiple_of(3);
     let channel = if by_mail { Channel::Email } else { Channel::Web };
     let name = customer.person.display_name();
     let fill = |text: &str| {
@@ -261,7 +261,7 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
     new.address_confirmed = true;
     new.site = if story.queue == QueueKind::Intervention { customer.site } else { None };
     new.environment = customer.environment.filter(|_| story.queue == QueueKind::Support);
-    new.priority = if number % 17 == 0 { Priority::Urgent } else { story.priority };
+    new.priority = if number.is_multiple_of(17) { Priority::Urgent } else { story.priority };
     let opened = opening::open(db, new, &Actor::System, at(0))?;
     let id = opened.ticket.id;
     for tag in story.tags {
@@ -271,7 +271,7 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
 
     // The last ones have only just come in; older ones ended, most of them.
     let recent = number + 28 >= TICKETS;
-    if recent && number % 3 == 0 {
+    if recent && number.is_multiple_of(3) {
         return Ok(());
     }
     let current = ticket::by_id(db, id)?;
@@ -285,7 +285,7 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
         return Ok(());
     }
     reply(db, id, &fill(story.answer), (agent_actor, &agent.display_name()), Status::WaitingForCustomer, at(40))?;
-    if recent && number % 2 == 0 {
+    if recent && number.is_multiple_of(2) {
         return Ok(());
     }
     match story.ending {
@@ -305,12 +305,12 @@ fn tell(db: &mut DbConnection, desk: &Desk, number: usize, now: UtcTime) -> Resu
             let writer = access::actor_of(db, customer.person.id)?;
             messages::add_customer_message(db, &current, question, &writer, at(300))?;
             if !recent {
-                let after = if number % 9 == 0 { Status::WaitingForCustomer } else { Status::Closed };
+                let after = if number.is_multiple_of(9) { Status::WaitingForCustomer } else { Status::Closed };
                 reply(db, id, &fill(answer), (agent_actor, &agent.display_name()), after, at(420))?;
             }
         }
         Ending::Silence => {
-            if !recent && number % 6 != 0 {
+            if !recent && !number.is_multiple_of(6) {
                 let current = ticket::by_id(db, id)?;
                 status::set(db, &current, Status::Closed, agent_actor, at(10_000))?;
             }

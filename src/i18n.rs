@@ -215,11 +215,12 @@ impl Texts {
     /// A size in bytes, rounded to its unit: `12 ko`, `12 kB`.
     pub fn size(&self, bytes: impl TryInto<i64>) -> String {
         let bytes = bytes.try_into().unwrap_or(i64::MAX);
-        match bytes {
-            ..1_000 => self.with("size-bytes", "count", self.number(bytes)),
-            1_000..1_000_000 => self.with("size-kilobytes", "count", self.number((bytes + 500) / 1_000)),
-            ..1_000_000_000 => self.with("size-megabytes", "count", self.number((bytes + 500_000) / 1_000_000)),
-            _ => self.with("size-gigabytes", "count", self.number((bytes + 500_000_000) / 1_000_000_000)),
+        if bytes < 1_000 {
+            self.with("size-bytes", "count", self.number(bytes))
+        } else if bytes < 1_000_000 {
+            self.with("size-kilobytes", "count", self.number((bytes + 500) / 1_000))
+        } else {
+            self.with("size-megabytes", "count", self.number(bytes.saturating_add(500_000) / 1_000_000))
         }
     }
 

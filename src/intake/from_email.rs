@@ -305,8 +305,11 @@ impl Mail<'_> {
     }
 
     fn tell_of_held(&self, db: &mut DbConnection, ticket: &Ticket, alert: bool) -> Result<()> {
-        let details =
-            Details { address: Some(self.from_address()), to: alert.then(|| "alert".to_owned()), ..Details::default() };
+        let details = Details {
+            address: Some(self.sender_address()),
+            to: alert.then(|| "alert".to_owned()),
+            ..Details::default()
+        };
         let event = NewEvent { kind: EventKind::MailHeld, maker: Maker::Mail, person: None, message: None, details };
         events::record(db, ticket, event, self.now)?;
         Ok(())
@@ -437,7 +440,7 @@ impl Mail<'_> {
             channel: Channel::Email,
             author: Some(person.id),
             from_name: mail.from.display_name.clone(),
-            from_address: self.from_address(),
+            from_address: self.sender_address(),
             text,
             quoted,
             html: mail.html.clone(),
@@ -448,7 +451,7 @@ impl Mail<'_> {
         }
     }
 
-    fn from_address(&self) -> String {
+    fn sender_address(&self) -> String {
         let from = &self.reading.mail.from;
         match &from.identity {
             Some(identity) => identity.as_str().to_owned(),

@@ -40,6 +40,8 @@ pub(super) enum What {
 impl SearchQuery {
     /// Reads what was typed.
     pub fn parse(text: &str) -> SearchQuery {
+        // PostgreSQL takes no NUL in text, and nobody means one.
+        let text = &text.replace('\0', " ");
         let mut query = SearchQuery::default();
         let text: String = text.chars().take(LONGEST).collect();
         let mut rest = text.trim_start();

@@ -70,6 +70,11 @@ fn refusal(request: &HttpRequest, app: &App) -> Option<PageError> {
     if !is_our_host(request, &app.config.http.base_url) {
         return Some(PageError::misdirected());
     }
+    // No name, reference or search of ours has a NUL, and PostgreSQL would not take it.
+    let asked = request.uri().path_and_query().map_or("", |asked| asked.as_str());
+    if asked.contains("%00") {
+        return Some(PageError::bad_request());
+    }
     // Programs have no page to come from; the API takes no cookie, so nothing can be forged in its name.
     let for_programs = is_for_programs(request);
     if csrf::is_unsafe(request.method()) && !for_programs && !csrf::is_same_origin(request, &app.config.http.base_url) {

@@ -150,7 +150,9 @@ pub struct InlineQuery {
 }
 
 /// `GET /inline/{handle}`: an image inside a mail, for the reader whom its address was made for.
-pub async fn inline_image(app: Data<App>, handle: Path<String>, query: Query<InlineQuery>) -> PageResult {
+pub async fn inline_image(app: Data<App>, handle: Path<String>, query: Option<Query<InlineQuery>>) -> PageResult {
+    // Without its proof an address is no address.
+    let query = query.ok_or(Error::NotFound)?;
     let handle = handle.into_inner();
     let claimed = BASE64URL_NOPAD.decode(query.proof.as_bytes()).unwrap_or_default();
     let parts: [&[u8]; 4] = [LABEL, handle.as_bytes(), query.reader.as_bytes(), &query.until.to_be_bytes()];

@@ -235,7 +235,7 @@ fn e2_a_site_has_a_person_in_charge_and_a_telephone_number() {
         [("name", "error-mandatory"), ("person_in_charge", "error-mandatory"), ("telephone", "error-mandatory")]
     );
     let made = app.write(move |db| sites::create(db, arnaud, &site("Chai"), now));
-    assert_eq!(app.read(|db| sites::of_organisation(db, arnaud)), [made.clone()]);
+    assert_eq!(app.read(|db| sites::of_organisation(db, arnaud)), std::slice::from_ref(&made));
     assert_eq!(app.read(|db| sites::find(db, brun, &made.handle)), None, "another organisation does not find it");
     let renamed = made.clone();
     app.write(move |db| sites::update(db, &renamed, &site("Chai neuf"), now));

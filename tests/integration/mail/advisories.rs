@@ -72,7 +72,7 @@ fn adv_08_headers_that_steer_other_desks_steer_nothing_here() {
 #[test]
 fn adv_10_a_thousand_requests_in_a_victims_name_are_one_mail_without_a_word_of_theirs() {
     let desk = Desk::open();
-    let queue = desk.test.read(|db| accord::teams::queues::on_form(db))[0].clone();
+    let queue = desk.test.read(accord::teams::queues::on_form)[0].clone();
     let victim = crate::support::desk::address("victim@innocent.example");
     for number in 0..200 {
         let request = accord::intake::from_form::Request {

@@ -180,6 +180,6 @@ fn lp_06_a_mail_that_goes_in_circles_is_kept_and_that_is_all() {
     }
     desk.receive(&circling);
     assert_eq!(desk.tickets().len(), 1);
-    assert_eq!(desk.test.read(|db| unprocessed::counts(db)).held, 2);
+    assert_eq!(desk.test.read(unprocessed::counts).held, 2);
     assert!(desk.sent().is_empty());
 }

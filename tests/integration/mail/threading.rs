@@ -164,7 +164,7 @@ fn d9_adv_03_a_forged_agent_is_held_and_staff_are_told() {
         desk.receive(&letter);
     }
     assert_eq!(desk.messages(&ticket).len(), 2);
-    assert_eq!(desk.test.read(|db| unprocessed::counts(db)).held, 4);
+    assert_eq!(desk.test.read(unprocessed::counts).held, 4);
     let recipients: Vec<String> = desk.sent().into_iter().map(|sent| sent.recipient).collect();
     assert!(!recipients.is_empty() && recipients.iter().all(|to| to == "zoe@staff.example"), "{recipients:?}");
 }
@@ -182,7 +182,7 @@ fn d9_adv_05_an_agent_who_left_the_queue_is_held() {
     });
     desk.receive(&Letter::answering("zoe@staff.example", &told).authenticated("pass"));
     assert_eq!(desk.messages(&desk.ticket()).len(), 1);
-    assert_eq!(desk.test.read(|db| unprocessed::counts(db)).held, 1);
+    assert_eq!(desk.test.read(unprocessed::counts).held, 1);
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The requests of somebody signed in: list, page, answer, close, reopen, participants, files.
 
+use crate::support::given::share_tickets;
 use accord::access::Actor;
+use accord::people::organisations;
 use accord::teams::queues::QueueKind;
 use accord::tickets::messages::{self, NewNote, Words};
 use accord::tickets::status::Status;
@@ -16,8 +18,7 @@ async fn file(app: &TestApp, browser: &Browser, subject: &str, key: &str) -> Str
     let fields =
         [("queue", support.as_str()), ("subject", subject), ("text", "Bonjour, voici le texte."), ("key", key)];
     let answer = browser.upload("/requests", &fields, &[]).await;
-    let path = answer.assert_status(303).location().split('?').next().unwrap().to_owned();
-    path
+    answer.assert_status(303).location().split('?').next().unwrap().to_owned()
 }
 
 #[actix_web::test]
@@ -235,6 +236,11 @@ async fn adv_15_a_hostile_subject_is_text_in_list_and_page() {
 #[actix_web::test]
 async fn colleagues_see_what_is_shared_where_their_organisation_lets_them() {
     let (app, cast) = TestApp::with_cast();
+    let organisation = app.read(|db| {
+        let home = organisations::home_of(db, cast.claire)?.expect("an organisation");
+        organisations::by_id(db, home)
+    });
+    share_tickets(&app, &organisation);
     let paul = app.signed_in(cast.paul).await;
     let path = file(&app, &paul, "Imprimante", "one").await;
     let claire = app.signed_in(cast.claire).await;
