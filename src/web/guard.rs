@@ -73,7 +73,8 @@ fn refusal(request: &HttpRequest, app: &App) -> Option<PageError> {
     // No name, reference or search of ours has a NUL, and PostgreSQL would not take it.
     let asked = request.uri().path_and_query().map_or("", |asked| asked.as_str());
     if asked.contains("%00") {
-        return Some(PageError::bad_request());
+        let for_programs = request.path().starts_with("/api/");
+        return Some(if for_programs { PageError::bad_request() } else { crate::error::Error::NotFound.into() });
     }
     // Programs have no page to come from; the API takes no cookie, so nothing can be forged in its name.
     let for_programs = is_for_programs(request);
