@@ -18,11 +18,11 @@
 //! | 5 | [`audit`], [`keys`], [`queue`], [`schedule`], [`settings`], [`storage`], [`throttle`] | the ground capabilities stand on |
 //! | 6 | [`journal`], [`outbox`], [`people`] | mail that is not lost, mail to be sent, who somebody is |
 //! | 7 | [`access`], [`teams`] | who may see and do what; queues, their members, mailboxes |
-//! | 8 | `tickets` | what the desk is about |
-//! | 9, 10 | `notifications`, `search`, `intake` | telling people, finding things, a mail or a form becoming a ticket |
-//! | 11, 12 | [`privacy`], `reactions` | kinds of data; who follows each ticket event |
+//! | 8 | [`tickets`] | what the desk is about |
+//! | 9, 10 | [`notifications`], [`search`], [`intake`] | telling people, finding things, a mail or a form becoming a ticket |
+//! | 11, 12 | [`privacy`], [`reactions`] | kinds of data; who follows each ticket event |
 //! | 13 | [`app`] | everything a request or job needs, built once |
-//! | 14 | [`web`], [`worker`] | pages and API; background work |
+//! | 14 | [`demo`], [`web`], [`worker`] | the demonstration; pages and API; background work |
 //! | 15 | [`cli`] | the commands |
 //!
 //! # What always holds
