@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::clock::Clock;
 use crate::config::Config;
@@ -45,11 +46,18 @@ pub enum StartError {
     Mail(String),
 }
 
+/// How often the lock of a folder is tried before it counts as taken. A pipe that writes one mail down has it for a
+/// moment, and the server that starts just then is to wait for that, yet be refused within a second where another
+/// server is (FT-25).
+const LOCK_TRIES: u32 = 25;
+/// The time between two of them.
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// Sole use of a data folder, given up when dropped or when the process ends however it ends.
 pub struct DataLock(#[expect(dead_code, reason = "held, not used: the lock lives as long as the file is open")] File);
 
 impl DataLock {
-    /// Takes the lock of the folder, or says that somebody else has it.
+    /// Takes the lock of the folder, or says that somebody else has it and keeps it.
     pub fn take(config: &Config) -> Result<DataLock, StartError> {
         prepare_folder(config)?;
         let path = config.data.join("accord.lock");
@@ -60,11 +68,14 @@ impl DataLock {
             .write(true)
             .open(&path)
             .map_err(|error| StartError::Folder(shown.clone(), error))?;
-        match file.try_lock() {
-            Ok(()) => Ok(DataLock(file)),
-            Err(std::fs::TryLockError::WouldBlock) => Err(StartError::InUse(shown)),
-            Err(std::fs::TryLockError::Error(error)) => Err(StartError::Folder(shown, error)),
+        for _ in 0..LOCK_TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(DataLock(file)),
+                Err(std::fs::TryLockError::WouldBlock) => std::thread::sleep(LOCK_PAUSE),
+                Err(std::fs::TryLockError::Error(error)) => return Err(StartError::Folder(shown, error)),
+            }
         }
+        Err(StartError::InUse(shown))
     }
 }
 

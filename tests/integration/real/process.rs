@@ -4,6 +4,7 @@ use std::fs::File;
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use accord::config::database::DatabaseUrl;
@@ -198,6 +199,15 @@ impl Drop for Server {
         // Fails when it is gone already, which is as good.
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// Set when this goes, also by a failure: then whoever goes on until it is set does not go on for ever.
+pub struct SetAtTheEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for SetAtTheEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 
