@@ -1,10 +1,12 @@
 //! The command line: one program, a few commands, each with help that teaches.
 
+pub mod asking;
 pub mod check;
 pub mod logging;
 pub mod mail;
 pub mod migrate;
 pub mod serve;
+pub mod token;
 pub mod worker;
 
 use std::path::PathBuf;
@@ -53,6 +55,8 @@ enum Command {
     Worker,
     /// Bring the database up to date and stop. `serve` does this by itself.
     Migrate,
+    /// Make, list and revoke API secrets, by which programs use the desk.
+    Token(token::Token),
     /// Look at the settings, the database, the ledger and the mail relay, and say what is wrong.
     Check,
 }
@@ -66,6 +70,7 @@ pub fn run() -> ExitCode {
         Command::Mail(mail) => mail.run(&common),
         Command::Worker => worker::run(&common),
         Command::Migrate => migrate::run(&common),
+        Command::Token(token) => token.run(&common),
         Command::Check => check::run(&common),
     }
 }

@@ -7,4 +7,5 @@ pub mod local_socket;
 pub mod mail_jobs;
 pub mod outgoing_mail;
 pub mod recurring;
+pub mod secret_requests;
 pub mod threads;

@@ -1,23 +1,18 @@
 //! `accord mail`: takes one mail from standard input, for the alias of any mail server (S-07). It exits 0 only when the
 //! mail is durable, and 75 otherwise, whatever the cause: then the mail server keeps it and tries again.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::os::unix::net::UnixStream;
+use std::io::Read;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::Args;
 
 use crate::app::App;
-use crate::cli::{Common, EXIT_TRY_LATER, load_config};
+use crate::cli::{Common, EXIT_TRY_LATER, asking, load_config};
 use crate::clock::Clock;
 use crate::config::mail_environment::MailEnvironment;
 use crate::config::{Config, Overrides};
 use crate::mail::address::EmailAddress;
 use crate::worker::local_socket::{self, Answer, Ask};
-
-/// How long the running server may take to answer.
-const PATIENCE: Duration = Duration::from_secs(100);
 
 /// Arguments of `accord mail`.
 #[derive(Args)]
@@ -59,10 +54,15 @@ impl Mail {
             .take(limit)
             .read_to_end(&mut raw)
             .map_err(|error| format!("standard input cannot be read: {error}"))?;
-        match UnixStream::connect(local_socket::path(&config)) {
-            Ok(stream) => ask(stream, recipient, sender, &raw),
+        let Some(server) = asking::find_server(&config) else {
             // No server runs here: the mail is written down by this process, if it may.
-            Err(_) => write_down(config, recipient, sender, raw),
+            return write_down(config, recipient, sender, raw);
+        };
+        let ask = Ask::TakeMail { recipient, sender, size: raw.len() };
+        match asking::ask(server, &ask, &raw)? {
+            Answer::Taken => Ok(()),
+            Answer::NotTaken { reason } | Answer::Refused { reason } => Err(reason),
+            Answer::Secrets { .. } => Err("the server answered another question".to_owned()),
         }
     }
 
@@ -77,24 +77,6 @@ impl Mail {
             }
             _ => Ok(named),
         }
-    }
-}
-
-fn ask(mut stream: UnixStream, recipient: String, sender: String, raw: &[u8]) -> Result<(), String> {
-    let failed = |error: std::io::Error| format!("the server does not answer: {error}");
-    stream.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
-    stream.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
-    let ask = Ask::TakeMail { recipient, sender, size: raw.len() };
-    let mut line = serde_json::to_string(&ask).map_err(|error| error.to_string())?;
-    line.push('\n');
-    stream.write_all(line.as_bytes()).map_err(failed)?;
-    stream.write_all(raw).map_err(failed)?;
-    let mut answer = String::new();
-    BufReader::new(stream).read_line(&mut answer).map_err(failed)?;
-    match serde_json::from_str(&answer) {
-        Ok(Answer::Taken) => Ok(()),
-        Ok(Answer::NotTaken { reason }) => Err(reason),
-        Err(_) => Err("the server ended before it answered".to_owned()),
     }
 }
 

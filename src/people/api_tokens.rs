@@ -23,6 +23,8 @@ pub const DEFAULT_DAYS: i64 = 90;
 pub const LONGEST_DAYS: i64 = 366;
 /// Secrets in force that one person may have.
 const AT_MOST: i64 = 50;
+/// Secrets listed at most.
+const LISTED: i64 = 200;
 /// `last_used_at` is written at most this often.
 const USE_NOTED_EVERY: TimeDelta = TimeDelta::minutes(1);
 
@@ -96,8 +98,28 @@ macro_rules! token_columns {
     };
 }
 
-/// Makes a secret for `person` and gives it, this once, in clear.
+/// Makes a secret for `person`, who asks for it, and gives it, this once, in clear.
 pub fn create(db: &mut DbConnection, person: PersonId, new: &NewApiToken, now: UtcTime) -> Result<(ApiToken, Token)> {
+    make(db, person, Some(person), new, now)
+}
+
+/// The same, asked for by whoever runs the program on its machine.
+pub fn create_from_command_line(
+    db: &mut DbConnection,
+    person: PersonId,
+    new: &NewApiToken,
+    now: UtcTime,
+) -> Result<(ApiToken, Token)> {
+    make(db, person, None, new, now)
+}
+
+fn make(
+    db: &mut DbConnection,
+    person: PersonId,
+    actor: Option<PersonId>,
+    new: &NewApiToken,
+    now: UtcTime,
+) -> Result<(ApiToken, Token)> {
     let (name, scopes) = check(db, person, new, now)?;
     let secret = Token::random(PREFIX);
     let handle = random_handle();
@@ -115,7 +137,7 @@ pub fn create(db: &mut DbConnection, person: PersonId, new: &NewApiToken, now: U
         .execute(db)?;
     let entry = audit::Entry {
         kind: "api_token_created",
-        actor: Some(person),
+        actor,
         subject: Some(person),
         organisation: new.organisation,
         detail: json!({ "handle": handle, "scopes": scopes, "days": new.days }),
@@ -169,9 +191,14 @@ pub fn of_person(db: &mut DbConnection, person: PersonId) -> Result<Vec<ApiToken
     Ok(api_tokens::table
         .filter(api_tokens::person_id.eq(person))
         .order(api_tokens::id.desc())
-        .limit(200)
+        .limit(LISTED)
         .select(token_columns!())
         .load(db)?)
+}
+
+/// The tokens of everybody, the newest first, for whoever runs the program on its machine.
+pub fn of_everybody(db: &mut DbConnection) -> Result<Vec<ApiToken>> {
+    Ok(api_tokens::table.order(api_tokens::id.desc()).limit(LISTED).select(token_columns!()).load(db)?)
 }
 
 /// The organisations that a token of `person` may be limited to, by handle and name.
@@ -186,19 +213,41 @@ pub fn possible_limits(db: &mut DbConnection, person: PersonId) -> Result<Vec<(O
 
 /// Revokes the token of that handle, if it is one of `person`'s; gives whether there was one in force.
 pub fn revoke(db: &mut DbConnection, person: PersonId, handle: &str, now: UtcTime) -> Result<bool> {
+    match find_owner(db, handle)? {
+        Some(owner) if owner == person => withdraw(db, owner, Some(person), handle, now),
+        _ => Ok(false),
+    }
+}
+
+/// Revokes anybody's token, for whoever runs the program on its machine; gives whether there was one in force.
+pub fn revoke_from_command_line(db: &mut DbConnection, handle: &str, now: UtcTime) -> Result<bool> {
+    match find_owner(db, handle)? {
+        Some(owner) => withdraw(db, owner, None, handle, now),
+        None => Ok(false),
+    }
+}
+
+fn find_owner(db: &mut DbConnection, handle: &str) -> Result<Option<PersonId>> {
+    Ok(api_tokens::table.filter(api_tokens::handle.eq(handle)).select(api_tokens::person_id).first(db).optional()?)
+}
+
+fn withdraw(
+    db: &mut DbConnection,
+    owner: PersonId,
+    actor: Option<PersonId>,
+    handle: &str,
+    now: UtcTime,
+) -> Result<bool> {
     let revoked = diesel::update(
-        api_tokens::table
-            .filter(api_tokens::handle.eq(handle))
-            .filter(api_tokens::person_id.eq(person))
-            .filter(api_tokens::revoked_at.is_null()),
+        api_tokens::table.filter(api_tokens::handle.eq(handle)).filter(api_tokens::revoked_at.is_null()),
     )
     .set(api_tokens::revoked_at.eq(now))
     .execute(db)?;
     if revoked > 0 {
         let entry = audit::Entry {
             kind: "api_token_revoked",
-            actor: Some(person),
-            subject: Some(person),
+            actor,
+            subject: Some(owner),
             organisation: None,
             detail: json!({ "handle": handle }),
         };

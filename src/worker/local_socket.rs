@@ -20,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::intake::addressing;
 use crate::journal::{self, NewMail, Recipient, Way};
 use crate::notifications::Letterhead;
+use crate::worker::secret_requests;
 
 /// How long a question may take to arrive.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -34,6 +35,8 @@ const LINE_BYTES: u64 = 16 * 1024;
 pub enum Ask {
     /// Take the mail whose bytes follow.
     TakeMail { recipient: String, sender: String, size: usize },
+    /// Make, list or revoke API secrets.
+    Secrets { request: secret_requests::Request },
 }
 
 /// What came of it.
@@ -44,6 +47,10 @@ pub enum Answer {
     Taken,
     /// It is not; this is why.
     NotTaken { reason: String },
+    /// It was done.
+    Secrets { outcome: secret_requests::Outcome },
+    /// It was not; this is why.
+    Refused { reason: String },
 }
 
 /// Where the socket is.
@@ -114,7 +121,14 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
                 }
             }
         }
-        Err(error) => Answer::NotTaken { reason: format!("the question is not understood: {error}") },
+        Ok(Ask::Secrets { request }) => {
+            let now = app.clock.now();
+            match app.database.write(move |db| secret_requests::carry_out(db, &request, now)).await {
+                Ok(outcome) => Answer::Secrets { outcome },
+                Err(error) => Answer::Refused { reason: secret_requests::reason(&error) },
+            }
+        }
+        Err(error) => Answer::Refused { reason: format!("the question is not understood: {error}") },
     };
     let mut text = serde_json::to_string(&answer).map_err(io::Error::other)?;
     text.push('\n');

@@ -9,5 +9,6 @@ mod kill;
 mod mail;
 mod mail_wire;
 mod process;
+mod secrets;
 mod sharing;
 mod stopping;

@@ -1,8 +1,10 @@
 //! Secrets and tokens (U-07, U-08): exchanged, expired, revoked, limited.
 
+use accord::error::Error;
 use accord::people::api_tokens::{self, NewApiToken, Scope};
 use accord::people::person;
 use accord::teams::queues::QueueKind;
+use accord::worker::secret_requests::{self, InClear, Outcome, Request};
 use actix_web::http::header;
 use actix_web::test::TestRequest;
 use chrono::TimeDelta;
@@ -191,4 +193,58 @@ async fn a_03_u_08_a_token_of_one_organisation_reaches_no_other() {
     assert_eq!(code_of(&program.post("/api/v1/tickets", &elsewhere).await, 422), "invalid");
     let members = json_of(&program.get("/api/v1/people").await);
     assert_eq!(members["items"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn u_08_a_secret_made_on_the_machine_itself_works_is_listed_and_stands_in_the_ledger_without_an_actor() {
+    let test = TestApp::set_up();
+    let jean = test.given().customer("Jean Dupont");
+    let (address, now) = (jean.address.clone(), test.now());
+    let ask = |request: Request| test.app.database.write_now(move |db| secret_requests::carry_out(db, &request, now));
+    let create = |person: &str, scopes: &[Scope], days| Request::Create {
+        person: person.to_owned(),
+        name: "Sauvegarde".to_owned(),
+        scopes: scopes.to_vec(),
+        days,
+    };
+    let Ok(Outcome::Created { secret: InClear(secret), handle, expires_at }) =
+        ask(create(&address, &[Scope::TicketsRead], 7))
+    else {
+        panic!("not created")
+    };
+    assert_eq!(expires_at, "2026-11-30T08:00:00Z");
+    let found = test.read(|db| api_tokens::find_by_secret(db, &secret, now)).unwrap();
+    assert_eq!((found.person_id, found.handle.as_str()), (jean.id, handle.as_str()));
+
+    let Ok(Outcome::Listed { secrets }) = ask(Request::List { person: None }) else { panic!("not listed") };
+    assert!(!format!("{secrets:?}").contains(&secret));
+    let Ok(Outcome::Listed { secrets: of_jean }) = ask(Request::List { person: Some(address.clone()) }) else {
+        panic!("not listed")
+    };
+    assert_eq!(secrets, of_jean);
+    let one = &secrets[0];
+    assert_eq!(
+        (one.handle.as_str(), one.person.as_str(), one.name.as_str(), one.state.as_str()),
+        (handle.as_str(), address.as_str(), "Sauvegarde", "in force")
+    );
+
+    assert!(matches!(ask(Request::Revoke { handle: handle.clone() }), Ok(Outcome::Revoked)));
+    assert!(test.read(|db| api_tokens::find_by_secret(db, &secret, now)).is_none());
+    assert!(matches!(ask(Request::Revoke { handle }), Err(Error::NotFound)), "once is enough");
+    let ledger: Vec<_> = test
+        .read(|db| accord::audit::list(db, None, 2))
+        .into_iter()
+        .map(|(record, _)| (record.kind, record.actor, record.subject))
+        .collect();
+    let by_nobody = |kind: &str| (kind.to_owned(), None, Some(jean.id));
+    assert_eq!(ledger, [by_nobody("api_token_revoked"), by_nobody("api_token_created")]);
+
+    for (wrong, said) in [
+        (create("personne@nulle-part.example", &[Scope::TicketsRead], 7), "--person: nobody"),
+        (create(&address, &[Scope::Inbound], 7), "--scope: "),
+        (create(&address, &[Scope::TicketsRead], 0), "--expires-days: From 1 to 366 days."),
+    ] {
+        let reason = secret_requests::reason(&ask(wrong).unwrap_err());
+        assert!(reason.starts_with(said), "{reason}");
+    }
 }
