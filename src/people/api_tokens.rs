@@ -12,6 +12,7 @@ use crate::db::schema::{api_tokens, memberships, organisations, people};
 use crate::db::types::{ApiTokenId, Json, OrganisationId, PersonId, text_enum};
 use crate::error::{Error, FieldErrors, Result};
 use crate::people::person::PersonState;
+use crate::people::roles::{self, Permission};
 use crate::people::{fields, staff};
 use crate::secret::{Token, hash_token, random_handle};
 
@@ -39,7 +40,7 @@ text_enum! {
         OrganisationsWrite = "organisations:write",
         EnvironmentsRead = "environments:read",
         EnvironmentsWrite = "environments:write",
-        /// Hand over mail, as a mail server does; staff only.
+        /// Hand over mail, as a mail server does; for who operates the installation (see [`may_hand_over_mail`]).
         Inbound = "inbound",
     }
 }
@@ -175,6 +176,12 @@ pub fn find_in_force(db: &mut DbConnection, handle: &str, now: UtcTime) -> Resul
     Ok(token.filter(|token| token.is_in_force(now)))
 }
 
+/// Whether programs of `person` may hand over mail. Such a program is believed like the mail server in front, which says
+/// who a sender is, so it speaks for everybody; only who operates the installation may have one.
+pub fn may_hand_over_mail(db: &mut DbConnection, person: PersonId) -> Result<bool> {
+    Ok(roles::permissions_of(db, person)?.contains(&Permission::OperateInstallation))
+}
+
 /// Whether it is time to note that the token was used.
 pub fn is_worth_noting(token: &ApiToken, now: UtcTime) -> bool {
     token.last_used_at.is_none_or(|last| now.since(last) >= USE_NOTED_EVERY)
@@ -263,7 +270,7 @@ fn check(db: &mut DbConnection, person: PersonId, new: &NewApiToken, now: UtcTim
     let mut scopes = new.scopes.clone();
     scopes.sort_unstable();
     scopes.dedup();
-    if scopes.is_empty() || (scopes.contains(&Scope::Inbound) && !is_staff) {
+    if scopes.is_empty() || (scopes.contains(&Scope::Inbound) && !may_hand_over_mail(db, person)?) {
         errors.add("scopes", "error-scopes");
     }
     if !(1..=LONGEST_DAYS).contains(&new.days) {

@@ -7,12 +7,14 @@ use serde::Deserialize;
 
 use super::super::sign_in::Nothing;
 use super::{Tab, framed, security};
+use crate::access::{self, Actor};
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::db::types::OrganisationId;
 use crate::error::{Error, FieldErrors};
 use crate::i18n::Texts;
 use crate::people::api_tokens::{self, ApiToken, NewApiToken, Scope};
+use crate::people::roles::Permission;
 use crate::web::forms::Form;
 use crate::web::navigation::Place;
 use crate::web::page::{Choice, Page, Tone};
@@ -153,9 +155,10 @@ pub(super) fn rows(
         .collect()
 }
 
-/// What a new secret may be used for; handing over mail is the staff's.
-pub(super) fn scopes(t: &Texts, typed: &SecretForm, is_staff: bool) -> Vec<Choice> {
-    let offered = Scope::ALL.iter().filter(|scope| is_staff || **scope != Scope::Inbound);
+/// What a new secret may be used for; handing over mail is for who operates the installation.
+pub(super) fn scopes(t: &Texts, typed: &SecretForm, actor: &Actor) -> Vec<Choice> {
+    let operates = access::may(actor, Permission::OperateInstallation);
+    let offered = Scope::ALL.iter().filter(|scope| operates || **scope != Scope::Inbound);
     offered
         .map(|scope| Choice {
             value: scope.as_str().to_owned(),

@@ -136,7 +136,7 @@ pub(super) async fn answer(
         has_others: sessions.len() > 1,
         sessions: sessions.into_iter().map(|session| row(&t, session, reader)).collect(),
         secrets: secrets::rows(&t, tokens, &organisations, now),
-        scopes: secrets::scopes(&t, &typed, reader.actor.is_staff()),
+        scopes: secrets::scopes(&t, &typed, &reader.actor),
         lifetimes: secrets::lifetimes(&t, &typed),
         organisations: Choice::list(
             organisations.into_iter().map(|(_, handle, name)| (handle, name)),
