@@ -10,11 +10,12 @@ use crate::db::types::{OrganisationId, PersonId};
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::Locale;
 use crate::mail::address::EmailAddress;
-use crate::people::memberships::{self, Rights};
+use crate::people::memberships::{self, Membership, Rights};
 use crate::people::notices::{self, Notice};
 use crate::people::one_time_tokens::{self, Purpose};
 use crate::people::passwords::{self, StoredHash};
 use crate::people::person::{self, NewPerson, Origin, PersonState};
+use crate::people::roles::{self, Permission};
 use crate::people::sessions::{Limits, Place};
 use crate::people::sign_in::{self, SignedIn};
 use crate::people::{fields, organisations};
@@ -113,6 +114,9 @@ pub fn find(db: &mut DbConnection, token: &str, now: UtcTime) -> Result<Option<P
         return Ok(None);
     };
     let invitation = found.payload;
+    if !still_stands(db, &invitation)? {
+        return Ok(None);
+    }
     let organisation = match invitation.organisation {
         Some(id) => Some(organisations::by_id(db, id)?.name),
         None => None,
@@ -147,6 +151,9 @@ pub fn accept(
         return Ok(None);
     };
     let invitation = used.payload;
+    if !still_stands(db, &invitation)? {
+        return Ok(None);
+    }
     let known = person::find_by_address(db, &invitation.address)?;
     if used.person.is_some() && known.as_ref().map(|person| person.id) != used.person {
         // The address is no longer that of the person who was invited.
@@ -181,6 +188,23 @@ pub fn accept(
     passwords::set(db, person.id, hash, now)?;
     one_time_tokens::kill_all(db, person.id, now)?;
     sign_in::enter(db, person, "invitation", false, place, limits, now).map(|entered| Some(Accepted::SignedIn(entered)))
+}
+
+/// Whether who invited may still do so. An invitation that a member sent before they lost their rights would otherwise be a
+/// way back in, for themselves or for whom they like.
+fn still_stands(db: &mut DbConnection, invitation: &Invitation) -> Result<bool> {
+    let by = person::by_id(db, invitation.by)?;
+    if by.state != PersonState::Active {
+        return Ok(false);
+    }
+    let permissions = roles::permissions_of(db, by.id)?;
+    if permissions.iter().any(|permission| matches!(permission, Permission::ManagePeople | Permission::ManageStaff)) {
+        return Ok(true);
+    }
+    let Some(organisation) = invitation.organisation else { return Ok(false) };
+    let manages =
+        |membership: &Membership| membership.organisation_id == organisation && membership.manages_organisation;
+    Ok(memberships::of_person(db, by.id)?.iter().any(manages))
 }
 
 fn is_member(db: &mut DbConnection, person: PersonId, organisation: OrganisationId) -> Result<bool> {

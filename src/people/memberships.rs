@@ -161,7 +161,10 @@ pub fn members(
         .limit(limit + 1)
         .into_boxed();
     if let Some(after) = after {
-        let place: Option<(String, PersonId)> = people::table
+        // Only a member marks a place, or the list would tell where strangers' names sort.
+        let place: Option<(String, PersonId)> = memberships::table
+            .inner_join(people::table)
+            .filter(memberships::organisation_id.eq(organisation))
             .filter(people::handle.eq(after))
             .select((people::sort_name, people::id))
             .first(db)
