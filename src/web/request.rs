@@ -1,7 +1,7 @@
 //! What a request says of itself, believed only as far as it may be: the client's address behind a trusted proxy
 //! (G-03), the language, header texts.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{self, HeaderName};
@@ -24,15 +24,29 @@ pub fn header_text(request: &HttpRequest, name: HeaderName) -> String {
 }
 
 /// The address of the client. A forwarding header counts only when the peer is a proxy of ours, and then its last hop
-/// that is not one.
+/// that is not one. A hop that cannot be read ends the search: what stands before it was written by who knows whom.
 pub fn client_ip(request: &HttpRequest, trusted_proxies: &[IpAddr]) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip();
-    if !trusted_proxies.contains(&peer) {
+    let is_ours = |ip: IpAddr| trusted_proxies.iter().any(|proxy| proxy.to_canonical() == ip);
+    let peer = request.peer_addr()?.ip().to_canonical();
+    if !is_ours(peer) {
         return Some(peer);
     }
-    let hops = request.headers().get_all("x-forwarded-for").filter_map(|value| value.to_str().ok());
-    let hops: Vec<IpAddr> = hops.flat_map(|value| value.split(',')).filter_map(|hop| hop.trim().parse().ok()).collect();
-    Some(hops.into_iter().rev().find(|hop| !trusted_proxies.contains(hop)).unwrap_or(peer))
+    let mut nearest = peer;
+    let lines: Vec<_> = request.headers().get_all("x-forwarded-for").map(|line| line.to_str().unwrap_or("?")).collect();
+    for hop in lines.iter().flat_map(|line| line.split(',')).rev() {
+        match hop_address(hop.trim()) {
+            Some(ip) if is_ours(ip) => nearest = ip,
+            Some(ip) => return Some(ip),
+            None => break,
+        }
+    }
+    Some(nearest)
+}
+
+/// The address of a hop; some proxies write the port behind it.
+fn hop_address(hop: &str) -> Option<IpAddr> {
+    let bare = hop.parse().ok().or_else(|| hop.parse().ok().map(|socket: SocketAddr| socket.ip()));
+    bare.map(|ip: IpAddr| ip.to_canonical())
 }
 
 #[cfg(test)]
@@ -56,5 +70,17 @@ mod tests {
         assert_eq!(ip("10.0.0.1", "203.0.113.9", &["10.0.0.1"]), "203.0.113.9");
         assert_eq!(ip("10.0.0.1", "1.1.1.1, 203.0.113.9, 10.0.0.1", &["10.0.0.1"]), "203.0.113.9");
         assert_eq!(ip("10.0.0.1", "garbage", &["10.0.0.1"]), "10.0.0.1");
+        assert_eq!(ip("[::ffff:10.0.0.1]", "203.0.113.9", &["10.0.0.1"]), "203.0.113.9");
+        assert_eq!(ip("10.0.0.1", "6.6.6.6, 203.0.113.9:4711", &["10.0.0.1"]), "203.0.113.9");
+        assert_eq!(ip("10.0.0.1", "6.6.6.6, [2001:db8::9]:4711", &["10.0.0.1"]), "2001:db8::9");
+    }
+
+    #[test]
+    fn g_03_adv_33_what_stands_before_an_unreadable_hop_is_not_believed() {
+        for unreadable in ["unknown", "_hidden", "for=203.0.113.9", "203.0.113.999", "", "\"203.0.113.9\""] {
+            assert_eq!(ip("10.0.0.1", &format!("6.6.6.6, {unreadable}"), &["10.0.0.1"]), "10.0.0.1", "{unreadable}");
+        }
+        let proxies = ["10.0.0.1", "10.0.0.2"];
+        assert_eq!(ip("10.0.0.1", "6.6.6.6, unknown, 10.0.0.2", &proxies), "10.0.0.2");
     }
 }
