@@ -4,14 +4,17 @@ use actix_web::web::{Data, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
+use crate::access::Actor;
 use crate::app::App;
 use crate::clock::UtcTime;
+use crate::db::DbConnection;
 use crate::db::paging::{Cursor, PAGE_SIZE};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::i18n::Message;
 use crate::outbox::State;
 use crate::outbox::listing::{self, Outgoing, Which};
 use crate::people::roles::Permission;
+use crate::tickets::ticket;
 use crate::web::forms::Form;
 use crate::web::navigation::Place;
 use crate::web::organisation::sites::Nothing;
@@ -38,8 +41,17 @@ pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> Page
         None => None,
         Some(text) => Some(Cursor::parse(text).ok_or_else(PageError::bad_request)?),
     };
-    let (found, counts) =
-        app.database.read(move |db| Ok((listing::list(db, which, before, PAGE_SIZE)?, listing::counts(db)?))).await?;
+    let actor = staff.actor().clone();
+    let (found, counts) = app
+        .database
+        .read(move |db| {
+            let mut found = listing::list(db, which, before, PAGE_SIZE)?;
+            for mail in &mut found.rows {
+                hide_what_is_said(db, &actor, mail)?;
+            }
+            Ok((found, listing::counts(db)?))
+        })
+        .await?;
     let p = staff.page(&app, "outgoing-title", Place::OutgoingMail);
     let tabs = Which::ALL
         .iter()
@@ -100,6 +112,17 @@ pub async fn retry(app: Data<App>, staff: Staff, path: Path<String>, _: Form<Not
         })
         .await?;
     Ok(redirect_saying("/admin/outgoing-mail", "said-mail-again"))
+}
+
+/// Who operates the installation sees that a mail of a ticket waits or failed; its subject, which is the ticket's, is for
+/// those who may read the ticket. The others see which ticket it is.
+fn hide_what_is_said(db: &mut DbConnection, actor: &Actor, mail: &mut Outgoing) -> Result<()> {
+    if let Some(id) = mail.ticket
+        && !ticket::is_visible(db, actor, id)?
+    {
+        mail.subject = ticket::by_id(db, id)?.reference;
+    }
+    Ok(())
 }
 
 fn tone(mail: &Outgoing) -> Tone {

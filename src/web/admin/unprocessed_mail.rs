@@ -52,6 +52,12 @@ pub struct TicketForm {
 /// `GET /admin/unprocessed-mail`
 pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> PageResult {
     let actor = staff.actor().clone();
+    if !staff.staff.may(Permission::OperateInstallation) {
+        staff.require(Permission::WorkTickets)?;
+        if !staff.staff.undertaking_accepted {
+            return Err(PageError::Elsewhere("/undertaking".to_owned()));
+        }
+    }
     let before = match &query.before {
         None => None,
         Some(text) => Some(Cursor::parse(text).ok_or_else(PageError::bad_request)?),
@@ -62,9 +68,6 @@ pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> Page
             let mailboxes = mailboxes::all(db)?;
             let own: Vec<MailboxId> =
                 mailboxes.iter().filter(|mailbox| may_know(&actor, mailbox)).map(|mailbox| mailbox.id).collect();
-            if !access::may(&actor, Permission::WorkTickets) && !access::may(&actor, Permission::OperateInstallation) {
-                return Err(Error::Forbidden);
-            }
             Ok((unprocessed::list_at(db, &own, before, PAGE_SIZE)?, mailboxes))
         })
         .await?;

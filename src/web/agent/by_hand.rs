@@ -145,6 +145,7 @@ pub async fn start(app: Data<App>, agent: Agent, query: Query<NewQuery>) -> Page
 pub async fn create(app: Data<App>, agent: Agent, upload: Upload<ByHandForm>) -> PageResult {
     let Upload { form, files } = upload;
     let me = agent.signed_in.person.clone();
+    require_queue(&app, &agent, &form.queue).await?;
     let files = kept_files::gather(&app, &me.handle, &form.kept, files).await?;
     let (actor, now, zone) = (agent.actor().clone(), app.clock.now(), me.zone());
     let (asked, stored) = (form.clone(), files.clone());
@@ -177,6 +178,13 @@ pub async fn create(app: Data<App>, agent: Agent, upload: Upload<ByHandForm>) ->
         }
         Err(other) => Err(other.into()),
     }
+}
+
+/// Before files are stored: who does not work in the queue stores nothing. A queue that does not exist is the form's matter.
+async fn require_queue(app: &App, agent: &Agent, queue: &str) -> Result<()> {
+    let queue = queue.to_owned();
+    let found = app.database.read(move |db| queues::find_by_handle(db, &queue)).await?;
+    if found.is_none_or(|queue| agent.staff.works_in(queue.id)) { Ok(()) } else { Err(Error::Forbidden) }
 }
 
 async fn look_up(app: &App, agent: &Agent, form: &ByHandForm) -> Result<Known> {
