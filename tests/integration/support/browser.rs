@@ -57,6 +57,15 @@ impl Browser {
         Browser { call: Rc::new(call), cookies: Rc::default(), app }
     }
 
+    /// Another browser with only this session, or with none; it reaches the same application.
+    pub fn with_session(&self, token: Option<&str>) -> Browser {
+        let browser = Browser { call: self.call.clone(), cookies: Rc::default(), app: self.app.clone() };
+        if let Some(token) = token {
+            browser.set_session(token);
+        }
+        browser
+    }
+
     /// A request with nothing added but the host and the cookies.
     pub async fn send(&self, request: TestRequest) -> Answered {
         let mut request =
@@ -115,10 +124,24 @@ impl Browser {
     }
 
     fn form_with_files(&self, path: &str, fields: &[(&str, &str)], files: &[(&str, &str, &[u8])]) -> TestRequest {
+        let token = self.csrf();
+        let fields: Vec<(&str, &str)> = fields.iter().copied().chain([("csrf", token.as_str())]).collect();
+        Browser::in_parts_with(&fields, files)
+            .method(Method::POST)
+            .uri(path)
+            .insert_header((header::ORIGIN, BASE_URL))
+            .insert_header((header::ACCEPT_LANGUAGE, "fr"))
+    }
+
+    /// These fields as a form that can carry files, and nothing else.
+    pub fn in_parts(fields: &[(&str, &str)]) -> TestRequest {
+        Browser::in_parts_with(fields, &[])
+    }
+
+    fn in_parts_with(fields: &[(&str, &str)], files: &[(&str, &str, &[u8])]) -> TestRequest {
         const BOUNDARY: &str = "----accord-test-boundary";
         let mut body = Vec::new();
-        let token = self.csrf();
-        for (name, value) in fields.iter().copied().chain([("csrf", token.as_str())]) {
+        for (name, value) in fields {
             body.extend_from_slice(
                 format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
                     .as_bytes(),
@@ -137,10 +160,6 @@ impl Browser {
         }
         body.extend_from_slice(format!("--{BOUNDARY}--\r\n").as_bytes());
         TestRequest::default()
-            .method(Method::POST)
-            .uri(path)
-            .insert_header((header::ORIGIN, BASE_URL))
-            .insert_header((header::ACCEPT_LANGUAGE, "fr"))
             .insert_header((header::CONTENT_TYPE, format!("multipart/form-data; boundary={BOUNDARY}")))
             .set_payload(body)
     }
