@@ -1,13 +1,7 @@
-//! Reading a mail: `cargo bench --bench mail`.
+//! Mails as clients write them, of about 20 KiB: text and HTML with the conversation so far, and an inline picture.
 
-use std::hint::black_box;
-
-use accord::html;
-use accord::mail::incoming;
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-
-/// A reply of about 20 KiB as clients write it: text and HTML with the conversation so far, and an inline picture.
-fn reply() -> Vec<u8> {
+/// The `number`th mail, from a sender of its own to the support's mailbox.
+pub fn mail(number: usize) -> Vec<u8> {
     let mut text = String::from("Bonjour,\r\n\r\n=C3=A7a ne marche toujours pas.\r\n\r\nJean\r\n\r\n");
     let mut html = String::from("<html><head><style>p {margin: 0}</style></head><body><p>Bonjour,</p>\r\n");
     for line in 0..45 {
@@ -23,13 +17,13 @@ fn reply() -> Vec<u8> {
     html.push_str("<img src=3D\"cid:logo@acme\"></body></html>\r\n");
     let picture = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfDwAChwGA60e6\r\n".repeat(40);
     format!(
-        "Return-Path: <jean.dupont@acme.example>\r\n\
+        "Return-Path: <jean.dupont.{number}@acme.example>\r\n\
          Received: from mx.acme.example by mail.desk.example with ESMTP id 1; Mon, 2 Mar 2026 09:15:02 +0100\r\n\
-         From: =?utf-8?Q?Jean_Dupont_=28Acm=C3=A9=29?= <jean.dupont@acme.example>\r\n\
-         To: Support <support@desk.example>\r\n\
-         Subject: =?utf-8?Q?Re:_Le_t=C3=A9l=C3=A9chargement_=C3=A9choue?=\r\n\
+         From: =?utf-8?Q?Jean_Dupont_=28Acm=C3=A9=29?= <jean.dupont.{number}@acme.example>\r\n\
+         To: Support <support@vendor.example>\r\n\
+         Subject: =?utf-8?Q?Le_t=C3=A9l=C3=A9chargement_=C3=A9choue?=\r\n\
          Date: Mon, 2 Mar 2026 09:15:00 +0100\r\n\
-         Message-ID: <one@acme.example>\r\n\
+         Message-ID: <{number}@acme.example>\r\n\
          MIME-Version: 1.0\r\n\
          Content-Type: multipart/related; boundary=\"r\"\r\n\r\n\
          --r\r\nContent-Type: multipart/alternative; boundary=\"a\"\r\n\r\n\
@@ -41,22 +35,3 @@ fn reply() -> Vec<u8> {
     )
     .into_bytes()
 }
-
-fn mail(criterion: &mut Criterion) {
-    let raw = reply();
-    let html_body = incoming::parse(&raw).html.expect("the reply has HTML");
-    let mut group = criterion.benchmark_group("mail");
-    group.throughput(Throughput::Bytes(raw.len() as u64));
-    group.bench_function("parse a reply of 20 KiB", |bencher| bencher.iter(|| incoming::parse(black_box(&raw))));
-    group.finish();
-    let mut group = criterion.benchmark_group("html");
-    group.throughput(Throughput::Bytes(html_body.len() as u64));
-    group.bench_function("sanitize its HTML", |bencher| {
-        bencher.iter(|| html::sanitize_mail(black_box(&html_body), &|id| Some(format!("/a/{id}"))));
-    });
-    group.bench_function("turn its HTML into text", |bencher| bencher.iter(|| html::to_text(black_box(&html_body))));
-    group.finish();
-}
-
-criterion_group!(benches, mail);
-criterion_main!(benches);
