@@ -3,7 +3,10 @@
 //! in its own words how that does no harm.
 
 use chrono::TimeDelta;
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
+use diesel::sql_types::Bool;
 
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
@@ -52,7 +55,7 @@ pub fn enqueue(
 /// The ids of jobs that are due and free, oldest first.
 pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JobId>> {
     Ok(jobs::table
-        .filter(jobs::state.eq("queued"))
+        .filter(is_queued())
         .filter(jobs::run_at.le(now))
         .filter(jobs::leased_until.is_null().or(jobs::leased_until.lt(now)))
         .order((jobs::run_at, jobs::id))
@@ -64,10 +67,7 @@ pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JobId>> {
 /// Takes job `id` for `worker`, unless somebody else was faster.
 pub fn claim(db: &mut DbConnection, id: JobId, worker: &str, now: UtcTime) -> Result<Option<Job>> {
     let taken = diesel::update(
-        jobs::table
-            .find(id)
-            .filter(jobs::state.eq("queued"))
-            .filter(jobs::leased_until.is_null().or(jobs::leased_until.lt(now))),
+        jobs::table.find(id).filter(is_queued()).filter(jobs::leased_until.is_null().or(jobs::leased_until.lt(now))),
     )
     .set((jobs::leased_until.eq(now.plus(LEASE)), jobs::leased_by.eq(worker), jobs::attempts.eq(jobs::attempts + 1)))
     .execute(db)?;
@@ -100,14 +100,14 @@ pub fn fail(db: &mut DbConnection, job: &Job, error: &str, now: UtcTime) -> Resu
 
 /// Frees every job that a worker holds: at the start of the only process of a database.
 pub fn free_leases(db: &mut DbConnection) -> Result<usize> {
-    Ok(diesel::update(jobs::table.filter(jobs::state.eq("queued")).filter(jobs::leased_until.is_not_null()))
+    Ok(diesel::update(jobs::table.filter(is_queued()).filter(jobs::leased_until.is_not_null()))
         .set(jobs::leased_until.eq(None::<UtcTime>))
         .execute(db)?)
 }
 
 /// Tries a failed job again.
 pub fn retry(db: &mut DbConnection, id: JobId, now: UtcTime) -> Result<bool> {
-    let changed = diesel::update(jobs::table.find(id).filter(jobs::state.eq("failed")))
+    let changed = diesel::update(jobs::table.find(id).filter(is_failed()))
         .set((jobs::state.eq("queued"), jobs::attempts.eq(0), jobs::run_at.eq(now)))
         .execute(db)?;
     Ok(changed > 0)
@@ -126,7 +126,7 @@ pub struct FailedJob {
 /// The newest jobs kept as failed.
 pub fn failed(db: &mut DbConnection, limit: i64) -> Result<Vec<FailedJob>> {
     Ok(jobs::table
-        .filter(jobs::state.eq("failed"))
+        .filter(is_failed())
         .order(jobs::id.desc())
         .limit(limit)
         .select((jobs::id, jobs::name, jobs::attempts, jobs::last_error, jobs::created_at))
@@ -135,16 +135,26 @@ pub fn failed(db: &mut DbConnection, limit: i64) -> Result<Vec<FailedJob>> {
 
 /// Tries every failed job again, and gives how many those are.
 pub fn retry_all(db: &mut DbConnection, now: UtcTime) -> Result<usize> {
-    Ok(diesel::update(jobs::table.filter(jobs::state.eq("failed")))
+    Ok(diesel::update(jobs::table.filter(is_failed()))
         .set((jobs::state.eq("queued"), jobs::attempts.eq(0), jobs::run_at.eq(now)))
         .execute(db)?)
 }
 
 /// Jobs waiting or under way, and jobs kept as failed.
 pub fn counts(db: &mut DbConnection) -> Result<(i64, i64)> {
-    let waiting = jobs::table.filter(jobs::state.eq("queued")).count().get_result(db)?;
-    let failed = jobs::table.filter(jobs::state.eq("failed")).count().get_result(db)?;
+    let waiting = jobs::table.filter(is_queued()).count().get_result(db)?;
+    let failed = jobs::table.filter(is_failed()).count().get_result(db)?;
     Ok((waiting, failed))
+}
+
+/// Written out, so that the index over waiting jobs serves.
+fn is_queued() -> SqlLiteral<Bool> {
+    sql::<Bool>("state = 'queued'")
+}
+
+/// Written out, so that the index over failed jobs serves.
+fn is_failed() -> SqlLiteral<Bool> {
+    sql::<Bool>("state = 'failed'")
 }
 
 /// Pauses of 2, 4, 8 … seconds, at most an hour.

@@ -195,6 +195,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn sqlite_is_compiled_so_that_a_prepared_statement_keeps_its_plan() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("a.sqlite"));
+        let DbConnection::Sqlite(mut sqlite) = open(&url, Role::Migrator).unwrap() else { panic!() };
+        let mut compiled_with = |option: &str| {
+            let query = format!("SELECT CAST(sqlite_compileoption_used('{option}') AS TEXT) AS value");
+            text(&mut sqlite, &query).unwrap() == "1"
+        };
+        assert!(compiled_with("ENABLE_QPSG"), "see .cargo/config.toml");
+        assert!(!compiled_with("ENABLE_MEMORY_MANAGEMENT"));
+        assert!(!compiled_with("ENABLE_STAT4"));
+    }
+
+    #[test]
     fn db_02_a_reader_cannot_write_and_the_writer_is_durable() {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(folder.path().join("a.sqlite"));

@@ -197,7 +197,8 @@ pub fn create_operator(db: &mut DbConnection, name: &str, language: Locale, now:
 /// The operator's own organisation.
 pub fn find_operator(db: &mut DbConnection) -> Result<Option<OrganisationId>> {
     Ok(organisations::table
-        .filter(organisations::kind.eq(OrganisationKind::Operator))
+        // Written out, so that the index over the one operator serves.
+        .filter(diesel::dsl::sql::<diesel::sql_types::Bool>("organisations.kind = 'operator'"))
         .select(organisations::id)
         .first(db)
         .optional()?)
