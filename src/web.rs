@@ -31,5 +31,6 @@ pub mod respond;
 pub mod router;
 pub mod server;
 pub mod setup;
+mod shell;
 pub mod signed_in;
 pub mod undertaking;
