@@ -23,6 +23,9 @@ use crate::worker::{handlers, incoming_mail, outgoing_mail, recurring};
 const POLL: Duration = Duration::from_millis(500);
 /// How often recurring work is looked at.
 const RECURRING_POLL: Duration = Duration::from_secs(20);
+/// How far work in the background stands back from people who wait for a page and mail servers that wait for an answer
+/// (`nice`): it gets a tenth of a busy processor, and all of an idle one.
+const NICENESS: i32 = 10;
 /// Threads that do jobs in one process.
 const JOB_THREADS: usize = 2;
 /// Threads that send mail in one process; each may wait two minutes for a slow relay.
@@ -97,6 +100,7 @@ fn free_leases(app: &App) {
 }
 
 fn run_until_stopped(app: &App, kind: &'static str, worker: &str, work: Work, stop: &CancellationToken) {
+    stand_back();
     while !stop.is_cancelled() {
         let seen = app.database.changes().count();
         let step = catch_unwind(AssertUnwindSafe(|| work(app, worker)));
@@ -114,6 +118,13 @@ fn run_until_stopped(app: &App, kind: &'static str, worker: &str, work: Work, st
                 std::thread::sleep(POLL);
             }
         }
+    }
+}
+
+/// On Linux this concerns the calling thread alone. The work is done all the same if it is refused.
+fn stand_back() {
+    if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
+        tracing::debug!(target: "accord::worker", %error, "Work in the background does not stand back");
     }
 }
 
