@@ -11,4 +11,4 @@ pub mod schema;
 pub mod types;
 
 pub use connection::{DbConnection, OpenError};
-pub use database::Database;
+pub use database::{Database, LOG_ALARM_BYTES, LOG_CRITICAL_BYTES, stop_since_the_disk_failed};

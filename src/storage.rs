@@ -10,9 +10,12 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use sha2::{Digest, Sha256};
 
+use crate::db::stop_since_the_disk_failed;
 use crate::error::{Error, Result};
 use crate::secret::random_handle;
 
+/// `EIO`.
+const DISK_FAILED: i32 = 5;
 /// The largest content that is given back; nothing larger is ever stored (50 MiB is the largest mail).
 const LARGEST: u64 = 256 * 1024 * 1024;
 
@@ -44,6 +47,7 @@ impl Storage {
         }
         self.write(&path, content).map_err(|error| match error.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::StorageFull,
+            _ if error.raw_os_error() == Some(DISK_FAILED) => stop_since_the_disk_failed(&error),
             _ => Error::Internal(anyhow::Error::new(error).context("a file could not be stored")),
         })?;
         Ok(hash)

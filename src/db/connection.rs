@@ -68,10 +68,7 @@ pub fn open(url: &DatabaseUrl, role: Role) -> Result<DbConnection, OpenError> {
 fn apply_sqlite_profile(sqlite: &mut SqliteConnection, role: Role) -> Result<(), OpenError> {
     // First, because even switching the journal mode can meet a lock.
     sqlite.batch_execute("PRAGMA busy_timeout = 5000")?;
-    let version = text(sqlite, "SELECT sqlite_version() AS value")?;
-    if version_number(&version) < LOWEST_SQLITE.0 {
-        return Err(OpenError::OldSqlite { found: version, wanted: LOWEST_SQLITE.1 });
-    }
+    require_version(text(sqlite, "SELECT sqlite_version() AS value")?)?;
     if role == Role::Migrator {
         // Takes effect only while the file is still empty, before the journal mode is set.
         sqlite.batch_execute("PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL")?;
@@ -135,6 +132,13 @@ fn text(sqlite: &mut SqliteConnection, query: &str) -> QueryResult<String> {
     diesel::sql_query(query).get_result::<TextRow>(sqlite).map(|row| row.value)
 }
 
+fn require_version(found: String) -> Result<(), OpenError> {
+    if version_number(&found) < LOWEST_SQLITE.0 {
+        return Err(OpenError::OldSqlite { found, wanted: LOWEST_SQLITE.1 });
+    }
+    Ok(())
+}
+
 fn version_number(version: &str) -> i64 {
     version.split('.').map(|part| part.parse::<i64>().unwrap_or(0)).fold(0, |sum, part| sum * 1_000 + part)
 }
@@ -193,6 +197,19 @@ impl DerefMut for PooledDb {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn db_01_a_sqlite_whose_log_can_be_reset_under_a_reader_is_refused() {
+        for old in ["3.7.0", "3.45.1", "3.51.2", "nonsense"] {
+            let refused = require_version(old.to_owned()).unwrap_err().to_string();
+            assert!(refused.contains(old) && refused.contains("3.51.3"), "{refused}");
+        }
+        for new in ["3.51.3", "3.53.2", "4.0.0"] {
+            require_version(new.to_owned()).unwrap();
+        }
+        let mut compiled_in = SqliteConnection::establish(":memory:").unwrap();
+        require_version(text(&mut compiled_in, "SELECT sqlite_version() AS value").unwrap()).unwrap();
+    }
 
     #[test]
     fn sqlite_is_compiled_so_that_a_prepared_statement_keeps_its_plan() {

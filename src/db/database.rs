@@ -8,10 +8,12 @@
 //! for each of some hundred callers, which made a fifth of the whole program's code.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -26,6 +28,18 @@ const POOL_WAIT: Duration = Duration::from_secs(5);
 const WRITE_QUEUE: usize = 1_024;
 /// Writes that share one commit at most, which bounds how long the first of them waits.
 const GROUP: usize = 64;
+/// A read that lasts longer keeps the write-ahead log from being emptied (DB-06).
+const LONGEST_READ: Duration = Duration::from_secs(1);
+/// A change that takes longer keeps every other writer waiting (DB-05).
+const LONGEST_CHANGE: Duration = Duration::from_millis(250);
+/// How long nothing has to be written before the write-ahead log is emptied (DB-06).
+const IDLE: Duration = Duration::from_secs(20);
+/// A write-ahead log of this size means that something holds on to an old state (DB-06).
+pub const LOG_ALARM_BYTES: u64 = 64 << 20;
+/// And of this size, that the disk will fill (DB-06).
+pub const LOG_CRITICAL_BYTES: u64 = 256 << 20;
+/// `EX_IOERR` of sysexits.h.
+const EXIT_DISK_FAILED: i32 = 74;
 /// A transaction repeated this often on PostgreSQL has met a deadlock each time; more would not help.
 const REPEATS: u32 = 4;
 
@@ -80,10 +94,14 @@ enum Writer {
 impl Database {
     /// Opens pools of up to `connections` readers (and, on PostgreSQL, as many writers).
     pub fn open(url: &DatabaseUrl, connections: u32) -> Result<Database, OpenError> {
+        Database::open_with(url, connections, IDLE)
+    }
+
+    fn open_with(url: &DatabaseUrl, connections: u32, idle: Duration) -> Result<Database, OpenError> {
         let readers = pool(url, Role::Reader, connections)?;
         let changes = Arc::new(Changes::default());
         let writer = match url {
-            DatabaseUrl::Sqlite(_) => Writer::Sqlite(start_sqlite_writer(url, changes.clone())?),
+            DatabaseUrl::Sqlite(_) => Writer::Sqlite(start_sqlite_writer(url, changes.clone(), idle)?),
             DatabaseUrl::Postgres(_) => Writer::Postgres(pool(url, Role::Writer, connections)?),
         };
         let turns = Arc::new(Semaphore::new(connections.max(1) as usize));
@@ -98,6 +116,14 @@ impl Database {
     /// Where this database is.
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
+    }
+
+    /// How large the write-ahead log of an embedded database is now.
+    pub fn log_bytes(&self) -> Option<u64> {
+        let DatabaseUrl::Sqlite(path) = &*self.url else { return None };
+        let mut log = path.clone().into_os_string();
+        log.push("-wal");
+        std::fs::metadata(PathBuf::from(log)).ok().map(|metadata| metadata.len())
     }
 
     /// Runs queries that all see the same moment and change nothing.
@@ -166,7 +192,7 @@ impl Database {
         match &self.writer {
             Writer::Sqlite(queue) => {
                 let (answer, receiver) = oneshot::channel();
-                submit(queue, change, Answer::Task(answer))?;
+                submit(queue, Box::new(change), Answer::Task(answer))?;
                 receiver.await.map_err(|_| Error::Busy)?
             }
             Writer::Postgres(_) => {
@@ -182,7 +208,7 @@ impl Database {
         match &self.writer {
             Writer::Sqlite(queue) => {
                 let (answer, receiver) = sync_channel(1);
-                submit(queue, change, Answer::Thread(answer))?;
+                submit(queue, Box::new(change), Answer::Thread(answer))?;
                 receiver.recv().map_err(|_| Error::Busy)?
             }
             Writer::Postgres(pool) => {
@@ -257,11 +283,17 @@ fn read_transaction(db: &mut PooledDb, query: &mut dyn FnMut(&mut DbConnection) 
     let span = tracing::debug_span!(target: "accord::db", "read");
     span.in_scope(|| {
         dialect::begin_reading(db)?;
+        let began = Instant::now();
         let outcome = query(db);
         match &outcome {
             Ok(_) => dialect::commit(db)?,
-            Err(_) => roll_back(db),
+            // A connection that is broken does not go back into its pool.
+            Err(_) => {
+                roll_back(db);
+            }
         }
+        warn_of_length("read", began.elapsed(), LONGEST_READ);
+        stop_if_the_disk_failed_meanwhile(&outcome);
         outcome
     })
 }
@@ -270,7 +302,10 @@ fn write_transaction(db: &mut DbConnection, change: &Change) -> Result<()> {
     let span = tracing::debug_span!(target: "accord::db", "write");
     span.in_scope(|| {
         dialect::begin_writing(db)?;
-        match change(db) {
+        let began = Instant::now();
+        let outcome = change(db);
+        warn_of_length("change", began.elapsed(), LONGEST_CHANGE);
+        match outcome {
             Ok(()) => Ok(dialect::commit(db)?),
             Err(error) => {
                 roll_back(db);
@@ -280,11 +315,21 @@ fn write_transaction(db: &mut DbConnection, change: &Change) -> Result<()> {
     })
 }
 
-/// Undoing can only fail when the transaction is already gone (SQLite ends it itself when the disk is full).
-fn roll_back(db: &mut DbConnection) {
-    if let Err(error) = dialect::roll_back(db) {
-        tracing::debug!(target: "accord::db", %error, "The transaction was already over");
+/// Says that a transaction took longer than any should; where, its spans tell.
+fn warn_of_length(what: &'static str, took: Duration, longest: Duration) {
+    if took > longest {
+        let duration_ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        tracing::warn!(target: "accord::db", what, duration_ms, "A transaction took too long");
     }
+}
+
+/// Gives whether the connection can still be used; undoing fails only when it cannot.
+fn roll_back(db: &mut DbConnection) -> bool {
+    let undone = dialect::roll_back(db);
+    if let Err(error) = &undone {
+        tracing::debug!(target: "accord::db", %error, "A transaction could not be undone");
+    }
+    matches!(undone, Ok(()) | Err(diesel::result::Error::NotInTransaction))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -335,6 +380,7 @@ impl WriteTask {
     fn run(&mut self, db: &mut DbConnection, alone: bool) -> Soundness {
         let change = &self.change;
         let span = self.span.clone();
+        let began = Instant::now();
         let ran = catch_unwind(AssertUnwindSafe(|| {
             span.in_scope(|| {
                 let span = tracing::debug_span!(target: "accord::db", "write");
@@ -342,11 +388,15 @@ impl WriteTask {
                 span.in_scope(|| if alone { change(db) } else { db.transaction(|db| change(db)) })
             })
         }));
+        self.span.in_scope(|| warn_of_length("change", began.elapsed(), LONGEST_CHANGE));
         let Ok(outcome) = ran else { return Soundness::Panicked };
+        stop_if_the_disk_failed_meanwhile(&outcome);
         let soundness = match &outcome {
             Ok(()) => Soundness::Sound,
             Err(Error::StorageFull | Error::Busy) => Soundness::Broken,
-            Err(Error::Internal(cause)) if is_broken(cause) => Soundness::Broken,
+            // SQLite may have ended the whole transaction over it. What the others of the group would do then would
+            // stand at once, and be done a second time when each is run alone.
+            Err(Error::Internal(_)) if !alone => Soundness::Broken,
             Err(_) if alone => Soundness::Undo,
             Err(_) => Soundness::Sound,
         };
@@ -369,30 +419,39 @@ impl WriteTask {
     }
 }
 
-fn is_broken(cause: &anyhow::Error) -> bool {
-    match cause.downcast_ref::<diesel::result::Error>() {
-        Some(diesel::result::Error::BrokenTransactionManager | diesel::result::Error::AlreadyInTransaction) => true,
-        Some(diesel::result::Error::RollbackErrorOnCommit { .. } | diesel::result::Error::RollbackTransaction) => true,
-        Some(error) => dialect::is_input_output_failure(error),
-        None => false,
-    }
-}
-
-fn start_sqlite_writer(url: &DatabaseUrl, changes: Arc<Changes>) -> Result<SyncSender<WriteTask>, OpenError> {
+fn start_sqlite_writer(
+    url: &DatabaseUrl,
+    changes: Arc<Changes>,
+    idle: Duration,
+) -> Result<SyncSender<WriteTask>, OpenError> {
     let db = open(url, Role::Writer)?;
     let (sender, receiver) = sync_channel(WRITE_QUEUE);
     let url = url.clone();
     std::thread::Builder::new()
         .name("database-writer".to_owned())
-        .spawn(move || write_loop(&url, db, &receiver, &changes))
+        .spawn(move || write_loop(&url, db, &receiver, &changes, idle))
         .map_err(|error| {
             OpenError::Connection(diesel::ConnectionError::BadConnection(format!("no thread for the writer: {error}")))
         })?;
     Ok(sender)
 }
 
-fn write_loop(url: &DatabaseUrl, mut db: DbConnection, queue: &Receiver<WriteTask>, changes: &Changes) {
-    while let Ok(first) = queue.recv() {
+fn write_loop(url: &DatabaseUrl, mut db: DbConnection, queue: &Receiver<WriteTask>, changes: &Changes, idle: Duration) {
+    let mut is_log_empty = false;
+    loop {
+        let first = match queue.recv_timeout(idle) {
+            Ok(first) => first,
+            Err(RecvTimeoutError::Timeout) => {
+                if !is_log_empty {
+                    is_log_empty = true;
+                    empty_log(&mut db);
+                    changes.tell();
+                }
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        is_log_empty = false;
         let mut group = vec![first];
         while group.len() < GROUP {
             match queue.try_recv() {
@@ -414,10 +473,22 @@ fn write_loop(url: &DatabaseUrl, mut db: DbConnection, queue: &Receiver<WriteTas
     }
 }
 
+/// Gives the write-ahead log back to the disk while nobody writes; a reader that is at it keeps what it reads (DB-06).
+fn empty_log(db: &mut DbConnection) {
+    if let Err(error) = db.batch_execute("PRAGMA wal_checkpoint(TRUNCATE)") {
+        stop_if_the_disk_failed(&error);
+        tracing::debug!(target: "accord::db", %error, "The write-ahead log could not be emptied now");
+    }
+}
+
 /// Runs the tasks under one commit; when that fails, each again on its own. Gives whether the connection is usable.
 fn run_group(db: &mut DbConnection, mut group: Vec<WriteTask>) -> bool {
-    let begun = dialect::begin_writing(db);
-    let sound = begun.is_ok() && group.iter_mut().all(|task| task.run(db, false) == Soundness::Sound);
+    if let Err(error) = dialect::begin_writing(db) {
+        // Somebody else holds the lock, and each of them would wait for it in vain once more (FT-09).
+        group.into_iter().for_each(|task| task.failed(Error::from_ref(&error)));
+        return is_usable_after(&error);
+    }
+    let sound = group.iter_mut().all(|task| task.run(db, false) == Soundness::Sound);
     if sound {
         match dialect::commit(db) {
             Ok(()) => {
@@ -427,8 +498,7 @@ fn run_group(db: &mut DbConnection, mut group: Vec<WriteTask>) -> bool {
             Err(error) => stop_if_the_disk_failed(&error),
         }
     }
-    roll_back(db);
-    let mut usable = true;
+    let mut usable = roll_back(db);
     for task in group {
         if usable {
             usable = run_alone(db, task);
@@ -441,10 +511,8 @@ fn run_group(db: &mut DbConnection, mut group: Vec<WriteTask>) -> bool {
 
 fn run_alone(db: &mut DbConnection, mut task: WriteTask) -> bool {
     if let Err(error) = dialect::begin_writing(db) {
-        stop_if_the_disk_failed(&error);
-        let usable = matches!(Error::from_ref(&error), Error::Busy | Error::StorageFull);
-        task.failed(Error::from(error));
-        return usable;
+        task.failed(Error::from_ref(&error));
+        return is_usable_after(&error);
     }
     match task.run(db, true) {
         Soundness::Sound => match dialect::commit(db) {
@@ -454,21 +522,27 @@ fn run_alone(db: &mut DbConnection, mut task: WriteTask) -> bool {
             }
             Err(error) => {
                 stop_if_the_disk_failed(&error);
-                roll_back(db);
+                let usable = roll_back(db);
                 task.failed(Error::from(error));
-                true
+                usable
             }
         },
         Soundness::Undo | Soundness::Broken => {
-            roll_back(db);
+            let usable = roll_back(db);
             task.failed(Error::Busy);
-            true
+            usable
         }
         Soundness::Panicked => {
             task.failed(Error::internal("the change panicked"));
             false
         }
     }
+}
+
+/// Whether the connection can still be used on which a transaction could not begin.
+fn is_usable_after(error: &diesel::result::Error) -> bool {
+    stop_if_the_disk_failed(error);
+    matches!(Error::from_ref(error), Error::Busy | Error::StorageFull)
 }
 
 impl Error {
@@ -490,17 +564,29 @@ impl Error {
     }
 }
 
-/// After a failed read or write nobody knows what is on the disk; going on could acknowledge what is not (DB-08).
 fn stop_if_the_disk_failed(error: &diesel::result::Error) {
     if dialect::is_input_output_failure(error) {
-        tracing::error!(target: "accord::db", %error, "The disk failed while writing; stopping at once");
-        std::process::exit(74);
+        stop_since_the_disk_failed(error);
     }
+}
+
+fn stop_if_the_disk_failed_meanwhile<T>(outcome: &Result<T>) {
+    if let Err(Error::Internal(cause)) = outcome
+        && let Some(error) = cause.downcast_ref::<diesel::result::Error>()
+    {
+        stop_if_the_disk_failed(error);
+    }
+}
+
+/// After a failed read or write nobody knows what is on the disk; going on could acknowledge what is not there. What was
+/// acknowledged is read again at the next start, by a process that knows nothing of what should be there (DB-08).
+pub fn stop_since_the_disk_failed(error: &dyn std::fmt::Display) -> ! {
+    tracing::error!(target: "accord::db", %error, "The disk failed; stopping at once");
+    std::process::exit(EXIT_DISK_FAILED);
 }
 
 #[cfg(test)]
 mod tests {
-    use diesel::connection::SimpleConnection;
     use diesel::sql_types::BigInt;
 
     use super::*;
@@ -552,6 +638,200 @@ mod tests {
         assert!(database.write_now(|_| -> Result<()> { panic!("a fault of ours") }).is_err());
         database.write_now(|db| Ok(db.batch_execute("INSERT INTO t VALUES (1)")?)).unwrap();
         assert_eq!(count(&database), 1);
+    }
+
+    #[test]
+    fn db_03_the_queue_of_the_writer_is_bounded_and_says_busy() {
+        let (_folder, database) = fresh();
+        let Writer::Sqlite(queue) = &database.writer else { panic!() };
+        let (go, may_go) = sync_channel::<()>(0);
+        let may_go = Mutex::new(may_go);
+        let (answer, blocked) = sync_channel(1);
+        let (told, begun) = sync_channel::<()>(1);
+        let block = move |_: &mut DbConnection| -> Result<()> {
+            told.send(()).unwrap();
+            may_go.lock().unwrap().recv().unwrap();
+            Ok(())
+        };
+        submit(queue, Box::new(block), Answer::Thread(answer)).unwrap();
+        begun.recv().unwrap();
+        let mut answers = Vec::new();
+        for number in 0..WRITE_QUEUE {
+            let (answer, receiver) = sync_channel(1);
+            let insert = move |db: &mut DbConnection| -> Result<()> {
+                Ok(db.batch_execute(&format!("INSERT INTO t VALUES ({number})"))?)
+            };
+            submit(queue, Box::new(insert), Answer::Thread(answer)).unwrap();
+            answers.push(receiver);
+        }
+        assert!(matches!(database.write_now(|_| Ok(())), Err(Error::Busy)));
+        go.send(()).unwrap();
+        blocked.recv().unwrap().unwrap();
+        answers.into_iter().for_each(|answer| answer.recv().unwrap().unwrap());
+        assert_eq!(count(&database), WRITE_QUEUE as i64);
+    }
+
+    #[test]
+    fn db_04_a_change_has_the_write_lock_from_its_beginning() {
+        let (_folder, database) = fresh();
+        let url = database.url().clone();
+        let refused = database.write_now(move |_| {
+            let mut other = open(&url, Role::Writer).unwrap();
+            other.batch_execute("PRAGMA busy_timeout = 0")?;
+            Ok(dialect::begin_writing(&mut other).is_err())
+        });
+        assert!(refused.unwrap(), "somebody else could begin to write");
+        // A read that turns into a write meets no lock of its own making: it waits its turn from the start.
+        let mut other = open(database.url(), Role::Writer).unwrap();
+        dialect::begin_writing(&mut other).unwrap();
+        other.batch_execute("INSERT INTO t VALUES (1)").unwrap();
+        let (waiting, waits) = sync_channel::<()>(1);
+        let writing = database.clone();
+        let writer = std::thread::spawn(move || {
+            waiting.send(()).unwrap();
+            writing.write_now(|db| {
+                let seen = diesel::sql_query("SELECT count(*) AS count FROM t").get_result::<Count>(db)?.count;
+                db.batch_execute("INSERT INTO t VALUES (2)")?;
+                Ok(seen)
+            })
+        });
+        waits.recv().unwrap();
+        dialect::commit(&mut other).unwrap();
+        assert_eq!(writer.join().unwrap().unwrap(), 1);
+    }
+
+    #[test]
+    fn ft_09_while_somebody_else_has_the_lock_changes_are_busy_and_afterwards_all_is_well() {
+        let (_folder, database) = fresh();
+        database.write_now(|db| Ok(db.batch_execute("PRAGMA busy_timeout = 20")?)).unwrap();
+        let mut other = open(database.url(), Role::Writer).unwrap();
+        dialect::begin_writing(&mut other).unwrap();
+        let insert = |db: &mut DbConnection| -> Result<()> {
+            Ok(db.batch_execute("INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t")?)
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..20 {
+                let database = &database;
+                scope.spawn(move || assert!(matches!(database.write_now(insert), Err(Error::Busy))));
+            }
+        });
+        assert_eq!(count(&database), 0, "reads go on");
+        dialect::roll_back(&mut other).unwrap();
+        database.write_now(insert).unwrap();
+        assert_eq!(count(&database), 1);
+    }
+
+    #[test]
+    fn db_05_db_06_a_transaction_that_takes_too_long_is_told() {
+        assert!(said_while(|| warn_of_length("change", LONGEST_CHANGE, LONGEST_CHANGE)).is_empty());
+        let said = said_while(|| warn_of_length("change", Duration::from_millis(251), LONGEST_CHANGE));
+        assert!(
+            said.contains("WARN") && said.contains("A transaction took too long") && said.contains("251"),
+            "{said}"
+        );
+        let (_folder, database) = fresh();
+        let said = said_while(|| database.read_now(|_| Ok(())).unwrap());
+        assert!(said.is_empty(), "{said}");
+    }
+
+    #[test]
+    fn db_06_the_log_is_given_back_once_nobody_writes() {
+        let folder = tempfile::tempdir().unwrap();
+        let url = DatabaseUrl::Sqlite(folder.path().join("a.sqlite"));
+        open(&url, Role::Migrator).unwrap().batch_execute("CREATE TABLE t (id BIGINT UNIQUE)").unwrap();
+        let database = Database::open_with(&url, 2, Duration::from_millis(30)).unwrap();
+        for number in 0..20 {
+            let insert = move |db: &mut DbConnection| -> Result<()> {
+                Ok(db.batch_execute(&format!("INSERT INTO t VALUES ({number})"))?)
+            };
+            database.write_now(insert).unwrap();
+        }
+        let mut seen = 0;
+        for _ in 0..100 {
+            if database.log_bytes() == Some(0) {
+                break;
+            }
+            seen = database.changes().wait(seen, Duration::from_secs(5));
+        }
+        assert_eq!(database.log_bytes(), Some(0));
+        assert_eq!(count(&database), 20);
+    }
+
+    #[test]
+    fn ft_04_a_change_for_which_there_is_no_room_fails_alone_and_nothing_is_done_twice() {
+        let (_folder, database) = fresh();
+        database
+            .write_now(|db| {
+                db.batch_execute("CREATE TABLE large (content BLOB)")?;
+                Ok(db.batch_execute("PRAGMA max_page_count = 1")?)
+            })
+            .unwrap();
+        let Writer::Sqlite(queue) = &database.writer else { panic!() };
+        // All of them wait for the same commit, those that need room and those that need none.
+        let (go, may_go) = sync_channel::<()>(0);
+        let may_go = Mutex::new(may_go);
+        let (told, begun) = sync_channel::<()>(1);
+        let (answer, blocked) = sync_channel(1);
+        let block = move |_: &mut DbConnection| -> Result<()> {
+            told.send(()).unwrap();
+            may_go.lock().unwrap().recv().unwrap();
+            Ok(())
+        };
+        submit(queue, Box::new(block), Answer::Thread(answer)).unwrap();
+        begun.recv().unwrap();
+        let mut answers = Vec::new();
+        for number in 0..40_i64 {
+            let (answer, receiver) = sync_channel(1);
+            let change = move |db: &mut DbConnection| -> Result<()> {
+                if number % 4 == 1 {
+                    Ok(db.batch_execute("INSERT INTO large VALUES (zeroblob(100000)), (zeroblob(100000))")?)
+                } else {
+                    // A row more each time, so that doing it twice shows.
+                    let next = "INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t";
+                    Ok(db.batch_execute(next)?)
+                }
+            };
+            submit(queue, Box::new(change), Answer::Thread(answer)).unwrap();
+            answers.push((number, receiver));
+        }
+        go.send(()).unwrap();
+        blocked.recv().unwrap().unwrap();
+        for (number, answer) in answers {
+            let outcome = answer.recv().unwrap();
+            if number % 4 == 1 {
+                assert!(matches!(outcome, Err(Error::StorageFull)), "{number}: {outcome:?}");
+            } else {
+                outcome.unwrap();
+            }
+        }
+        assert_eq!(count(&database), 30);
+        database.write_now(|db| Ok(db.batch_execute("PRAGMA max_page_count = 1000000")?)).unwrap();
+        database.write_now(|db| Ok(db.batch_execute("INSERT INTO large VALUES (zeroblob(100000))")?)).unwrap();
+    }
+
+    /// What is logged meanwhile, on this thread.
+    fn said_while(act: impl FnOnce()) -> String {
+        #[derive(Clone, Default)]
+        struct Heard(Arc<Mutex<Vec<u8>>>);
+        impl std::io::Write for Heard {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let heard = Heard::default();
+        let writer = heard.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || writer.clone())
+            .with_ansi(false)
+            .with_max_level(tracing::Level::WARN)
+            .finish();
+        tracing::subscriber::with_default(subscriber, act);
+        let bytes = heard.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The few statements that Diesel cannot write once for both databases: beginning a transaction, upserts, and telling
 //! what kind of failure a message means. With opening and migrating, the only `match` on backends outside `search`.
 
-use diesel::connection::{AnsiTransactionManager, TransactionManager};
+use diesel::connection::{AnsiTransactionManager, TransactionManager, TransactionManagerStatus};
 use diesel::prelude::*;
 
 use crate::db::DbConnection;
@@ -41,9 +41,20 @@ pub fn commit(db: &mut DbConnection) -> QueryResult<()> {
     on_each_backend!(db, db => AnsiTransactionManager::commit_transaction(db))
 }
 
-/// Ends the transaction begun here, undoing what it did.
+/// Ends the transaction begun here, undoing what it did. SQLite may have done so by itself (when the disk is full); then
+/// the connection is told, which would take itself for broken otherwise.
 pub fn roll_back(db: &mut DbConnection) -> QueryResult<()> {
-    on_each_backend!(db, db => AnsiTransactionManager::rollback_transaction(db))
+    match on_each_backend!(db, db => AnsiTransactionManager::rollback_transaction(db)) {
+        Err(diesel::result::Error::DatabaseError(_, information))
+            if information.message().contains("no transaction is active") =>
+        {
+            on_each_backend!(db, db => {
+                *AnsiTransactionManager::transaction_manager_status_mut(db) = TransactionManagerStatus::default();
+            });
+            Ok(())
+        }
+        rolled_back => rolled_back,
+    }
 }
 
 /// Whether the whole transaction may be run again: PostgreSQL's serialization failure (40001) and deadlock (40P01).
@@ -65,12 +76,19 @@ pub fn is_unique_violation(error: &diesel::result::Error) -> bool {
 
 /// Whether the operating system failed to read or write; what is on the disk is then not known (DB-08).
 pub fn is_input_output_failure(error: &diesel::result::Error) -> bool {
+    if let diesel::result::Error::RollbackErrorOnCommit { commit_error, .. } = error {
+        return is_input_output_failure(commit_error);
+    }
     matches!(error, diesel::result::Error::DatabaseError(_, information)
         if information.message().contains("disk I/O error"))
 }
 
 impl From<diesel::result::Error> for Error {
     fn from(error: diesel::result::Error) -> Self {
+        // What made the commit fail says more than that there was nothing left to undo then.
+        if let diesel::result::Error::RollbackErrorOnCommit { commit_error, .. } = error {
+            return Error::from(*commit_error);
+        }
         if let diesel::result::Error::DatabaseError(_, information) = &error {
             let message = information.message();
             if message.contains("database or disk is full") || message.contains("No space left on device") {

@@ -5,9 +5,8 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig, get};
 
 use crate::app::App;
-use crate::error::Error;
-use crate::queue;
 use crate::web::metrics;
+use crate::{journal, outbox, queue};
 
 /// What the metrics address serves.
 pub fn metrics_routes(config: &mut ServiceConfig) {
@@ -34,9 +33,13 @@ pub async fn ready(app: Data<App>) -> HttpResponse {
 }
 
 async fn show_metrics(app: Data<App>) -> HttpResponse {
-    let levels = app.database.read(|db| {
+    let database_log_bytes = app.database.log_bytes().and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or_default();
+    let levels = app.database.read(move |db| {
         let (jobs_waiting, jobs_failed) = queue::counts(db)?;
-        Ok::<_, Error>(metrics::Levels { jobs_waiting, jobs_failed, ..metrics::Levels::default() })
+        let mail_in = journal::unprocessed::counts(db)?;
+        let mail_dead = outbox::listing::counts(db)?.dead;
+        let mail_unprocessed = mail_in.held + mail_in.failed;
+        Ok(metrics::Levels { jobs_waiting, jobs_failed, mail_unprocessed, mail_dead, database_log_bytes })
     });
     match levels.await {
         Ok(levels) => HttpResponse::Ok()

@@ -43,6 +43,7 @@ struct Counters {
     jobs_failed: Gauge,
     mail_unprocessed: Gauge,
     mail_dead: Gauge,
+    database_log_bytes: Gauge,
 }
 
 static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
@@ -60,7 +61,19 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
     registry.register("jobs_failed", "Jobs kept as failed", jobs_failed.clone());
     registry.register("mail_unprocessed", "Incoming mail held or failed", mail_unprocessed.clone());
     registry.register("mail_dead", "Outgoing mail given up", mail_dead.clone());
-    Counters { registry, requests, durations, work, jobs_waiting, jobs_failed, mail_unprocessed, mail_dead }
+    let database_log_bytes = Gauge::default();
+    registry.register("database_log_bytes", "Size of the write-ahead log of SQLite", database_log_bytes.clone());
+    Counters {
+        registry,
+        requests,
+        durations,
+        work,
+        jobs_waiting,
+        jobs_failed,
+        mail_unprocessed,
+        mail_dead,
+        database_log_bytes,
+    }
 });
 
 /// Counts one request.
@@ -86,6 +99,7 @@ pub struct Levels {
     pub jobs_failed: i64,
     pub mail_unprocessed: i64,
     pub mail_dead: i64,
+    pub database_log_bytes: i64,
 }
 
 /// All of it, as Prometheus reads it.
@@ -94,6 +108,7 @@ pub fn render(levels: Levels) -> String {
     COUNTERS.jobs_failed.set(levels.jobs_failed);
     COUNTERS.mail_unprocessed.set(levels.mail_unprocessed);
     COUNTERS.mail_dead.set(levels.mail_dead);
+    COUNTERS.database_log_bytes.set(levels.database_log_bytes);
     let mut text = String::new();
     if let Err(error) = encode(&mut text, &COUNTERS.registry) {
         let _ = write!(text, "# {error}");

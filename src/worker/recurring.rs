@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 
 use crate::app::App;
 use crate::clock::UtcTime;
+use crate::db::{LOG_ALARM_BYTES, LOG_CRITICAL_BYTES};
 use crate::error::Result;
 use crate::people::{one_time_tokens, sessions};
 use crate::web::request_log;
@@ -27,6 +28,25 @@ pub const TABLE: &[Recurring] = &[
     Recurring { name: "forget_sign_in_details", every: TimeDelta::hours(24), run: forget_sign_in_details },
     Recurring { name: "remove_access_logs", every: TimeDelta::hours(6), run: remove_access_logs },
 ];
+
+/// How a write-ahead log of that size is to be told of, if at all (DB-06).
+fn log_alarm(bytes: u64) -> Option<&'static str> {
+    if bytes > LOG_CRITICAL_BYTES {
+        Some("The write-ahead log fills the disk: something holds on to an old state of the database")
+    } else if bytes > LOG_ALARM_BYTES {
+        Some("The write-ahead log grows: something holds on to an old state of the database")
+    } else {
+        None
+    }
+}
+
+/// Looks at the size of the write-ahead log, which only this process's disk has (FT-10).
+pub fn watch_log(app: &App) {
+    let Some(bytes) = app.database.log_bytes() else { return };
+    if let Some(alarm) = log_alarm(bytes) {
+        tracing::error!(target: "accord::db", bytes, "{alarm}");
+    }
+}
 
 /// Runs what is due; gives how many ran.
 pub fn run_due(app: &App, now: UtcTime) -> Result<usize> {
@@ -66,4 +86,16 @@ fn remove_access_logs(app: &App, now: UtcTime) -> Result<()> {
     let log = &app.config.log;
     request_log::remove_old(&log.access_folder, log.access_days, now).map(drop).map_err(anyhow::Error::new)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn db_06_a_write_ahead_log_of_64_mib_is_an_alarm_and_one_of_256_mib_is_a_louder_one() {
+        assert_eq!(log_alarm(64 << 20), None);
+        assert!(log_alarm((64 << 20) + 1).unwrap().contains("grows"));
+        assert!(log_alarm((256 << 20) + 1).unwrap().contains("fills the disk"));
+    }
 }

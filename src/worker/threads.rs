@@ -130,6 +130,7 @@ fn stand_back() {
 
 fn run_recurring(app: &App, stop: &CancellationToken) {
     while !stop.is_cancelled() {
+        recurring::watch_log(app);
         if let Err(error) = recurring::run_due(app, app.clock.now()) {
             tracing::warn!(target: "accord::worker", ?error, "Recurring work could not be looked at");
         }

@@ -5,6 +5,7 @@ use accord::journal::claiming::{self, Setback, Stage};
 use accord::journal::{self, Acceptance, NewMail, Recipient, State, Way, unprocessed};
 use accord::teams::mailboxes::{self, MailboxDescription};
 use accord::teams::queues::{self, QueueKind};
+use actix_web::test::{TestRequest, call_and_read_body, init_service};
 use chrono::TimeDelta;
 
 use crate::support::desk::{Desk, Letter, SUPPORT, address};
@@ -69,6 +70,32 @@ fn j_02_a_worker_that_never_comes_back_leaves_the_mail_to_another_and_five_times
     assert!(!desk.test.write(move |db| claiming::claim(db, id, "sixth", now)));
     let counts = desk.test.read(unprocessed::counts);
     assert_eq!((counts.waiting, counts.failed), (0, 1));
+}
+
+#[actix_web::test]
+async fn j_04_ft_30_mail_that_waits_for_somebody_is_counted_for_whoever_watches() {
+    let desk = Desk::open();
+    let app = actix_web::web::Data::from(desk.test.app.clone());
+    let service =
+        init_service(actix_web::App::new().app_data(app).configure(accord::web::health::metrics_routes)).await;
+    let metrics = || async {
+        let answer = call_and_read_body(&service, TestRequest::get().uri("/metrics").to_request()).await;
+        String::from_utf8(answer.to_vec()).unwrap()
+    };
+    assert!(metrics().await.contains("\naccord_mail_unprocessed 0\n"));
+    desk.accept(&Letter::from("claire@acme.example"));
+    let id = only_row(&desk);
+    for _ in 0..3 {
+        let now = desk.test.now();
+        desk.test.write(move |db| claiming::claim(db, id, "one", now));
+        let delivery = desk.test.read(|db| claiming::load(db, id));
+        desk.test
+            .write(move |db| claiming::set_back(db, &delivery, "one", Stage::Reading, Setback::Panic, "panicked", now));
+        desk.test.clock.advance(TimeDelta::minutes(1));
+    }
+    let text = metrics().await;
+    assert!(text.contains("\naccord_mail_unprocessed 1\n"), "{text}");
+    assert!(text.contains("\naccord_database_log_bytes "), "{text}");
 }
 
 #[test]
