@@ -33,4 +33,5 @@ pub mod server;
 pub mod setup;
 mod shell;
 pub mod signed_in;
+pub mod slow_body;
 pub mod undertaking;

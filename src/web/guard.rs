@@ -18,7 +18,7 @@ use crate::web::api::errors::is_for_programs;
 use crate::web::page_error::PageError;
 use crate::web::request_log::RequestLog;
 use crate::web::signed_in::find_visitor;
-use crate::web::{api, csrf, error_page, metrics};
+use crate::web::{api, csrf, error_page, metrics, slow_body};
 
 /// What pages may load: from here only, nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
@@ -27,7 +27,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// The middleware; see the module's doc.
 pub async fn guard<B: MessageBody + 'static>(
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
@@ -42,10 +42,12 @@ pub async fn guard<B: MessageBody + 'static>(
         http.status = tracing::field::Empty,
     );
     let refused = refusal(request.request(), &app);
+    let pace = slow_body::watch(&mut request);
     let response = match refused {
         Some(error) => request.into_response(actix_web::Error::from(error).error_response()).map_into_boxed_body(),
         None => next.call(request).instrument(span.clone()).await?.map_into_boxed_body(),
     };
+    let response = pace.answer(response);
     // Only now, for routing needs the request to itself.
     let http_request = response.request().clone();
     let mut response = if is_for_programs(&http_request) {

@@ -40,6 +40,11 @@ impl PageError {
         PageError::Request { status: StatusCode::PAYLOAD_TOO_LARGE, key: "error-too-large" }
     }
 
+    /// The body came too slowly, or not to its end (FT-14).
+    pub fn too_slow() -> Self {
+        PageError::Request { status: StatusCode::REQUEST_TIMEOUT, key: "error-too-slow" }
+    }
+
     /// Not a media type that is read here.
     pub fn unsupported() -> Self {
         PageError::Request { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, key: "error-unsupported" }

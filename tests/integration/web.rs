@@ -1,7 +1,19 @@
 //! What surrounds every page: our host only, our pages only, strict headers, no cookie before signing in.
 
+use std::time::Duration;
+
+use accord::web::guard::guard;
+use accord::web::server::Site;
+use accord::web::slow_body::Patience;
+use actix_web::body::to_bytes;
+use actix_web::dev::{Payload, Service};
+use actix_web::error::PayloadError;
 use actix_web::http::header;
-use actix_web::test::TestRequest;
+use actix_web::middleware::from_fn;
+use actix_web::test::{TestRequest, init_service};
+use actix_web::web::{Bytes, Data};
+use futures_util::StreamExt;
+use futures_util::stream::{self, LocalBoxStream};
 
 use crate::support::TestApp;
 
@@ -51,4 +63,51 @@ async fn an_unknown_page_says_so_in_the_reader_s_language() {
     let browser = app.browser().await;
     browser.get("/fr/nowhere").await.assert_status(404).assert_says("introuvable");
     browser.get("/en/nowhere").await.assert_status(404).assert_says("cannot be found");
+}
+
+#[actix_web::test]
+async fn ft_14_a_body_that_trickles_in_is_not_waited_for() {
+    let app = TestApp::empty();
+    let site = Site { app: app.app.clone(), log: None, demo: false };
+    let patience =
+        Patience { grace: Duration::from_millis(40), bytes_per_sec: 1_000_000, longest: Duration::from_millis(80) };
+    let service = init_service(
+        actix_web::App::new()
+            .app_data(Data::new(patience))
+            .configure(move |config| site.configure(config))
+            .wrap(from_fn(guard)),
+    )
+    .await;
+    let form = "application/x-www-form-urlencoded";
+    let endings: [fn() -> LocalBoxStream<'static, Result<Bytes, PayloadError>>; 2] = [
+        // Something, and then nothing more.
+        || stream::iter([Ok(Bytes::from_static(b"{"))]).chain(stream::pending()).boxed_local(),
+        // One byte after the other, for ever.
+        || {
+            stream::unfold((), |()| async {
+                tokio::task::yield_now().await;
+                Some((Ok(Bytes::from_static(b" ")), ()))
+            })
+            .boxed_local()
+        },
+    ];
+    for body in endings {
+        for (path, kind, said) in [
+            ("/fr/sign-in", form, "pris trop de temps"),
+            ("/en/sign-in", form, "took too long"),
+            ("/api/v1/token", "application/json", "\"code\":\"too_slow\""),
+        ] {
+            let request = TestRequest::post()
+                .uri(path)
+                .insert_header((header::HOST, "desk.example"))
+                .insert_header((header::ORIGIN, "http://desk.example"))
+                .insert_header((header::CONTENT_TYPE, kind))
+                .to_request();
+            let (request, _) = request.replace_payload(Payload::Stream { payload: body() });
+            let response = service.call(request).await.unwrap().map_into_boxed_body();
+            assert_eq!(response.status(), 408, "{path}");
+            let text = to_bytes(response.into_body()).await.unwrap();
+            assert!(String::from_utf8_lossy(&text).contains(said), "{path}: {text:?}");
+        }
+    }
 }

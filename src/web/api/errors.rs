@@ -67,6 +67,8 @@ refusals! {
     unsupported_media_type UNSUPPORTED_MEDIA_TYPE "unsupported_media_type" "api-unsupported-media-type";
     /// More bytes than are taken.
     too_large PAYLOAD_TOO_LARGE "too_large" "error-too-large";
+    /// The body came too slowly, or not to its end (FT-14).
+    too_slow REQUEST_TIMEOUT "too_slow" "error-too-slow";
     /// A host name that is not ours.
     misdirected MISDIRECTED_REQUEST "misdirected" "error-misdirected";
     /// The request is wrong in another way.
@@ -249,6 +251,7 @@ fn without_cause(status: StatusCode, failure: Option<&PageError>) -> ApiError {
         StatusCode::FORBIDDEN => ApiError::Domain(Error::Forbidden),
         StatusCode::METHOD_NOT_ALLOWED => ApiError::method_not_allowed(""),
         StatusCode::PAYLOAD_TOO_LARGE => ApiError::too_large(""),
+        StatusCode::REQUEST_TIMEOUT => ApiError::too_slow(""),
         StatusCode::UNSUPPORTED_MEDIA_TYPE => ApiError::unsupported_media_type(""),
         StatusCode::MISDIRECTED_REQUEST => ApiError::misdirected(""),
         StatusCode::SERVICE_UNAVAILABLE => ApiError::Domain(Error::Busy),

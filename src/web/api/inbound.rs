@@ -1,8 +1,6 @@
 //! `POST /api/v1/inbound`: takes one mail as it stands (`message/rfc822`), for mail servers and providers that hand mail
 //! over by HTTP (S-05). 202 means that it is durable.
 
-use std::time::Duration;
-
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
@@ -15,9 +13,6 @@ use crate::intake::addressing;
 use crate::journal::{self, Acceptance, NewMail, Recipient, Way};
 use crate::notifications::Letterhead;
 use crate::people::api_tokens::{self, Scope};
-
-/// How long a mail may take to arrive (FT-14).
-const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Whom the mail is for, and who sent it by its envelope.
 #[derive(Debug, Deserialize)]
@@ -45,10 +40,9 @@ pub async fn take(
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
     }
     let Ok(Query(envelope)) = envelope else { return refused(StatusCode::BAD_REQUEST, "bad_request") };
-    let raw = match tokio::time::timeout(PATIENCE, read(body, app.config.limits.mail_bytes)).await {
-        Ok(Ok(raw)) => raw,
-        Ok(Err(refusal)) => return refusal,
-        Err(_) => return refused(StatusCode::REQUEST_TIMEOUT, "too_slow"),
+    let raw = match read(body, app.config.limits.mail_bytes).await {
+        Ok(raw) => raw,
+        Err(refusal) => return refusal,
     };
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let address = envelope.recipient.clone();

@@ -27,6 +27,7 @@ error-forbidden = You do not have the right to do this.
 error-bad-request = This form could not be read. Please go back and try again.
 error-form-expired = This form is no longer valid. Please go back, reload the page and send it again.
 error-too-large = This is too large. Please make your files smaller and try again.
+error-too-slow = This took too long to arrive. Please try again, with a better connection or smaller files.
 error-unsupported = Sending in this format is not possible here.
 error-misdirected = This address is not the address of this site.
 error-too-often = Too many attempts. Please wait a little before you try again.

@@ -27,6 +27,7 @@ error-forbidden = Vous n’avez pas le droit de faire cela.
 error-bad-request = Ce formulaire n’a pas pu être lu. Revenez en arrière et réessayez.
 error-form-expired = Ce formulaire n’est plus valable. Revenez en arrière, rechargez la page et envoyez-le à nouveau.
 error-too-large = C’est trop volumineux. Réduisez la taille de vos fichiers et réessayez.
+error-too-slow = L’envoi a pris trop de temps. Réessayez, avec une meilleure connexion ou des fichiers plus petits.
 error-unsupported = Ce format d’envoi n’est pas accepté.
 error-misdirected = Cette adresse n’est pas celle de ce site.
 error-too-often = Trop de tentatives. Patientez un peu avant de recommencer.
