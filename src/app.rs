@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::config::database::DatabaseUrl;
 use crate::db::connection::{Role, open};
 use crate::db::{Database, migrations, paging};
+use crate::intake::reading_room::ReadingRoom;
 use crate::keys::{Keys, Purpose};
 use crate::mail::transport::Transport;
 use crate::outbox::Courier;
@@ -25,6 +26,8 @@ pub struct App {
     pub transport: Transport,
     /// What this process remembers of the relay.
     pub courier: Courier,
+    /// The memory that mails being read share.
+    pub reading_room: ReadingRoom,
     /// Keeps other processes away from an embedded database while this one lives (DB-07).
     _lock: Option<DataLock>,
 }
@@ -36,6 +39,11 @@ pub enum StartError {
     Folder(String, std::io::Error),
     #[error("another Accord uses the data in {0}; stop it first, or give this one its own --data folder")]
     InUse(String),
+    #[error(
+        "the folder {0} is on a network or user-space file system, where locks and fsync cannot be relied upon; \
+         use a disk of this machine, or a PostgreSQL server, or set database.allow_network_folder = true"
+    )]
+    Network(String),
     #[error(transparent)]
     Open(#[from] crate::db::OpenError),
     #[error(transparent)]
@@ -68,6 +76,11 @@ impl DataLock {
             .write(true)
             .open(&path)
             .map_err(|error| StartError::Folder(shown.clone(), error))?;
+        if !config.database.allow_network_folder
+            && file_system(&file).map_err(|error| StartError::Folder(shown.clone(), error))?.is_some_and(is_unreliable)
+        {
+            return Err(StartError::Network(shown));
+        }
         for _ in 0..LOCK_TRIES {
             match file.try_lock() {
                 Ok(()) => return Ok(DataLock(file)),
@@ -116,9 +129,27 @@ impl App {
             storage,
             transport,
             courier: Courier::default(),
+            reading_room: ReadingRoom::default(),
             _lock: lock,
         }))
     }
+}
+
+/// The number by which Linux knows the kind of file system that a file is on.
+#[cfg(target_os = "linux")]
+fn file_system(file: &File) -> std::io::Result<Option<u32>> {
+    // The number is 32 bits wide whatever the width of the field, and some are negative as they stand there.
+    Ok(Some(rustix::fs::fstatfs(file)?.f_type as u32))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn file_system(_: &File) -> std::io::Result<Option<u32>> {
+    Ok(None)
+}
+
+/// NFS, SMB in its three ages, 9P, FUSE: `linux/magic.h` and statfs(2).
+fn is_unreliable(file_system: u32) -> bool {
+    matches!(file_system, 0x6969 | 0x517B | 0xFF53_4D42 | 0xFE53_4D42 | 0x0102_1997 | 0x6573_5546)
 }
 
 fn prepare_folder(config: &Config) -> Result<(), StartError> {
@@ -128,4 +159,35 @@ fn prepare_folder(config: &Config) -> Result<(), StartError> {
         .mode(0o700)
         .create(&config.data)
         .map_err(|error| StartError::Folder(config.data.display().to_string(), error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::{self, Overrides};
+
+    #[test]
+    fn db_07_a_folder_is_one_process_s_until_it_ends() {
+        let folder = tempfile::tempdir().unwrap();
+        let overrides = Overrides { data: Some(folder.path().to_owned()), ..Overrides::default() };
+        let config = config::parse("", BTreeMap::new(), &overrides).unwrap();
+        let first = DataLock::take(&config).unwrap();
+        let refused = DataLock::take(&config).map(drop).unwrap_err().to_string();
+        assert!(refused.contains("another Accord uses the data in"), "{refused}");
+        drop(first);
+        DataLock::take(&config).unwrap();
+    }
+
+    #[test]
+    fn db_07_a_file_system_that_cannot_be_relied_upon_is_known_by_its_number() {
+        // NFS, CIFS, SMB 2, 9P, FUSE; then ext4, XFS, Btrfs, tmpfs, overlayfs, ZFS.
+        assert!([0x6969, 0xFF53_4D42, 0xFE53_4D42, 0x0102_1997, 0x6573_5546].into_iter().all(is_unreliable));
+        assert!(
+            ![0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x794C_7630, 0x2FC1_2FC1].into_iter().any(is_unreliable)
+        );
+        let here = file_system(&tempfile::tempfile().unwrap()).unwrap();
+        assert!(here.is_none_or(|here| here != 0));
+    }
 }

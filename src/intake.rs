@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod from_email;
 pub mod from_form;
 pub mod reading;
+pub mod reading_room;
 
 use crate::config::Config;
 use crate::keys::Keys;

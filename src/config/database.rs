@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | `url` | `sqlite:PATH` or `postgres://user:password@host/name` | `sqlite:` and `accord.sqlite` in the data folder |
 //! | `connections` | readers (and, on PostgreSQL, as many writers) | four a processor, at most 16 |
+//! | `allow_network_folder` | use SQLite on a network or user-space file system all the same (DB-07) | `false` |
 
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use super::Reader;
 pub struct DatabaseConfig {
     pub url: DatabaseUrl,
     pub connections: u32,
+    pub allow_network_folder: bool,
 }
 
 impl std::fmt::Debug for DatabaseConfig {
@@ -33,7 +35,8 @@ impl DatabaseConfig {
         };
         let processors = std::thread::available_parallelism().map_or(2, std::num::NonZero::get) as u64;
         let connections = reader.number("database.connections", 1, 200, (processors * 4).min(16)) as u32;
-        DatabaseConfig { url, connections }
+        let allow_network_folder = reader.flag("database.allow_network_folder", false);
+        DatabaseConfig { url, connections, allow_network_folder }
     }
 }
 

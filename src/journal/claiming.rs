@@ -103,6 +103,12 @@ pub fn claim(db: &mut DbConnection, id: JournalId, worker: &str, now: UtcTime) -
     Ok(taken > 0)
 }
 
+/// How many bytes the mail of that id has.
+pub fn size(db: &mut DbConnection, id: JournalId) -> Result<usize> {
+    let size: i64 = journal::table.find(id).select(journal::size).first(db)?;
+    Ok(usize::try_from(size).unwrap_or(usize::MAX))
+}
+
 /// The mail of that id, with its bytes.
 pub fn load(db: &mut DbConnection, id: JournalId) -> Result<Delivery> {
     Ok(journal::table

@@ -1,6 +1,7 @@
 //! Mail out of the journal into tickets: claimed, read outside of any transaction, carried out in one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
 use crate::app::App;
 use crate::clock::UtcTime;
@@ -10,6 +11,7 @@ use crate::intake::reading::{self, Surroundings};
 use crate::intake::{House, from_email};
 use crate::journal::State;
 use crate::journal::claiming::{self, Delivery, Setback, Stage};
+use crate::mail::limits;
 use crate::worker::threads::Step;
 
 /// Claims and processes one mail. Doing it twice does no harm: the outcome is recorded once, in the transaction in which
@@ -18,6 +20,8 @@ pub fn process_next(app: &App, worker: &str) -> Result<Step> {
     let now = app.clock.now();
     let due = app.database.read_now(|db| claiming::due(db, now))?;
     let Some(id) = claim_one(app, &due, worker, now)? else { return Ok(Step::Idle) };
+    let size = app.database.read_now(|db| claiming::size(db, id))?;
+    let _place = app.reading_room.enter(size);
     let (delivery, surroundings) =
         app.database.read_now(|db| Ok((claiming::load(db, id)?, Surroundings::load(db)?)))?;
     let span =
@@ -34,6 +38,10 @@ fn process(app: &App, delivery: Delivery, surroundings: &Surroundings, worker: &
         Ok(Err(error)) => return set_back(app, &delivery, worker, Stage::Reading, &error, now),
         Err(_) => return set_back_after_panic(app, &delivery, worker, Stage::Reading, now),
     };
+    if is_alarming(reading.took) {
+        let duration_ms = u64::try_from(reading.took.as_millis()).unwrap_or(u64::MAX);
+        tracing::error!(target: "accord::mail", duration_ms, "Reading a mail took longer than any mail should");
+    }
     let carried_out = {
         let (worker, delivery) = (worker.to_owned(), without_bytes(&delivery));
         catch_unwind(AssertUnwindSafe(|| {
@@ -56,6 +64,11 @@ fn process(app: &App, delivery: Delivery, surroundings: &Surroundings, worker: &
         Ok(Err(error)) => set_back(app, &delivery, worker, Stage::Applying, &error, now),
         Err(_) => set_back_after_panic(app, &delivery, worker, Stage::Applying, now),
     }
+}
+
+/// Whether reading took longer than the limits should let it (L-13). The work is bounded by them; this ends nothing.
+fn is_alarming(took: Duration) -> bool {
+    took > Duration::from_secs(limits::SECONDS)
 }
 
 /// The bytes are not needed to carry out a decision, and they may be many.
@@ -103,4 +116,15 @@ fn claim_one(app: &App, due: &[JournalId], worker: &str, now: UtcTime) -> Result
         }
     }
     Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn l_13_a_mail_that_takes_more_than_five_seconds_is_an_alarm() {
+        assert!(!is_alarming(Duration::from_secs(5)));
+        assert!(is_alarming(Duration::from_millis(5_001)));
+    }
 }

@@ -406,6 +406,30 @@ fn b_12_odd_boundaries_hide_nothing() {
 }
 
 #[test]
+fn l_12_decoded_text_is_cut_by_part_and_by_the_whole() {
+    // Each byte of it is three in UTF-8.
+    let euros = |count: usize| vec![0x80_u8; count];
+    let one = |body: Vec<u8>| {
+        parse(&[b"From: a@b.example\nContent-Type: text/plain; charset=windows-1252\n\n".to_vec(), body].concat())
+    };
+    let small = one(euros(20_000));
+    assert_eq!((small.text.len(), cuts(&small)), (60_000, vec![]), "what every mail may have");
+    let large = one(euros(2 << 20));
+    assert!(large.text.len() <= PART_TEXT_BYTES && large.text.len() > PART_TEXT_BYTES - 3, "{}", large.text.len());
+    assert_eq!(cuts(&large), [Cut::Text]);
+    let mut raw = b"From: a@b.example\nContent-Type: multipart/mixed; boundary=b\n".to_vec();
+    for _ in 0..5 {
+        raw.extend_from_slice(b"\n--b\nContent-Type: text/plain; charset=windows-1252\n\n");
+        raw.extend(euros(100_000));
+    }
+    raw.extend_from_slice(b"\n--b--\n");
+    let several = parse(&raw);
+    assert_eq!(cuts(&several), [Cut::Text]);
+    assert!(several.text.len() < raw.len() * TEXT_PER_RAW_BYTE + 100, "{} of {}", several.text.len(), raw.len());
+    assert!(several.text.len() > raw.len(), "what lies within the limit is read");
+}
+
+#[test]
 fn b_16_odd_bytes_are_stored() {
     for (raw, level, text) in [
         (&b""[..], Level::Stub, ""),
