@@ -9,6 +9,7 @@ pub mod serve;
 pub mod token;
 pub mod worker;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -79,9 +80,9 @@ pub fn run() -> ExitCode {
 pub fn load_config(common: &Common, overrides: Overrides) -> Result<Config, ExitCode> {
     let overrides = Overrides { data: common.data.clone().or(overrides.data), ..overrides };
     config::load(common.config.as_deref(), &overrides).map_err(|problems| {
-        eprintln!("accord: the settings need attention:");
+        say("accord: the settings need attention:");
         for problem in problems {
-            eprintln!("  {problem}");
+            say(format_args!("  {problem}"));
         }
         ExitCode::from(EXIT_CONFIG)
     })
@@ -89,6 +90,12 @@ pub fn load_config(common: &Common, overrides: Overrides) -> Result<Config, Exit
 
 /// Says why the program stops.
 pub fn fail(error: impl std::fmt::Display) -> ExitCode {
-    eprintln!("accord: {error}");
+    say(format_args!("accord: {error}"));
     ExitCode::FAILURE
+}
+
+/// Says it on standard error. Where that has no room for it, the command ends as it would have: a mail server has to see
+/// its status, not that of a panic (FT-04).
+pub fn say(text: impl std::fmt::Display) {
+    drop(writeln!(std::io::stderr(), "{text}"));
 }

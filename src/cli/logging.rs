@@ -10,12 +10,13 @@ use crate::config::LogConfig;
 /// Sets up the console log, once per process.
 pub fn start(config: &LogConfig) {
     let level = LevelFilter::from_level(config.level);
+    // A log without room is a line less. Told of on standard error, which is the log, it would be a panic (FT-04).
     let console = if config.json {
-        fmt::layer().json().with_writer(std::io::stderr).with_filter(level).boxed()
+        fmt::layer().log_internal_errors(false).json().with_writer(std::io::stderr).with_filter(level).boxed()
     } else {
         use std::io::IsTerminal;
         let ansi = std::io::stderr().is_terminal();
-        fmt::layer().with_ansi(ansi).with_writer(std::io::stderr).with_filter(level).boxed()
+        fmt::layer().log_internal_errors(false).with_ansi(ansi).with_writer(std::io::stderr).with_filter(level).boxed()
     };
     // Fails only when it was set up before, which is as good.
     drop(tracing_subscriber::registry().with(console).try_init());

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::app::App;
-use crate::cli::{Common, EXIT_TRY_LATER, asking, load_config};
+use crate::cli::{Common, EXIT_TRY_LATER, asking, load_config, say};
 use crate::clock::Clock;
 use crate::config::mail_environment::MailEnvironment;
 use crate::config::{Config, Overrides};
@@ -32,7 +32,7 @@ impl Mail {
         match self.take(common) {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => {
-                eprintln!("accord mail: {reason}; the mail was not taken");
+                say(format_args!("accord mail: {reason}; the mail was not taken"));
                 ExitCode::from(EXIT_TRY_LATER)
             }
         }

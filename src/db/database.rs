@@ -192,7 +192,7 @@ impl Database {
         match &self.writer {
             Writer::Sqlite(queue) => {
                 let (answer, receiver) = oneshot::channel();
-                submit(queue, Box::new(change), Answer::Task(answer))?;
+                submit(queue, change, Answer::Task(answer))?;
                 receiver.await.map_err(|_| Error::Busy)?
             }
             Writer::Postgres(_) => {
@@ -208,7 +208,7 @@ impl Database {
         match &self.writer {
             Writer::Sqlite(queue) => {
                 let (answer, receiver) = sync_channel(1);
-                submit(queue, Box::new(change), Answer::Thread(answer))?;
+                submit(queue, change, Answer::Thread(answer))?;
                 receiver.recv().map_err(|_| Error::Busy)?
             }
             Writer::Postgres(pool) => {

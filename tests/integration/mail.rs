@@ -4,6 +4,7 @@ mod advisories;
 mod answering;
 mod filing;
 mod http;
+mod hurting;
 mod journal;
 mod lmtp;
 mod loops;

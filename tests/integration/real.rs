@@ -4,10 +4,12 @@
 
 mod chance;
 mod desk;
+mod disk;
 mod http;
 mod kill;
 mod mail;
 mod mail_wire;
+mod oversize;
 mod process;
 mod secrets;
 mod sharing;

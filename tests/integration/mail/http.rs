@@ -98,3 +98,23 @@ async fn a_mail_by_http_is_not_authenticated_by_what_it_says_of_itself() {
     let records = desk.test.read(|db| accord::journal::outcome::of_ticket(db, ticket.id));
     assert_eq!(records[0].2.authentication, "none");
 }
+
+#[actix_web::test]
+async fn ft_04_for_a_mail_without_room_the_answer_is_507_until_there_is_room() {
+    let desk = Desk::open();
+    let browser = desk.test.browser().await;
+    let secret = secret(&desk, Scope::Inbound);
+    // Its use is noted before, since that needs no room and is not what is asked here.
+    assert_eq!(status(&browser, request(PATH, &secret)).await, 202);
+    if !desk.fill_disk() {
+        return;
+    }
+    let large = Letter::from("claire@acme.example").text(&"Voici le journal.\r\n".repeat(20_000)).bytes();
+    let refused = browser.send(request(PATH, &secret).set_payload(large.clone())).await;
+    assert_eq!((refused.status.as_u16(), refused.text().as_str()), (507, r#"{"code":"storage_full"}"#));
+    assert_eq!(refused.header("retry-after"), Some("30"));
+    assert_eq!(waiting(&desk), 1);
+    desk.make_room();
+    assert_eq!(status(&browser, request(PATH, &secret).set_payload(large)).await, 202);
+    assert_eq!(waiting(&desk), 2);
+}

@@ -5,6 +5,7 @@ use std::time::Duration;
 use accord::config::mail::LmtpListen;
 use accord::journal::unprocessed;
 use accord::worker::lmtp::{self, Door};
+use accord::worker::local_socket;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
@@ -193,32 +194,96 @@ async fn s_03_l_01_a_mail_or_a_line_that_is_too_long_is_refused_and_the_next_is_
     assert_eq!(waiting(&desk), 1);
 }
 
+/// What other servers have taken for the end of a mail, or might (S-09).
+const FALSE_ENDS: [&str; 16] = [
+    "\n.\n",
+    "\n.\r\n",
+    "\r\n.\n",
+    "\r.\r",
+    "\r.\r\n",
+    "\r.\n",
+    "\n.\r",
+    "\r\n.\r",
+    "\r\n.\r\r\n",
+    "\r\r\n.\r\r\n",
+    "\r\n\0.\r\n",
+    "\r\n.\0\r\n",
+    "\r\n.\r\0\n",
+    "\r\0\n.\r\n",
+    "\r\n. \r\n",
+    "\r\n\t.\r\n",
+];
+
 #[actix_web::test]
-async fn s_09_nothing_is_smuggled_however_the_bytes_are_cut() {
-    let smuggled =
-        format!("MAIL FROM:<a@b.example>\r\nRCPT TO:<{SUPPORT}>\r\nDATA\r\nFrom: admin@acme.example\r\n\r\nx");
-    for (number, false_end) in
-        ["\n.\n", "\n.\r\n", "\r\n.\n", "\r.\r", "\r\n.\r", "\n.\r", "\r\n.\r\r\n", "\r\n\0.\r\n", "\r\n.\0\r\n"]
-            .iter()
-            .enumerate()
-    {
+async fn adv_39_s_09_what_only_looks_like_an_end_smuggles_no_second_mail_however_the_bytes_are_cut() {
+    let smuggled = format!(
+        "MAIL FROM:<admin@acme.example>\r\nRCPT TO:<{SUPPORT}>\r\nDATA\r\nFrom: admin@acme.example\r\nSubject: smuggled\r\n\r\nx"
+    );
+    for false_end in FALSE_ENDS {
         let desk = Desk::open();
         let listening = listen(&desk);
-        let mut peer = Peer::greeted(&listening).await;
-        let mut content = Letter::from("claire@acme.example").text(&format!("nr {number}")).bytes();
-        content.extend_from_slice(false_end.as_bytes());
-        content.extend_from_slice(smuggled.as_bytes());
-        assert!(peer.ask("MAIL FROM:<claire@acme.example>").await.starts_with("250"));
-        assert!(peer.ask(&format!("RCPT TO:<{SUPPORT}>")).await.starts_with("250"));
-        assert!(peer.ask("DATA").await.starts_with("354"));
-        for piece in content.chunks(7) {
-            peer.send_bytes(piece).await;
+        for (already, piece_bytes) in [1, 7, 100_000].into_iter().enumerate() {
+            let mut peer = Peer::greeted(&listening).await;
+            let mut content = Letter::from("claire@acme.example").bytes();
+            content.extend_from_slice(false_end.as_bytes());
+            content.extend_from_slice(smuggled.as_bytes());
+            // The real end, and in the same breath the beginning of a second mail, which is the peer's own.
+            content.extend_from_slice(b"\r\n.\r\nMAIL FROM:<bob@acme.example>\r\n");
+            content.extend_from_slice(format!("RCPT TO:<{SUPPORT}>\r\n").as_bytes());
+            assert!(peer.ask("MAIL FROM:<claire@acme.example>").await.starts_with("250"));
+            assert!(peer.ask(&format!("RCPT TO:<{SUPPORT}>")).await.starts_with("250"));
+            assert!(peer.ask("DATA").await.starts_with("354"));
+            for piece in content.chunks(piece_bytes) {
+                peer.send_bytes(piece).await;
+            }
+            let answers = [peer.line().await, peer.line().await, peer.line().await];
+            assert!(answers[0].starts_with("250 2.6.0"), "{false_end:?}: {answers:?}");
+            assert!(answers[1].starts_with("250 2.1.0") && answers[2].starts_with("250 2.1.5"), "{answers:?}");
+            assert!(peer.ask("RSET").await.starts_with("250 2.0.0"), "{false_end:?}: nothing else was answered");
+            assert_eq!(waiting(&desk), 1, "{false_end:?}");
+            desk.test.run_jobs();
+            let tickets = desk.tickets();
+            assert_eq!(tickets.len(), already + 1, "{false_end:?}");
+            assert!(
+                tickets.iter().all(|ticket| ticket.requester_id == desk.claire && ticket.subject == "Écran noir"),
+                "{false_end:?}"
+            );
         }
-        peer.send("\r\n.\r\n").await;
-        assert!(peer.line().await.starts_with("250"), "{false_end:?}");
-        assert!(peer.ask("NOOP").await.starts_with("250"), "{false_end:?}");
-        assert_eq!(waiting(&desk), 1, "{false_end:?}");
     }
+}
+
+#[actix_web::test]
+async fn ft_04_for_a_mail_without_room_the_answer_is_452_reads_go_on_and_all_is_well_with_room_again() {
+    let desk = Desk::open();
+    let listening = listen(&desk);
+    if !desk.fill_disk() {
+        return;
+    }
+    let mut peer = Peer::greeted(&listening).await;
+    let large = |subject: &str| {
+        let text = "Bonjour, voici le journal.\r\n".repeat(10_000);
+        Letter::from("claire@acme.example").subject(subject).text(&text).bytes()
+    };
+    for attempt in 0..3 {
+        let answer = peer.deliver(&large("Sans place")).await;
+        assert!(answer.starts_with("452 4.3.1"), "attempt {attempt}: {answer}");
+    }
+    assert_eq!(waiting(&desk), 0);
+    let browser = desk.test.browser().await;
+    browser.get("/readyz").await.assert_status(200);
+    browser.get("/fr/sign-in").await.assert_status(200);
+    let taken = local_socket::take_mail(
+        &desk.test.app,
+        SUPPORT.to_owned(),
+        "claire@acme.example".to_owned(),
+        large("Par le tube"),
+    );
+    assert_eq!(local_socket::reason(&taken.await.unwrap_err()), "there is no room on the disk");
+
+    desk.make_room();
+    assert!(peer.deliver(&large("Avec place")).await.starts_with("250 2.6.0"));
+    desk.test.run_jobs();
+    assert_eq!(desk.ticket().subject, "Avec place");
 }
 
 #[actix_web::test]

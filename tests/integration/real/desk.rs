@@ -1,13 +1,20 @@
 //! The smallest desk that takes mail: an operator, an administrator who answers, and a mailbox.
 
 use accord::clock::UtcTime;
-use accord::db::DbConnection;
+use accord::db::connection::{DbConnection, Role, open};
+use accord::db::types::PersonId;
 use accord::error::FieldErrors;
 use accord::i18n::Locale;
+use accord::mail::address::EmailAddress;
 use accord::people::setup::{self, SetupForm};
-use accord::people::{passwords, staff};
+use accord::people::{passwords, person, staff};
 use accord::secret::Secret;
 use accord::teams::defaults;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+
+use super::process::Installation;
 
 /// Where customers write to.
 pub const MAILBOX: &str = "aide@desk.example";
@@ -32,4 +39,34 @@ pub fn set_up(db: &mut DbConnection, now: UtcTime) {
     let hash = passwords::hash(&Secret::new(PASSWORD.to_owned())).unwrap();
     passwords::set(db, administrator, &hash, now).unwrap();
     staff::accept_undertaking(db, administrator, now).unwrap();
+}
+
+/// What a dead process held is free two minutes later; nobody waits for that here.
+pub fn two_minutes_pass(db: &mut DbConnection) {
+    for table in ["journal", "outbox", "jobs"] {
+        db.batch_execute(&format!(
+            "UPDATE {table} SET leased_until = '2001-01-01 00:00:00' WHERE leased_until IS NOT NULL"
+        ))
+        .unwrap();
+    }
+}
+
+/// The administrator's id.
+pub fn administrator(db: &mut DbConnection) -> PersonId {
+    person::find_by_address(db, &EmailAddress::parse(ADMINISTRATOR).unwrap()).unwrap().unwrap().id
+}
+
+#[derive(QueryableByName)]
+struct Line {
+    #[diesel(sql_type = Text)]
+    integrity_check: String,
+}
+
+/// The database holds together. Asked on a connection of its own: one that has looked at the full-text index before
+/// remembers its segments, and the check takes what other processes did to them since for damage.
+pub fn assert_sound(installation: &Installation) {
+    if let DbConnection::Sqlite(mut sqlite) = open(&installation.database_url(), Role::Reader).unwrap() {
+        let said: Vec<Line> = diesel::sql_query("PRAGMA integrity_check").load(&mut sqlite).unwrap();
+        assert_eq!(said.iter().map(|line| line.integrity_check.as_str()).collect::<Vec<_>>(), ["ok"]);
+    }
 }

@@ -9,12 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use accord::clock::Clock;
-use accord::db::connection::{DbConnection, Role, open};
+use accord::db::DbConnection;
 use accord::db::schema::{journal, outbox, ticket_messages};
 use accord::outbox::{self as posting, NewLetter};
-use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 
 use super::chance::Chance;
 use super::desk;
@@ -99,11 +97,11 @@ fn kill_while_mail_comes_in(kind: Kind) {
             slowest = slowest.max(server.ready_after);
             std::thread::sleep(chance.up_to(LONGEST_LIFE));
             server.kill();
-            assert_sound(&installation);
+            desk::assert_sound(&installation);
         }
     });
 
-    two_minutes_pass(&mut db);
+    desk::two_minutes_pass(&mut db);
     let server = installation.serve();
     wait_until("every mail in the journal is read", PATIENCE, || waiting_in_journal(&mut db) == 0);
     let (status, _) = server.stop();
@@ -127,7 +125,7 @@ fn kill_while_mail_comes_in(kind: Kind) {
     let doubled: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     assert!(doubled.is_empty(), "there more than once: {doubled:?}");
-    assert_sound(&installation);
+    desk::assert_sound(&installation);
 }
 
 fn kill_while_mail_goes_out(kind: Kind) {
@@ -166,9 +164,9 @@ fn kill_while_mail_goes_out(kind: Kind) {
         let server = installation.serve();
         std::thread::sleep(chance.up_to(LONGEST_LIFE));
         server.kill();
-        assert_sound(&installation);
+        desk::assert_sound(&installation);
     }
-    two_minutes_pass(&mut db);
+    desk::two_minutes_pass(&mut db);
     let server = installation.serve();
     wait_until("every mail is sent", PATIENCE, || {
         let open: i64 = outbox::table.filter(outbox::state.ne("sent")).count().get_result(&mut db).unwrap();
@@ -224,29 +222,4 @@ fn deliver_by_pipe(installation: &Installation, mail: &Mail) -> bool {
 
 fn waiting_in_journal(db: &mut DbConnection) -> i64 {
     journal::table.filter(journal::state.eq_any(["accepted", "parsed"])).count().get_result(db).unwrap()
-}
-
-/// What a dead process held is free two minutes later; nobody waits for that here.
-fn two_minutes_pass(db: &mut DbConnection) {
-    for table in ["journal", "outbox", "jobs"] {
-        db.batch_execute(&format!(
-            "UPDATE {table} SET leased_until = '2001-01-01 00:00:00' WHERE leased_until IS NOT NULL"
-        ))
-        .unwrap();
-    }
-}
-
-#[derive(QueryableByName)]
-struct Line {
-    #[diesel(sql_type = Text)]
-    integrity_check: String,
-}
-
-/// On a connection of its own: one that has looked at the full-text index before remembers its segments, and the check
-/// takes what other processes did to them since for damage.
-fn assert_sound(installation: &Installation) {
-    if let DbConnection::Sqlite(mut sqlite) = open(&installation.database_url(), Role::Reader).unwrap() {
-        let said: Vec<Line> = diesel::sql_query("PRAGMA integrity_check").load(&mut sqlite).unwrap();
-        assert_eq!(said.iter().map(|line| line.integrity_check.as_str()).collect::<Vec<_>>(), ["ok"]);
-    }
 }

@@ -113,13 +113,19 @@ impl Installation {
 
     /// The same with further arguments.
     pub fn serve_with(&self, arguments: &[&str]) -> Server {
+        let (command, address, metrics) = self.serve_command(arguments);
+        Server::start(command, self.log(), address, metrics)
+    }
+
+    /// `accord serve` on free ports, not yet started, with the addresses of the desk and of its metrics.
+    pub fn serve_command(&self, arguments: &[&str]) -> (Command, SocketAddr, SocketAddr) {
         let (address, metrics) = (free_address(), free_address());
         let listen = address.to_string();
         let mut all = vec!["serve", "--listen", listen.as_str()];
         all.extend_from_slice(arguments);
         let mut command = self.command(&all);
         command.env("ACCORD_HTTP_METRICS_LISTEN", metrics.to_string());
-        Server::start(command, self.log(), address, metrics)
+        (command, address, metrics)
     }
 
     /// What all processes of this installation said.
@@ -176,6 +182,22 @@ impl Server {
             assert!(told.elapsed() < PATIENCE, "the server does not stop");
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(began.elapsed() < PATIENCE, "the server does not end");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    pub fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
     }
 
     /// SIGTERM.

@@ -21,6 +21,7 @@ use accord::teams::{defaults, members, queues};
 use accord::tickets::messages::{self, Message, NewReply, Reading, ReplyOutcome, Words};
 use accord::tickets::status::Status;
 use accord::tickets::ticket::{self, Ticket};
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
 use super::TestApp;
@@ -101,6 +102,24 @@ impl Desk {
             Ok((administrator, zoe, yves, acme, claire, bob))
         });
         Desk { test, administrator, zoe, yves, acme, claire, bob }
+    }
+
+    /// The disk is full, as far as SQLite is concerned: its file may not grow. `false` on a server, whose disk is not ours.
+    pub fn fill_disk(&self) -> bool {
+        self.limit_pages(1)
+    }
+
+    /// There is room again.
+    pub fn make_room(&self) {
+        self.limit_pages(1 << 30);
+    }
+
+    fn limit_pages(&self, pages: u32) -> bool {
+        let is_sqlite = self.test.app.database.url().is_sqlite();
+        if is_sqlite {
+            self.test.write(move |db| Ok(db.batch_execute(&format!("PRAGMA max_page_count = {pages}"))?));
+        }
+        is_sqlite
     }
 
     /// A mail is handed over and everything that follows from it is done.
