@@ -4,8 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::web::Data;
 use askama::Template;
 
+use crate::access;
 use crate::app::App;
 use crate::i18n::Locale;
+use crate::people::roles::Permission;
 use crate::teams::queues;
 use crate::web::navigation::Place;
 use crate::web::page::Page;
@@ -28,6 +30,9 @@ fn names_of_kinds(db: &mut crate::db::DbConnection, locale: Locale) -> crate::er
 /// Where somebody signed in goes instead of a page for those who are not.
 pub fn redirect_signed_in(visitor: &Visitor, customer: &str, staff: &str) -> Option<HttpResponse> {
     let signed_in = visitor.signed_in.as_ref()?;
+    // Staff who do not work tickets have no page for it; the front door knows where they belong.
+    let works_tickets = access::may(&signed_in.actor, Permission::WorkTickets);
+    let staff = if works_tickets { staff } else { "/" };
     Some(crate::web::respond::redirect(if signed_in.actor.is_staff() { staff } else { customer }))
 }
 

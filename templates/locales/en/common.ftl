@@ -119,6 +119,7 @@ list-first = Start of the list
 list-next = More
 list-nothing-found = Nothing matches
 list-nothing-found-hint = Check the spelling, or remove a filter.
+filter-label = Filters of the list
 filter-all = All
 filter-apply = Filter
 filter-clear = Remove the filters
