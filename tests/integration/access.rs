@@ -2,8 +2,8 @@
 //! for whom there is nothing there. The table is compared with the router's, so a new route without a row fails. What
 //! is refused leaves no trace in the database, and what only shows changes nothing (C-02, ADV-30).
 
-mod table;
-mod world;
+pub mod table;
+pub mod world;
 
 use std::collections::BTreeSet;
 
@@ -18,16 +18,17 @@ use table::{EFFECTS, ROLES, TABLE};
 use world::{Role, World};
 
 /// One row: the route, what each role gets from it, and which tables it changes when it does what it says.
-struct Row {
-    method: Method,
-    route: &'static str,
-    expected: Vec<char>,
+pub struct Row {
+    pub method: Method,
+    pub route: &'static str,
+    pub expected: Vec<char>,
     effect: BTreeSet<&'static str>,
     /// Those that it changes for some.
     effect_for_some: BTreeSet<&'static str>,
 }
 
-fn rows() -> Vec<Row> {
+/// The table, read.
+pub fn rows() -> Vec<Row> {
     TABLE
         .iter()
         .map(|(entry, letters)| {

@@ -99,7 +99,7 @@ pub fn scope_of(method: &Method, route: &str) -> Option<Scope> {
 
 /// The installation, as it is when a try begins.
 pub struct World {
-    test: TestApp,
+    pub test: TestApp,
     service: Browser,
     people: BTreeMap<Role, PersonId>,
     sessions: BTreeMap<Role, String>,
@@ -191,6 +191,11 @@ impl World {
     /// A browser in which the role is signed in, if it has an account.
     pub fn browser(&self, role: Role) -> Browser {
         self.service.with_session(self.sessions.get(&role).map(String::as_str))
+    }
+
+    /// Who that is, if somebody has an account.
+    pub fn person(&self, role: Role) -> Option<PersonId> {
+        self.people.get(&role).copied()
     }
 
     /// What differs from the beginning.

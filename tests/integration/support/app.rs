@@ -1,6 +1,7 @@
 //! The application in process: a database of its own, mail in memory, a clock that stands until it is moved.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use accord::app::App;
@@ -10,8 +11,11 @@ use accord::db::{Database, DbConnection};
 use accord::error::Result;
 use accord::keys::Keys;
 use accord::mail::transport::{MailMemory, Transport};
+use accord::web::guard::guard;
 use accord::web::server::Site;
 use accord::worker::threads::{Step, WORK};
+use actix_web::HttpServer;
+use actix_web::middleware::from_fn;
 use chrono::TimeDelta;
 
 use super::browser::Browser;
@@ -94,6 +98,19 @@ impl TestApp {
     /// Somebody's browser, not signed in.
     pub async fn browser(&self) -> Browser {
         Browser::open(self.site(), self.app.clone()).await
+    }
+
+    /// Serves it on a free port of loopback, for a browser that believes [`BASE_URL`] to be there. It ends with the test.
+    pub fn serve(&self) -> SocketAddr {
+        let site = self.site();
+        let server = HttpServer::new(move || {
+            let site = site.clone();
+            actix_web::App::new().configure(move |config| site.configure(config)).wrap(from_fn(guard))
+        });
+        let server = server.workers(1).disable_signals().bind("127.0.0.1:0").unwrap();
+        let address = server.addrs()[0];
+        actix_web::rt::spawn(server.run());
+        address
     }
 
     fn site(&self) -> Site {

@@ -1,0 +1,117 @@
+// Every page that somebody is let in to, as they get it: nothing for axe to find, in light and dark, wide and on a phone;
+// nothing to scroll sideways, no text over other text, and whatever takes the focus shows it. Standard input says which
+// pages (see `tests/integration/real/browser.rs`). With ACCORD_SCREENSHOTS=FOLDER a picture of each is kept there.
+
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { SIZES, asked, launch, main, reader, watch } from "./chromium.mjs";
+import { overflow, overlaps, unseenFocus } from "./looks.mjs";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const TABS = 2;
+const folder = process.env.ACCORD_SCREENSHOTS;
+
+const { base, hosts, language, roles, pages } = await asked();
+if (folder) mkdirSync(folder, { recursive: true });
+
+const faults = [];
+const seen = new Set();
+let looked = 0;
+
+/** What axe finds within `where`. Frames have pages of their own in the list. */
+async function axe(page, where, what) {
+  const found = await page.evaluate(async ({ where, what }) => {
+    const options = {
+      resultTypes: ["violations"],
+      iframes: false,
+      // What a page has to have besides, such as landmarks, a mail has not.
+      ...(what === "part" ? { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] } : {}),
+      ...(what === "colours" ? { runOnly: ["color-contrast", "link-in-text-block"] } : { rules: { "target-size": { enabled: true } } }),
+    };
+    const { violations } = await window.axe.run(where ?? document, options);
+    return violations.map(({ id, help, nodes }) => `${id} (${help}): ${nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} [${(node.any[0] ?? node.all[0] ?? node.none[0])?.message}]`).join(" | ")}`);
+  }, { where, what });
+  return found;
+}
+
+/** The same page or part for two people is looked at once: tokens and the reader's own name say nothing new. */
+function isNew(html, { words }) {
+  let told = html.replaceAll(/(name="(?:csrf|once)" value=")[^"]*/g, "$1").replaceAll(/(<span class="avatar"[^>]*>)[^<]*/g, "$1");
+  for (const word of words) told = told.replaceAll(word, "");
+  const hash = createHash("sha256").update(told).digest("hex");
+  return !seen.has(hash) && Boolean(seen.add(hash));
+}
+
+/** What opens over the page, and the other sides of a switch. */
+function closed() {
+  const popovers = [...document.querySelectorAll("[popover]")].map((element, at) => ({ all: "[popover]", at, within: `#${element.id}`, html: element.outerHTML, element }));
+  const sides = [...document.querySelectorAll(".switcher-tab input")].map((input, at) => ({ all: ".switcher-tab input", at, within: ".switcher", html: `${at}${input.closest(".switcher").outerHTML}` }));
+  return [...popovers.filter(({ element }) => getComputedStyle(element).position !== "sticky"), ...sides].map(({ element, ...part }) => part);
+}
+
+function open({ all, at }) {
+  const element = document.querySelectorAll(all)[at];
+  if (element.matches("input")) element.checked = true;
+  else element.showPopover();
+}
+
+async function look(page, watched, role, path, route) {
+  const name = `${role} ${path}`;
+  const fault = (where, what) => faults.push(`${name} (${where}): ${what}`);
+  await page.setViewportSize(SIZES.wide);
+  await page.emulateMedia({ colorScheme: "light" });
+  const answer = await page.goto(base + path);
+  const type = answer.headers()["content-type"] ?? "";
+  // Who belongs elsewhere is led there, and may have no business there either; what they are told is a page too.
+  const isMeant = answer.status() === 200 || (answer.request().redirectedFrom() && [403, 404].includes(answer.status()));
+  if (!isMeant || !type.startsWith("text/html")) return fault("answer", `${answer.status()} ${type}`);
+  if (!isNew(await answer.text(), roles[role])) return;
+  looked += 1;
+  const isFrame = route.endsWith("/frame");
+  await page.evaluate(AXE);
+  if (!isFrame && (await page.evaluate(() => document.documentElement.lang)) !== language) fault("language", "another one");
+  const parts = (await page.evaluate(closed)).filter(({ html }) => isNew(html, roles[role]));
+  for (const size of ["wide", "phone"]) {
+    await page.setViewportSize(SIZES[size]);
+    for (const colorScheme of ["light", "dark"]) {
+      await page.emulateMedia({ colorScheme });
+      const where = `${size}, ${colorScheme}`;
+      if (folder) await page.screenshot({ path: `${folder}/${`${role}${path}`.replaceAll(/[^\w]+/g, "_").slice(0, 80)}_${language}_${size}_${colorScheme}.png`, fullPage: true });
+      await page.evaluate(() => { for (const details of document.querySelectorAll("details")) details.open = true; });
+      for (const found of await axe(page, null, colorScheme === "dark" ? "colours" : isFrame ? "part" : "all")) fault(where, found);
+      for (const part of parts) {
+        await page.evaluate(open, part);
+        for (const found of await axe(page, part.within, colorScheme === "dark" ? "colours" : "all")) fault(`${where}, ${part.within}`, found);
+        if (part.all === "[popover]") await page.evaluate(({ all, at }) => document.querySelectorAll(all)[at].hidePopover(), part);
+      }
+      if (colorScheme === "light") {
+        for (const found of await page.evaluate(overlaps)) fault(where, `text over text: ${found}`);
+        const wider = await page.evaluate(overflow);
+        if (wider) fault(where, wider);
+      }
+    }
+  }
+  await page.keyboard.press("Tab");
+  for (const found of await page.evaluate(unseenFocus)) fault("focus", `is not to be seen on ${found}`);
+  for (const what of watched.noted.splice(0)) fault("browser", what);
+}
+
+await main(await launch(hosts), async (browser) => {
+  for (const [role, { session }] of Object.entries(roles)) {
+    const context = await browser.newContext({ ...reader(language), bypassCSP: true });
+    const watched = watch(context, base, (what) => /status of 40[34]/.test(what));
+    if (session) await context.addCookies([{ name: "accord", value: session, url: base, httpOnly: true, sameSite: "Lax" }]);
+    const list = pages.filter((page) => page.role === role);
+    await Promise.all(Array.from({ length: TABS }, async () => {
+      const page = await context.newPage();
+      for (let next = list.shift(); next; next = list.shift()) {
+        await look(page, watched, role, next.path, next.route).catch((error) => faults.push(`${role} ${next.path}: ${error.stack}`));
+      }
+    }));
+    await context.close();
+  }
+  console.log(`${language}: ${pages.length} pages for ${Object.keys(roles).length} roles, ${looked} of them different`);
+  if (looked === 0) throw new Error("no page was looked at");
+  if (faults.length > 0) throw new Error(`${faults.length} faults\n${faults.join("\n")}`);
+});
