@@ -30,9 +30,10 @@ use crate::web::signed_in::SignedIn;
 /// The value of `sandbox` on the frame: links open in a tab of their own, and nothing else happens.
 pub const SANDBOX: &str = "allow-popups allow-popups-to-escape-sandbox";
 
-/// The frame's own style sheet; its hash stands in the policy, so that no other style counts.
+/// The frame's own style sheet; its hash stands in the policy, so that no other style counts. Its ground is its own, for
+/// the page around it may be light when this is dark.
 const STYLE: &str = "\
-:root{color-scheme:light dark;font:16px/1.5 system-ui,sans-serif}\
+:root{color-scheme:light dark;background:Canvas;color:CanvasText;font:16px/1.5 system-ui,sans-serif}\
 body{margin:0;padding:12px;overflow-wrap:anywhere}\
 img{max-width:100%;height:auto}table{max-width:100%;border-collapse:collapse}\
 blockquote{margin:0 0 0 .5em;padding-left:.8em;border-left:3px solid #8886}\

@@ -70,6 +70,8 @@ async function look(page, watched, role, path, route) {
   looked += 1;
   const isFrame = route.endsWith("/frame");
   await page.evaluate(AXE);
+  // A mail's frame lies on a page that may be dark when it is light.
+  if (isFrame && (await page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor)) === "rgba(0, 0, 0, 0)") fault("frame", "it has no ground of its own");
   if (!isFrame && (await page.evaluate(() => document.documentElement.lang)) !== language) fault("language", "another one");
   const parts = (await page.evaluate(closed)).filter(({ html }) => isNew(html, roles[role]));
   for (const size of ["wide", "phone"]) {

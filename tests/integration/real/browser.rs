@@ -59,6 +59,9 @@ async fn run_beside(script: &'static str, orders: Value) {
 #[actix_web::test]
 #[ignore = "needs Chromium and Node.js"]
 async fn real_axe_finds_nothing_on_any_page_as_any_role_in_both_languages() {
+    for route in NOT_PAGES {
+        assert!(access::rows().iter().any(|row| row.route == *route), "{route} is gone");
+    }
     let world = World::new().await;
     let address = world.test.serve();
     for language in [Locale::Fr, Locale::En] {
