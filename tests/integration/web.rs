@@ -17,6 +17,9 @@ use futures_util::stream::{self, LocalBoxStream};
 
 use crate::support::TestApp;
 
+/// A body that comes in its own time.
+type Trickle = LocalBoxStream<'static, Result<Bytes, PayloadError>>;
+
 #[actix_web::test]
 async fn e_04_no_cookie_is_set_before_signing_in() {
     let app = TestApp::empty();
@@ -79,7 +82,7 @@ async fn ft_14_a_body_that_trickles_in_is_not_waited_for() {
     )
     .await;
     let form = "application/x-www-form-urlencoded";
-    let endings: [fn() -> LocalBoxStream<'static, Result<Bytes, PayloadError>>; 2] = [
+    let endings: [fn() -> Trickle; 2] = [
         // Something, and then nothing more.
         || stream::iter([Ok(Bytes::from_static(b"{"))]).chain(stream::pending()).boxed_local(),
         // One byte after the other, for ever.
