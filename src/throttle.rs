@@ -29,7 +29,7 @@ pub fn name(what: &str, whom: &str) -> String {
     format!("{what}:{}", data_encoding::HEXLOWER.encode(&digest[..16]))
 }
 
-/// Who counts as one by their IP address: an IPv4 address, or the /64 of an IPv6 address, since one household has as many
+/// Who counts as one by their IP address (T-04, U-06): an IPv4 address, or the /64 of an IPv6 address, since one household has as many
 /// of those as it likes.
 pub fn neighbourhood(ip_address: &str) -> String {
     match ip_address.parse() {
@@ -155,4 +155,17 @@ fn level(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Result<
     let over = spent + 1.0 - f64::from(rate.times);
     let retry_after_secs = if over > 1e-6 { (over / per_second).ceil().max(1.0) as u64 } else { 0 };
     Ok((spent, retry_after_secs))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn u_06_addresses_of_one_household_count_together() {
+        assert_eq!(neighbourhood("2001:db8:1:2::3"), neighbourhood("2001:db8:1:2:ffff::4"));
+        assert_ne!(neighbourhood("2001:db8:1:2::3"), neighbourhood("2001:db8:1:3::3"));
+        assert_eq!(neighbourhood("::ffff:192.0.2.1"), neighbourhood("192.0.2.1"));
+        assert_ne!(neighbourhood("192.0.2.1"), neighbourhood("192.0.2.2"));
+    }
 }

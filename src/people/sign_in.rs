@@ -1,8 +1,6 @@
 //! Signing in, by password or by a mailed link, and the brakes on guessing (U-06). A password is checked between two
 //! transactions: [`start`] counts the attempt and fetches the hash, `passwords::check` computes, [`finish`] decides.
 
-use std::net::IpAddr;
-
 use chrono::TimeDelta;
 use serde_json::json;
 
@@ -125,7 +123,12 @@ pub fn request_password(db: &mut DbConnection, address: &EmailAddress, place: &P
 
 /// Counts a mail that somebody asks for from `place`; too many are an error that does not depend on the address.
 pub fn count_mail(db: &mut DbConnection, place: &Place, now: UtcTime) -> Result<()> {
-    throttle::take(db, &throttle::name("account-mail-from", &group(&place.ip_address)), MAILS_FROM_ONE_PLACE, now)
+    throttle::take(
+        db,
+        &throttle::name("account-mail-from", &throttle::neighbourhood(&place.ip_address)),
+        MAILS_FROM_ONE_PLACE,
+        now,
+    )
 }
 
 /// The address that a sign-in link was sent to, without using the link.
@@ -249,7 +252,7 @@ fn note_failure(db: &mut DbConnection, place: &Place, now: UtcTime) -> Result<()
 }
 
 fn pauses_name(typed: &str, place: &Place) -> String {
-    throttle::name("sign-in-pause", &format!("{} {}", folded(typed), group(&place.ip_address)))
+    throttle::name("sign-in-pause", &format!("{} {}", folded(typed), throttle::neighbourhood(&place.ip_address)))
 }
 
 fn account_name(typed: &str) -> String {
@@ -257,7 +260,7 @@ fn account_name(typed: &str) -> String {
 }
 
 fn place_name(place: &Place) -> String {
-    throttle::name("sign-in-place", &group(&place.ip_address))
+    throttle::name("sign-in-place", &throttle::neighbourhood(&place.ip_address))
 }
 
 /// One spelling for what means the same account.
@@ -266,28 +269,9 @@ fn folded(typed: &str) -> String {
     EmailAddress::parse(typed).map_or_else(|| typed.to_lowercase(), |address| address.canonical().to_owned())
 }
 
-/// An IPv4 address, or the /64 of an IPv6 address: one household has as many of those as it likes.
-fn group(ip_address: &str) -> String {
-    match ip_address.parse() {
-        Ok(IpAddr::V6(v6)) => match v6.to_ipv4_mapped() {
-            Some(v4) => v4.to_string(),
-            None => format!("{:x?}", &v6.segments()[..4]),
-        },
-        _ => ip_address.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn u_06_addresses_of_one_household_count_together() {
-        assert_eq!(group("2001:db8:1:2::3"), group("2001:db8:1:2:ffff::4"));
-        assert_ne!(group("2001:db8:1:2::3"), group("2001:db8:1:3::3"));
-        assert_eq!(group("::ffff:192.0.2.1"), group("192.0.2.1"));
-        assert_ne!(group("192.0.2.1"), group("192.0.2.2"));
-    }
 
     #[test]
     fn spellings_of_one_address_count_together() {

@@ -19,7 +19,7 @@ where
     T: Send + 'static,
     F: FnOnce(&mut DbConnection) -> Result<T> + Send + 'static,
 {
-    let name = throttle::name("lookup", &ip.map_or_else(String::new, |ip| ip.to_string()));
+    let name = throttle::name("lookup", &throttle::neighbourhood(&ip.map_or_else(String::new, |ip| ip.to_string())));
     let now = app.clock.now();
     let asked = name.clone();
     let outcome = app

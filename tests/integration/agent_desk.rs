@@ -9,6 +9,7 @@ use accord::tickets::messages::{self, Channel, CustomerMessage, NewMessage, Read
 use accord::tickets::participants;
 use accord::tickets::status::Status;
 use accord::tickets::ticket::{self, Ticket};
+use actix_web::test::TestRequest;
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
@@ -388,6 +389,21 @@ async fn t_04_guesses_from_one_address_are_stopped() {
     assert_eq!(stopped, 30);
     app.clock.advance(TimeDelta::minutes(2));
     claire.get("/attachments/guess").await.assert_status(404);
+}
+
+#[actix_web::test]
+async fn t_04_guesses_from_the_addresses_of_one_household_are_stopped_as_from_one() {
+    let (app, cast) = TestApp::cast_with_settings("[http]\ntrusted_proxies = [\"192.0.2.7\"]\n");
+    let claire = app.signed_in(cast.claire).await;
+    let guess = async |from: String| {
+        let request = TestRequest::get().uri("/attachments/guess").insert_header(("x-forwarded-for", from));
+        claire.send(request).await.status.as_u16()
+    };
+    for host in 0..30 {
+        assert_eq!(guess(format!("2001:db8:1:2::{host:x}")).await, 404);
+    }
+    assert_eq!(guess("2001:db8:1:2:ffff::1".to_owned()).await, 429);
+    assert_eq!(guess("2001:db8:1:3::1".to_owned()).await, 404);
 }
 
 #[actix_web::test]

@@ -142,11 +142,11 @@ pub async fn list(caller: Caller, query: Parameters<OrganisationQuery>) -> ApiRe
                 let own = own.collect::<Result<Vec<_>>>()?;
                 return Ok(OrganisationList { items: own.into_iter().map(organisation_json).collect(), next: None });
             }
-            if let Some(only) = acting.only {
+            if let Some(only) = acting.only.filter(|only| access::can_see_organisation(&acting.actor, *only)) {
                 let items = vec![organisation_json(organisations::by_id(db, only)?)];
                 return Ok(OrganisationList { items, next: None });
             }
-            if !access::may(&acting.actor, Permission::ManagePeople) {
+            if acting.only.is_some() || !access::may(&acting.actor, Permission::ManagePeople) {
                 return Err(Error::Forbidden);
             }
             let filter = Filter { name: query.name.clone(), status: query.status, kind: query.kind };

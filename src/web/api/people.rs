@@ -224,8 +224,12 @@ fn add(db: &mut DbConnection, acting: &Acting, new: &NewPersonJson) -> Result<Pe
 
 /// The organisation whose members are asked for, if the program may see it.
 fn organisation_of(db: &mut DbConnection, acting: &Acting, handle: Option<&str>) -> Result<Option<OrganisationId>> {
-    let Some(handle) = handle else { return Ok(acting.only) };
-    let organisation = organisations::find_by_handle(db, handle)?.ok_or(Error::NotFound)?.id;
+    let organisation = match (handle, acting.only) {
+        (Some(handle), _) => organisations::find_by_handle(db, handle)?.ok_or(Error::NotFound)?.id,
+        // Its person may have left it since the token was made.
+        (None, Some(only)) => only,
+        (None, None) => return Ok(None),
+    };
     let is_seen = access::can_see_organisation(&acting.actor, organisation) && acting.reaches(organisation);
     if is_seen { Ok(Some(organisation)) } else { Err(Error::NotFound) }
 }

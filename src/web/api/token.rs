@@ -72,7 +72,8 @@ pub async fn create(
 ) -> ApiResult {
     let now = app.clock.now();
     let ip = client_ip(&request, &app.config.http.trusted_proxies);
-    let wrong = throttle::name("api_token", &ip.map_or_else(String::new, |ip| ip.to_string()));
+    let place = throttle::neighbourhood(&ip.map_or_else(String::new, |ip| ip.to_string()));
+    let wrong = throttle::name("api_token", &place);
     let (secret, asked) = (body.value.secret.0, wrong.clone());
     let found = app
         .database

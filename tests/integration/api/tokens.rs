@@ -2,7 +2,9 @@
 
 use accord::error::Error;
 use accord::people::api_tokens::{self, NewApiToken, Scope};
+use accord::people::memberships::{self, Rights};
 use accord::people::person;
+use accord::people::roles::BuiltinRole;
 use accord::teams::queues::QueueKind;
 use accord::worker::secret_requests::{self, InClear, Outcome, Request};
 use actix_web::http::header;
@@ -193,6 +195,60 @@ async fn a_03_u_08_a_token_of_one_organisation_reaches_no_other() {
     assert_eq!(code_of(&program.post("/api/v1/tickets", &elsewhere).await, 422), "invalid");
     let members = json_of(&program.get("/api/v1/people").await);
     assert_eq!(members["items"].as_array().unwrap().len(), 1);
+}
+
+#[actix_web::test]
+async fn a_03_u_08_a_token_of_one_organisation_shows_nothing_of_it_to_who_left_it() {
+    let test = TestApp::set_up();
+    let given = test.given();
+    let atelier = given.organisation("Atelier Durand");
+    given.member("Jean Dupont", atelier.id, Rights::ALL);
+    let lucie = given.member("Lucie Petit", atelier.id, SEES_ALL);
+    let program = test.limited_program(lucie.id, &super::EVERYTHING, Some(atelier.id)).await;
+    let members = json_of(&program.get("/api/v1/people").await);
+    assert_eq!(members["items"].as_array().unwrap().len(), 2);
+    let (organisation, person, now) = (atelier.id, lucie.id, test.now());
+    test.write(move |db| memberships::remove(db, organisation, person, None, now));
+    let unknown = program.get("/api/v1/people/nobody").await;
+    assert_eq!(code_of(&unknown, 404), "not_found");
+    for path in [
+        "/api/v1/people".to_owned(),
+        format!("/api/v1/people?organisation={}", atelier.handle),
+        format!("/api/v1/organisations/{}", atelier.handle),
+        format!("/api/v1/organisations/{}/environments", atelier.handle),
+    ] {
+        assert_eq!(program.get(&path).await.bytes, unknown.bytes, "{path}");
+    }
+    assert_eq!(json_of(&program.get("/api/v1/organisations").await)["items"], json!([]));
+}
+
+#[actix_web::test]
+async fn a_03_u_08_a_token_of_one_organisation_shows_it_only_to_staff_who_may_see_organisations() {
+    let test = TestApp::set_up();
+    let atelier = test.given().organisation("Atelier Durand");
+    test.given().member("Jean Dupont", atelier.id, SEES_ALL);
+    let diane = test.given().staff("Diane", &[BuiltinRole::PrivacyOfficer], &[]);
+    let program = test.limited_program(diane, &super::EVERYTHING, Some(atelier.id)).await;
+    assert_eq!(code_of(&program.get("/api/v1/people").await, 404), "not_found");
+    assert_eq!(code_of(&program.get("/api/v1/organisations").await, 403), "forbidden");
+}
+
+#[actix_web::test]
+async fn t_04_one_household_guesses_secrets_as_one() {
+    let (test, _) = TestApp::cast_with_settings("[http]\ntrusted_proxies = [\"192.0.2.7\"]\n");
+    let wire = test.browser().await;
+    let guess = async |from: String| {
+        let request = TestRequest::post()
+            .uri("/api/v1/token")
+            .insert_header(("x-forwarded-for", from))
+            .set_json(json!({ "secret": "acc_guess" }));
+        wire.send(request).await.status.as_u16()
+    };
+    for host in 0..20 {
+        assert_eq!(guess(format!("2001:db8:1:2::{host:x}")).await, 401);
+    }
+    assert_eq!(guess("2001:db8:1:2:ffff::1".to_owned()).await, 429);
+    assert_eq!(guess("2001:db8:1:3::1".to_owned()).await, 401);
 }
 
 #[test]
