@@ -96,15 +96,21 @@ pub fn request_by_address(
     ip_address: &str,
     now: UtcTime,
 ) -> Result<()> {
-    let place = throttle::name("ticket-link-from", &throttle::neighbourhood(ip_address));
-    throttle::take(db, &place, WANTED_FROM_ONE_PLACE, now)?;
+    count_wanted(db, ip_address, now)?;
     let wanted = LinkWanted::Typed { reference: clean_line(reference, 40), address: address.clone() };
     queue::enqueue(db, LINK_WANTED, &wanted, now, now)
 }
 
 /// Has a fresh link mailed to the mailbox that an old one went to.
-pub fn renew(db: &mut DbConnection, ticket: TicketId, person: PersonId, now: UtcTime) -> Result<()> {
+pub fn renew(db: &mut DbConnection, ticket: TicketId, person: PersonId, ip_address: &str, now: UtcTime) -> Result<()> {
+    count_wanted(db, ip_address, now)?;
     queue::enqueue(db, LINK_WANTED, &LinkWanted::Renewed { ticket, person }, now, now)
+}
+
+/// Counts a link that somebody wants, whether by an address or by an old link.
+fn count_wanted(db: &mut DbConnection, ip_address: &str, now: UtcTime) -> Result<()> {
+    let place = throttle::name("ticket-link-from", &throttle::neighbourhood(ip_address));
+    throttle::take(db, &place, WANTED_FROM_ONE_PLACE, now)
 }
 
 /// The ticket and the participant whom the link is for; nothing when nobody is to get one.

@@ -9,6 +9,7 @@ use askama::Template;
 use super::conversation::load;
 use super::filing::{ask_for_files_again, context, needs_new_key, store};
 use super::request::{AnswerForm, Nothing, RequestPage, RequestQuery};
+use super::sign_in::place_of;
 use crate::access::Actor;
 use crate::app::App;
 use crate::clock::UtcTime;
@@ -135,9 +136,10 @@ pub async fn confirm(app: Data<App>, path: Path<String>, _: Form<Nothing>) -> Pa
 /// `POST /l/ticket/{token}/renewal`: a fresh link goes to the mailbox that the old one went to.
 pub async fn renew(app: Data<App>, visitor: Visitor, path: Path<String>, _: Form<Nothing>) -> PageResult {
     let (token, now) = (path.clone(), app.clock.now());
+    let ip = place_of(&visitor).ip_address;
     app.database
         .write(move |db| match find(db, &token, now)? {
-            Behind::Expired { person, ticket } => links::renew(db, ticket, person.id, now),
+            Behind::Expired { person, ticket } => links::renew(db, ticket, person.id, &ip, now),
             Behind::Open(_) => Ok(()),
         })
         .await?;

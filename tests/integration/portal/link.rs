@@ -79,6 +79,20 @@ async fn u_03b_after_fourteen_days_a_fresh_link_goes_to_the_mailbox_and_nowhere_
 }
 
 #[actix_web::test]
+async fn u_03b_an_old_link_asks_for_a_fresh_one_twenty_times_an_hour_at_most() {
+    let (app, _) = TestApp::with_cast();
+    let link = link_of_nadia(&app).await;
+    app.pass(TimeDelta::days(15));
+    let browser = app.browser().await;
+    for _ in 0..20 {
+        browser.post(&format!("{link}/renewal"), &[]).await.assert_status(303);
+    }
+    browser.post(&format!("{link}/renewal"), &[]).await.assert_status(429);
+    app.clock.advance(TimeDelta::minutes(4));
+    browser.post(&format!("{link}/renewal"), &[]).await.assert_status(303);
+}
+
+#[actix_web::test]
 async fn adv_09_no_link_of_any_mail_is_a_session_or_opens_another_ticket() {
     let (app, cast) = TestApp::with_cast();
     let link = link_of_nadia(&app).await;
