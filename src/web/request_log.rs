@@ -90,14 +90,14 @@ pub fn remove_old(folder: &Path, days: u32, now: UtcTime) -> std::io::Result<usi
 
 /// The path with its query; what follows `/l/` is somebody's key, and a query may hold what somebody typed.
 fn shown_path(path: &str, query: &str) -> String {
-    let path = if path.starts_with("/l/") {
-        "/l/-"
-    } else if path.starts_with("/setup/") {
-        "/setup/-"
-    } else {
-        path
+    let first = path.strip_prefix('/').and_then(|path| path.split('/').next()).unwrap_or_default();
+    let path = match first {
+        "l" => "/l/-".to_owned(),
+        "setup" => "/setup/-".to_owned(),
+        // Routing reads `/%6c/` as `/l/`, and no path of ours begins with a percent sign.
+        first if first.contains('%') => "/-".to_owned(),
+        _ => quoted(path),
     };
-    let path = quoted(path);
     if query.is_empty() { path } else { format!("{path}?-") }
 }
 
@@ -122,7 +122,11 @@ mod tests {
         assert_eq!(shown_path("/l/abcdef", ""), "/l/-");
         assert_eq!(shown_path("/l/abcdef/messages", "x=1"), "/l/-?-");
         assert_eq!(shown_path("/setup/abcdef", ""), "/setup/-");
+        assert_eq!(shown_path("/%6c/ticket/abcdef", ""), "/-");
+        assert_eq!(shown_path("/%73etup/abcdef", "x=1"), "/-?-");
+        assert_eq!(shown_path("/", ""), "/");
         assert_eq!(shown_path("/tickets", "q=secret"), "/tickets?-");
+        assert_eq!(shown_referer("https://desk.example/%6C/ticket/abc"), "https://desk.example/-");
         assert_eq!(shown_referer("https://desk.example/l/abc?x=y"), "https://desk.example/l/-");
         assert_eq!(quoted("a\"b\u{1b}[2J\n"), "a\\\"b[2J");
     }
