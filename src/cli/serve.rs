@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use actix_web::web::Data;
 use clap::Args;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
@@ -18,6 +19,9 @@ use crate::web::request_log::RequestLog;
 use crate::web::server::{Site, serve};
 use crate::worker::threads::Threads;
 use crate::worker::{lmtp, local_socket};
+
+/// The most files and connections that the process asks to have open.
+const OPEN_FILES: u64 = 65_536;
 
 /// Arguments of `accord serve`.
 #[derive(Args)]
@@ -42,6 +46,7 @@ impl Serve {
             Err(code) => return code,
         };
         logging::start(&config.log);
+        raise_open_files();
         match actix_web::rt::System::new().block_on(self.serve(config)) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => fail(format!("{error:#}")),
@@ -77,6 +82,18 @@ impl Serve {
             actix_web::rt::task::spawn_blocking(move || threads.join()).await?;
         }
         Ok(())
+    }
+}
+
+/// Lets the process have as many files and connections open as it may, up to what it can use. What systems give at first
+/// is often 1 024, which one visitor could use up (FT-16).
+fn raise_open_files() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let wanted = maximum.unwrap_or(OPEN_FILES).min(OPEN_FILES);
+    if current.is_some_and(|current| current < wanted)
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: Some(wanted), maximum })
+    {
+        tracing::warn!(target: "accord", %error, "No more files can be open than {current:?}");
     }
 }
 

@@ -7,6 +7,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use actix_web::{HttpServer, rt};
+use rustix::process::{Resource, getrlimit};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -21,6 +22,8 @@ use crate::web::{guard, health, router};
 
 /// Connections a worker thread takes at once; beyond, the operating system lets them wait (FT-16).
 const CONNECTIONS: usize = 2_000;
+/// Files that are left for the database, mail and whatever else the process has open.
+const OTHER_FILES: u64 = 256;
 /// Seconds for requests under way when the program is told to stop (FT-22).
 const DRAIN_SECS: u64 = 8;
 
@@ -61,7 +64,7 @@ pub fn serve(site: Site, shutdown: impl Future<Output = ()> + Send + 'static) ->
         actix_web::App::new().configure(move |config| site.configure(config)).wrap(from_fn(guard::guard))
     })
     .workers(http.workers)
-    .max_connections(CONNECTIONS)
+    .max_connections(connections(getrlimit(Resource::Nofile).current, http.workers))
     .client_request_timeout(Duration::from_secs(5))
     .keep_alive(Duration::from_secs(75))
     .shutdown_timeout(DRAIN_SECS)
@@ -84,6 +87,13 @@ pub fn serve(site: Site, shutdown: impl Future<Output = ()> + Send + 'static) ->
     Ok(server.run())
 }
 
+/// How many connections each of `workers` threads takes, where the process may have `open_files` open; nothing is no limit.
+fn connections(open_files: Option<u64>, workers: usize) -> usize {
+    let Some(open_files) = open_files else { return CONNECTIONS };
+    let room = open_files.saturating_sub(OTHER_FILES).max(open_files / 2);
+    usize::try_from(room).unwrap_or(CONNECTIONS).checked_div(workers).unwrap_or(CONNECTIONS).clamp(1, CONNECTIONS)
+}
+
 fn tls_config(tls: &TlsConfig) -> anyhow::Result<ServerConfig> {
     use anyhow::Context;
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&tls.certificate)
@@ -96,4 +106,21 @@ fn tls_config(tls: &TlsConfig) -> anyhow::Result<ServerConfig> {
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(chain, key)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ft_16_connections_leave_files_for_everything_else() {
+        assert_eq!(connections(None, 4), CONNECTIONS);
+        assert_eq!(connections(Some(65_536), 8), CONNECTIONS);
+        assert_eq!(connections(Some(1_024), 2), 384);
+        assert_eq!(connections(Some(256), 2), 64);
+        assert_eq!(connections(Some(1), 256), 1);
+        for (open_files, workers) in [(1_024, 1), (1_024, 16), (4_096, 8), (20_000, 2)] {
+            assert!(connections(Some(open_files), workers) as u64 * workers as u64 + OTHER_FILES <= open_files);
+        }
+    }
 }
