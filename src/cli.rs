@@ -9,11 +9,13 @@ pub mod serve;
 pub mod token;
 pub mod worker;
 
+use std::ffi::OsString;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use rustix::fs::Mode;
 
 use crate::config::{self, Config, Overrides};
 
@@ -64,7 +66,16 @@ enum Command {
 
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
-    let arguments = Arguments::parse();
+    keep_files_from_others();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        // A mail server takes the usual status for a refusal, and returns the mail to its sender.
+        Err(error) if error.use_stderr() && is_mail(std::env::args_os()) => {
+            say(error);
+            return ExitCode::from(EXIT_TRY_LATER);
+        }
+        Err(error) => error.exit(),
+    };
     let common = arguments.common.clone();
     match arguments.command {
         Command::Serve(serve) => serve.run(&common),
@@ -74,6 +85,26 @@ pub fn run() -> ExitCode {
         Command::Token(token) => token.run(&common),
         Command::Check => check::run(&common),
     }
+}
+
+/// Whether the command is `mail`, even where its arguments cannot be read.
+fn is_mail(arguments: impl Iterator<Item = OsString>) -> bool {
+    let mut arguments = arguments.skip(1);
+    while let Some(argument) = arguments.next() {
+        if argument == "--config" || argument == "--data" {
+            arguments.next();
+        } else if !argument.as_encoded_bytes().starts_with(b"-") {
+            return argument == "mail";
+        }
+    }
+    false
+}
+
+/// What the program writes is not for every user of the machine, even in a folder that everybody may enter; whether the
+/// group may read it stays as it was.
+fn keep_files_from_others() {
+    let before = rustix::process::umask(Mode::RWXO);
+    rustix::process::umask(before | Mode::RWXO);
 }
 
 /// The settings, or every problem with them on standard error.
@@ -98,4 +129,20 @@ pub fn fail(error: impl std::fmt::Display) -> ExitCode {
 /// its status, not that of a panic (FT-04).
 pub fn say(text: impl std::fmt::Display) {
     drop(writeln!(std::io::stderr(), "{text}"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn s_07_the_command_is_known_whatever_its_arguments() {
+        let is_mail = |arguments: &[&str]| is_mail(["accord"].iter().chain(arguments).map(OsString::from));
+        assert!(is_mail(&["mail", "--bogus"]));
+        assert!(is_mail(&["--data", "serve", "mail"]));
+        assert!(is_mail(&["--config=x", "--data", "mail", "mail"]));
+        assert!(!is_mail(&["serve", "mail"]));
+        assert!(!is_mail(&["--data", "mail"]));
+        assert!(!is_mail(&[]));
+    }
 }

@@ -81,7 +81,11 @@ pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Vec<Pr
         })?,
     };
     #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the environment")]
-    let variables = std::env::vars().filter(|(name, _)| name.starts_with("ACCORD_")).collect();
+    let all = std::env::vars_os();
+    // Other variables may hold whatever bytes a mail server or a shell put there.
+    let ours = all.filter(|(name, _)| name.to_str().is_some_and(|name| name.starts_with("ACCORD_")));
+    let variables =
+        ours.map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned())).collect();
     parse(&source, variables, overrides)
 }
 

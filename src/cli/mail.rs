@@ -1,6 +1,7 @@
 //! `accord mail`: takes one mail from standard input, for the alias of any mail server (S-07). It exits 0 only when the
 //! mail is durable, and 75 otherwise, whatever the cause: then the mail server keeps it and tries again.
 
+use std::ffi::OsString;
 use std::io::Read;
 use std::process::ExitCode;
 
@@ -19,11 +20,12 @@ use crate::worker::local_socket::{self, Answer, Ask};
 #[command(after_help = "In /etc/aliases:\n  support: \"|/usr/local/bin/accord mail --recipient support@example.com\"")]
 pub struct Mail {
     /// The address the mail is for [default: the variable RECIPIENT, as Postfix and OpenSMTPD set it]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     recipient: Option<String>,
     /// The envelope's sender [default: the variable SENDER]
-    #[arg(long, value_name = "ADDRESS")]
-    sender: Option<String>,
+    // Whoever sends the mail chose it, so it may begin with a hyphen and be no text.
+    #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
+    sender: Option<OsString>,
 }
 
 impl Mail {
@@ -44,7 +46,7 @@ impl Mail {
         let recipient = self.recipient(&environment)?;
         let sender = match &self.sender {
             Some(sender) if sender.is_empty() => "<>".to_owned(),
-            Some(sender) => sender.clone(),
+            Some(sender) => MailEnvironment::sender_of(&sender.to_string_lossy()).unwrap_or_default(),
             None => environment.sender.clone().unwrap_or_default(),
         };
         let mut raw = Vec::new();

@@ -37,14 +37,18 @@ impl MailEnvironment {
         {
             return Err("the variable RECIPIENT is not an address".to_owned());
         }
-        // Of the sender only whether a machine wrote the mail matters; `MAILER-DAEMON` is how some say the null sender.
-        let sender = sender
-            .filter(|sender| is_plain(sender))
-            .map(|sender| if sender.eq_ignore_ascii_case("mailer-daemon") { "<>".to_owned() } else { sender });
+        let sender = sender.and_then(|sender| MailEnvironment::sender_of(&sender));
         let is_word = |text: &String| {
             is_plain(text) && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-_=".contains(&byte))
         };
         Ok(MailEnvironment { recipient, sender, extension: extension.filter(is_word) })
+    }
+
+    /// The sender as it is kept; one that is odd is not known. Only whether a machine wrote the mail matters;
+    /// `MAILER-DAEMON` is how some say the null sender.
+    pub fn sender_of(said: &str) -> Option<String> {
+        let is_null = said.eq_ignore_ascii_case("mailer-daemon");
+        is_plain(said).then(|| if is_null { "<>".to_owned() } else { said.to_owned() })
     }
 }
 

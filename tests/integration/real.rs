@@ -4,6 +4,7 @@
 
 mod browser;
 mod chance;
+mod command_line;
 mod desk;
 mod disk;
 mod http;

@@ -1,0 +1,132 @@
+//! Commands as mail servers and machines with many users run them.
+
+use std::ffi::{OsStr, OsString};
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use accord::clock::Clock;
+use accord::db::schema::journal;
+use diesel::prelude::*;
+
+use super::process::{Installation, Kind, Server, wait_until};
+use super::{desk, http};
+
+#[test]
+#[ignore = "needs processes of its own"]
+fn real_s_07_adv_14_whatever_the_sender_of_a_piped_mail_is_called_the_mail_is_taken() {
+    let installation = Installation::empty(Kind::Sqlite);
+    desk::set_up(&mut installation.database(), Clock::system().now());
+    let odd: [&[u8]; 7] = [
+        b"claire@client.example",
+        b"-oQ/tmp@client.example",
+        b"--help",
+        b"\xff\xfe@client.example",
+        b"two\nlines@client.example",
+        b"",
+        &[b'x'; 5_000],
+    ];
+    for sender in odd {
+        let sender = OsString::from_vec(sender.to_vec());
+        assert_eq!(pipe(&installation, &[OsStr::new("--sender"), &sender], None), Some(0), "{sender:?}");
+        assert_eq!(pipe(&installation, &[], Some(&sender)), Some(0), "{sender:?} as a variable");
+    }
+    let kept: Vec<String> =
+        journal::table.select(journal::envelope_from).order(journal::id).load(&mut installation.database()).unwrap();
+    assert_eq!(kept.len(), 2 * odd.len());
+    assert!(kept.iter().all(|sender| sender.len() <= 320 && !sender.contains('\n')), "{kept:?}");
+}
+
+#[test]
+#[ignore = "needs processes of its own"]
+fn real_s_07_arguments_that_cannot_be_read_leave_the_mail_with_the_mail_server() {
+    let installation = Installation::empty(Kind::Sqlite);
+    let not_text = OsString::from_vec(b"\xff".to_vec());
+    for wrong in [OsStr::new("--no-such-flag"), OsStr::new("something"), &not_text] {
+        assert_eq!(pipe(&installation, &[wrong], None), Some(75), "{wrong:?}");
+    }
+    let help = installation.command(&["mail", "--help"]).output().unwrap();
+    assert_eq!(help.status.code(), Some(0));
+    let other = installation.command(&["migrate", "--no-such-flag"]).output().unwrap();
+    assert_eq!(other.status.code(), Some(2));
+}
+
+#[test]
+#[ignore = "needs processes of its own"]
+fn real_what_is_written_into_a_folder_that_all_may_enter_is_not_for_all() {
+    let installation = Installation::empty(Kind::Sqlite).with_settings("[mail]\noutgoing = \"files\"\n");
+    std::fs::create_dir(installation.data()).unwrap();
+    std::fs::set_permissions(installation.data(), PermissionsExt::from_mode(0o755)).unwrap();
+    desk::set_up(&mut migrated(&installation), Clock::system().now());
+    let server = installation.serve();
+    assert_eq!(pipe(&installation, &[], None), Some(0));
+    server.stop();
+    let mut seen = Vec::new();
+    walk(&installation.data(), &mut seen);
+    assert!(seen.len() >= 4, "{seen:?}");
+    let open: Vec<_> = seen.iter().filter(|(_, mode)| mode & 0o007 != 0).collect();
+    assert!(open.is_empty(), "{open:?}");
+}
+
+#[test]
+#[ignore = "needs processes of its own"]
+fn real_ft_16_a_low_limit_of_open_files_is_raised_and_where_it_cannot_be_health_is_still_answered() {
+    for limits in ["ulimit -Sn 128", "ulimit -n 256"] {
+        let installation = Installation::empty(Kind::Sqlite);
+        desk::set_up(&mut migrated(&installation), Clock::system().now());
+        let (serve, address, metrics) = installation.serve_command(&[]);
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("{limits}; exec \"$0\" \"$@\"")).arg(serve.get_program()).args(serve.get_args());
+        for (name, value) in serve.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        let mut server = Server::start(command, installation.log(), address, metrics);
+        let held: Vec<TcpStream> = (0..300).map_while(|_| TcpStream::connect(address).ok()).collect();
+        assert_eq!(http::get(metrics, "/healthz").unwrap().status, 200, "{limits}");
+        drop(held);
+        wait_until("requests are answered again", Duration::from_secs(5), || {
+            http::get(address, "/fr/sign-in").is_ok_and(|answer| answer.status == 200)
+        });
+        assert!(server.is_running());
+        assert!(!installation.said().contains("Too many open files"), "{limits}: {}", installation.said());
+    }
+}
+
+/// The database of an installation that the program itself has made.
+fn migrated(installation: &Installation) -> accord::db::DbConnection {
+    let made = installation.command(&["migrate"]).output().unwrap();
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+    installation.database()
+}
+
+fn walk(folder: &Path, seen: &mut Vec<(String, u32)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        let metadata = entry.metadata().unwrap();
+        seen.push((entry.path().display().to_string(), metadata.permissions().mode()));
+        if metadata.is_dir() {
+            walk(&entry.path(), seen);
+        }
+    }
+}
+
+/// What the mail server sees of a mail that it pipes in.
+fn pipe(installation: &Installation, arguments: &[&OsStr], sender: Option<&OsStr>) -> Option<i32> {
+    let mut command = installation.command(&["mail", "--recipient", desk::MAILBOX]);
+    command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(installation.log());
+    if let Some(sender) = sender {
+        command.env("SENDER", sender);
+    }
+    let mut child = command.spawn().unwrap();
+    // A program that ends without reading breaks the pipe, and then says by its status that it took nothing.
+    let mail = format!("From: claire@client.example\nSubject: Bonjour\n\n{arguments:?} {sender:?}\n");
+    drop(child.stdin.take().unwrap().write_all(mail.as_bytes()));
+    child.wait().unwrap().code()
+}
