@@ -26,7 +26,7 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::paging::{Cursor, Page};
 use crate::db::schema::{organisations, ticket_messages, ticket_participants, tickets};
-use crate::db::types::{MessageId, OrganisationId, PersonId, TicketId};
+use crate::db::types::{MessageId, OrganisationId, PersonId, QueueId, TicketId};
 use crate::error::Result;
 use crate::people::fields;
 use crate::search::query::{Term, What};
@@ -34,6 +34,7 @@ use crate::search::stemming::{Piece, Snippet};
 use crate::secret::random_number;
 use crate::tickets::listing;
 use crate::tickets::messages::{MessageKind, Visibility};
+use crate::tickets::status::Status;
 
 /// Candidates looked at one window after the other. Most searches fill a page from the first; the sum bounds the work
 /// of one page.
@@ -142,13 +143,33 @@ fn visible_among(
     if of.is_empty() {
         return Ok(BTreeSet::new());
     }
-    let mut visible = access::visible_to(actor).filter(tickets::id.eq_any(of));
-    if let Some(statuses) = &query.statuses {
-        visible = visible.filter(tickets::status.eq_any(statuses.clone()));
-    }
-    type Visible = (TicketId, PersonId, OrganisationId, bool);
-    let visible: Vec<Visible> =
-        visible.select((tickets::id, tickets::requester_id, tickets::organisation_id, tickets::is_private)).load(db)?;
+    // The candidates are found by their ids, and what also has an index is looked at afterwards: asked for these of the
+    // tickets of some queues or statuses, SQLite goes through all tickets of those instead.
+    let among = match actor {
+        Actor::Staff(_) => access::visible_to(&Actor::System),
+        _ => access::visible_to(actor),
+    };
+    type Found = (TicketId, PersonId, OrganisationId, bool, QueueId, Status);
+    let found: Vec<Found> = among
+        .filter(tickets::id.eq_any(of))
+        .select((
+            tickets::id,
+            tickets::requester_id,
+            tickets::organisation_id,
+            tickets::is_private,
+            tickets::queue_id,
+            tickets::status,
+        ))
+        .load(db)?;
+    let is_wanted = |found: &Found| {
+        let (.., queue, status) = found;
+        let is_seen = match actor {
+            Actor::Staff(staff) => staff.works_in(*queue),
+            _ => true,
+        };
+        is_seen && query.statuses.as_ref().is_none_or(|statuses| statuses.contains(status))
+    };
+    let visible: Vec<Found> = found.into_iter().filter(is_wanted).collect();
     let person = match actor {
         Actor::Staff(_) | Actor::System => None,
         Actor::Customer(customer) => Some(customer.person),
@@ -163,8 +184,8 @@ fn visible_among(
         Actor::Customer(customer) => customer.organisations_seen(),
         _ => Vec::new(),
     };
-    let (whole, in_part): (Vec<Visible>, Vec<Visible>) =
-        visible.into_iter().partition(|(_, requester, organisation, is_private)| {
+    let (whole, in_part): (Vec<Found>, Vec<Found>) =
+        visible.into_iter().partition(|(_, requester, organisation, is_private, ..)| {
             *requester == person || (!is_private && seen_organisations.contains(organisation))
         });
     let whole: BTreeSet<TicketId> = whole.into_iter().map(|(id, ..)| id).collect();
