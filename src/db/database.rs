@@ -2,11 +2,13 @@
 //! task for a thread that may block, and carry its tracing span along.
 //!
 //! On SQLite one thread owns the only writing connection. Writes that wait together share one commit, each inside its
-//! own savepoint, and none is answered before that commit is on the disk (DB-03, DB-04).
+//! own savepoint, and none is answered before that commit is on the disk (DB-03, DB-04). Whoever waits for a page or for
+//! an answer to a mail goes before the work that follows, which takes its turns meanwhile one by one.
 //!
 //! What differs from query to query is put into a box at the door; everything behind it is compiled once and not again
 //! for each of some hundred callers, which made a fifth of the whole program's code.
 
+use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
@@ -28,6 +30,9 @@ const POOL_WAIT: Duration = Duration::from_secs(5);
 const WRITE_QUEUE: usize = 1_024;
 /// Writes that share one commit at most, which bounds how long the first of them waits.
 const GROUP: usize = 64;
+/// Writes of threads that work in the background which share a commit with those of people who wait. One, so that the
+/// commit is soon; and not none, so that the work goes on however many people there are.
+const BACKGROUND_MEANWHILE: usize = 1;
 /// A read that lasts longer keeps the write-ahead log from being emptied (DB-06).
 const LONGEST_READ: Duration = Duration::from_secs(1);
 /// A change that takes longer keeps every other writer waiting (DB-05).
@@ -438,9 +443,10 @@ fn start_sqlite_writer(
 
 fn write_loop(url: &DatabaseUrl, mut db: DbConnection, queue: &Receiver<WriteTask>, changes: &Changes, idle: Duration) {
     let mut is_log_empty = false;
+    let mut background = VecDeque::new();
     loop {
-        let first = match queue.recv_timeout(idle) {
-            Ok(first) => first,
+        let mut group = match next_group(queue, &mut background, idle) {
+            Ok(group) => group,
             Err(RecvTimeoutError::Timeout) => {
                 if !is_log_empty {
                     is_log_empty = true;
@@ -452,13 +458,6 @@ fn write_loop(url: &DatabaseUrl, mut db: DbConnection, queue: &Receiver<WriteTas
             Err(RecvTimeoutError::Disconnected) => return,
         };
         is_log_empty = false;
-        let mut group = vec![first];
-        while group.len() < GROUP {
-            match queue.try_recv() {
-                Ok(task) => group.push(task),
-                Err(_) => break,
-            }
-        }
         let usable = if group.len() == 1 { run_alone(&mut db, group.remove(0)) } else { run_group(&mut db, group) };
         changes.tell();
         if !usable {
@@ -471,6 +470,28 @@ fn write_loop(url: &DatabaseUrl, mut db: DbConnection, queue: &Receiver<WriteTas
             }
         }
     }
+}
+
+/// Waits for something to do, and gives what shares the next commit: all that somebody waits for, and of the work in the
+/// background, which is held in `background` until its turn, as much as does not keep them waiting.
+fn next_group(
+    queue: &Receiver<WriteTask>,
+    background: &mut VecDeque<WriteTask>,
+    idle: Duration,
+) -> Result<Vec<WriteTask>, RecvTimeoutError> {
+    let mut group = Vec::new();
+    let mut next = if background.is_empty() { Some(queue.recv_timeout(idle)?) } else { queue.try_recv().ok() };
+    while let Some(task) = next {
+        match task.answer {
+            Answer::Task(_) => group.push(task),
+            Answer::Thread(_) => background.push_back(task),
+        }
+        let has_room = group.len() < GROUP && background.len() < GROUP;
+        next = if has_room { queue.try_recv().ok() } else { None };
+    }
+    let room = if group.is_empty() { GROUP } else { BACKGROUND_MEANWHILE };
+    group.extend(background.drain(..room.min(background.len())));
+    Ok(group)
 }
 
 /// Gives the write-ahead log back to the disk while nobody writes; a reader that is at it keeps what it reads (DB-06).
@@ -669,6 +690,49 @@ mod tests {
         blocked.recv().unwrap().unwrap();
         answers.into_iter().for_each(|answer| answer.recv().unwrap().unwrap());
         assert_eq!(count(&database), WRITE_QUEUE as i64);
+    }
+
+    #[test]
+    fn db_03_whoever_waits_goes_before_the_work_in_the_background_which_goes_on_meanwhile() {
+        let (_folder, database) = fresh();
+        let Writer::Sqlite(queue) = &database.writer else { panic!() };
+        let (go, may_go) = sync_channel::<()>(0);
+        let may_go = Mutex::new(may_go);
+        let (told, begun) = sync_channel::<()>(1);
+        let (answer, blocked) = sync_channel(1);
+        let block = move |_: &mut DbConnection| -> Result<()> {
+            told.send(()).unwrap();
+            may_go.lock().unwrap().recv().unwrap();
+            Ok(())
+        };
+        submit(queue, Box::new(block), Answer::Thread(answer)).unwrap();
+        begun.recv().unwrap();
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let note = |name: &'static str| -> Change {
+            let order = order.clone();
+            Box::new(move |_: &mut DbConnection| {
+                order.lock().unwrap().push(name);
+                Ok(())
+            })
+        };
+        let mut works = Vec::new();
+        let mut waits = Vec::new();
+        for _ in 0..3 {
+            let (answer, receiver) = sync_channel(1);
+            submit(queue, note("work"), Answer::Thread(answer)).unwrap();
+            works.push(receiver);
+        }
+        for _ in 0..2 {
+            let (answer, receiver) = oneshot::channel();
+            submit(queue, note("wait"), Answer::Task(answer)).unwrap();
+            waits.push(receiver);
+        }
+        go.send(()).unwrap();
+        blocked.recv().unwrap().unwrap();
+        works.into_iter().for_each(|answer| answer.recv().unwrap().unwrap());
+        waits.into_iter().for_each(|answer| answer.blocking_recv().unwrap().unwrap());
+        assert_eq!(*order.lock().unwrap(), ["wait", "wait", "work", "work", "work"]);
+        assert_eq!(BACKGROUND_MEANWHILE, 1, "work goes on, one change a commit");
     }
 
     #[test]
