@@ -82,24 +82,23 @@ pub fn claim(db: &mut DbConnection, id: JournalId, worker: &str, now: UtcTime) -
             .filter(is_waiting())
             .filter(journal::leased_until.is_null().or(journal::leased_until.lt(now)))
     };
-    let given_up = diesel::update(free().filter(journal::attempts.ge(ATTEMPTS)))
-        .set((
-            journal::state.eq(State::Failed),
-            journal::leased_until.eq(None::<UtcTime>),
-            journal::last_error.eq("no worker that took it came back"),
-            journal::finished_at.eq(now),
-        ))
-        .execute(db)?;
-    if given_up > 0 {
-        return Ok(false);
-    }
-    let taken = diesel::update(free())
+    let taken = diesel::update(free().filter(journal::attempts.lt(ATTEMPTS)))
         .set((
             journal::leased_until.eq(now.plus(LEASE)),
             journal::leased_by.eq(worker),
             journal::attempts.eq(journal::attempts + 1),
         ))
         .execute(db)?;
+    if taken == 0 {
+        diesel::update(free().filter(journal::attempts.ge(ATTEMPTS)))
+            .set((
+                journal::state.eq(State::Failed),
+                journal::leased_until.eq(None::<UtcTime>),
+                journal::last_error.eq("no worker that took it came back"),
+                journal::finished_at.eq(now),
+            ))
+            .execute(db)?;
+    }
     Ok(taken > 0)
 }
 

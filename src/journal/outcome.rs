@@ -50,7 +50,8 @@ pub struct Outcome {
 /// Records the outcome of a mail that `worker` holds. Fails, and with it the transaction, when the mail is no longer
 /// held: somebody else has processed it meanwhile.
 pub fn finish(db: &mut DbConnection, delivery: &Delivery, worker: &str, outcome: &Outcome, now: UtcTime) -> Result<()> {
-    let keeps_bytes = outcome.original_hash.is_none();
+    // The bytes go once they are in storage. In the same statement, for SQLite would write them again in one before.
+    let raw = outcome.original_hash.is_some().then(|| journal::raw.eq(None::<Vec<u8>>));
     let changed =
         diesel::update(journal::table.find(delivery.id).filter(is_waiting()).filter(journal::leased_by.eq(worker)))
             .set((
@@ -64,13 +65,11 @@ pub fn finish(db: &mut DbConnection, delivery: &Delivery, worker: &str, outcome:
                 journal::leased_until.eq(None::<UtcTime>),
                 journal::last_error.eq(None::<String>),
                 journal::finished_at.eq(now),
+                raw,
             ))
             .execute(db)?;
     if changed == 0 {
         return Err(Error::internal(format!("mail {} was processed by somebody else", delivery.handle)));
-    }
-    if !keeps_bytes {
-        diesel::update(journal::table.find(delivery.id)).set(journal::raw.eq(None::<Vec<u8>>)).execute(db)?;
     }
     Ok(())
 }

@@ -19,8 +19,7 @@ use crate::worker::threads::Step;
 pub fn process_next(app: &App, worker: &str) -> Result<Step> {
     let now = app.clock.now();
     let due = app.database.read_now(|db| claiming::due(db, now))?;
-    let Some(id) = claim_one(app, &due, worker, now)? else { return Ok(Step::Idle) };
-    let size = app.database.read_now(|db| claiming::size(db, id))?;
+    let Some((id, size)) = claim_one(app, &due, worker, now)? else { return Ok(Step::Idle) };
     let _place = app.reading_room.enter(size);
     let (delivery, surroundings) =
         app.database.read_now(|db| Ok((claiming::load(db, id)?, Surroundings::load(db)?)))?;
@@ -108,11 +107,16 @@ fn record(
     Ok(())
 }
 
-fn claim_one(app: &App, due: &[JournalId], worker: &str, now: UtcTime) -> Result<Option<JournalId>> {
+/// Claims one of `due`; gives how large it is, too.
+fn claim_one(app: &App, due: &[JournalId], worker: &str, now: UtcTime) -> Result<Option<(JournalId, usize)>> {
     for id in due.iter().copied() {
         let worker = worker.to_owned();
-        if app.database.write_now(move |db| claiming::claim(db, id, &worker, now))? {
-            return Ok(Some(id));
+        let claimed = app.database.write_now(move |db| {
+            let is_taken = claiming::claim(db, id, &worker, now)?;
+            is_taken.then(|| claiming::size(db, id)).transpose()
+        })?;
+        if let Some(size) = claimed {
+            return Ok(Some((id, size)));
         }
     }
     Ok(None)
