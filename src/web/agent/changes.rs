@@ -13,10 +13,11 @@ use crate::error::{Error, Result};
 use crate::outbox;
 use crate::people::{environments, person, sites};
 use crate::teams::queues;
+use crate::tickets::messages::in_doubt;
 use crate::tickets::priority::Priority;
 use crate::tickets::status::Status;
 use crate::tickets::ticket::{self, Ticket};
-use crate::tickets::{assignment, messages, moving, place, priority, status, tags};
+use crate::tickets::{assignment, moving, place, priority, status, tags};
 use crate::web::agent::ticket::{self as ticket_page, Draft};
 use crate::web::forms::Form;
 use crate::web::page_error::PageResult;
@@ -218,7 +219,7 @@ pub struct NoForm {}
 pub async fn accept(app: Data<App>, agent: Agent, path: Path<(String, String)>, _form: Form<NoForm>) -> PageResult {
     let (reference, handle) = path.into_inner();
     let verb =
-        move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| messages::accept(db, ticket, &handle, by, now);
+        move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| in_doubt::accept(db, ticket, &handle, by, now);
     change(&app, &agent, reference, None, "said-message-accepted", verb).await
 }
 
@@ -226,7 +227,7 @@ pub async fn accept(app: Data<App>, agent: Agent, path: Path<(String, String)>, 
 pub async fn reject(app: Data<App>, agent: Agent, path: Path<(String, String)>, _form: Form<NoForm>) -> PageResult {
     let (reference, handle) = path.into_inner();
     let verb =
-        move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| messages::reject(db, ticket, &handle, by, now);
+        move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| in_doubt::reject(db, ticket, &handle, by, now);
     change(&app, &agent, reference, None, "said-message-rejected", verb).await
 }
 
