@@ -57,8 +57,8 @@ table! {
     POST "/tickets/{reference}/messages/{handle}/acceptance" => agent::changes::accept,
     POST "/tickets/{reference}/messages/{handle}/rejection" => agent::changes::reject,
     POST "/tickets/{reference}/mails/{handle}/retry" => agent::changes::retry_mail,
-    GET "/messages/{handle}/original" => agent::ticket::original,
-    GET "/messages/{handle}/source" => agent::ticket::source,
+    GET "/messages/{handle}/original" => agent::originals::download,
+    GET "/messages/{handle}/source" => agent::originals::show,
     // The interface for programs
     POST "/api/v1/inbound" => api::inbound::take,
     POST "/api/v1/token" => api::token::create,

@@ -1,11 +1,11 @@
 //! The ticket: one column of conversation, and at its side who asks, from where, and what else there is to know. Every
 //! action on a ticket comes back to this page, with what went wrong or what is new.
 
+mod history;
+
 use std::collections::HashMap;
 
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header;
 use actix_web::web::{Data, Path, Query};
 use askama::Template;
 use serde::Deserialize;
@@ -14,11 +14,9 @@ use crate::access::Actor;
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::types::PersonId;
-use crate::error::{Error, FieldErrors, Result};
-use crate::html::file_name::FileName;
-use crate::i18n::{Message as Text, Texts};
-use crate::journal::unprocessed;
+use crate::db::types::{PersonId, QueueId};
+use crate::error::{FieldErrors, Result};
+use crate::i18n::{Locale, Message as Text, Texts};
 use crate::mail::address::visible;
 use crate::outbox::{self, listing::Outgoing};
 use crate::people::directory;
@@ -30,15 +28,15 @@ use crate::secret::random_handle;
 use crate::teams::queues::{self, Queue};
 use crate::tickets::assignment::{self, Colleague};
 use crate::tickets::connection_context::{self, ConnectionContext};
-use crate::tickets::events::{self, Details, Event, EventKind, Maker};
+use crate::tickets::events::{self, Event, EventKind};
 use crate::tickets::messages::{self, Message, Reading};
 use crate::tickets::participants::{self, Part, ParticipantShown, Standing};
 use crate::tickets::priority::Priority;
 use crate::tickets::related::{self, Brief};
-use crate::tickets::status::Status;
+use crate::tickets::status::{Occasion, Status, may_become};
 use crate::tickets::ticket::{self, Ticket};
 use crate::tickets::{attachments, contacts, tags};
-use crate::web::attachment_download::{self, DOWNLOAD_POLICY};
+use crate::web::agent::ticket::history::EventView;
 use crate::web::conversation::{self, Around, MessageView};
 use crate::web::kept_files::KeptFile;
 use crate::web::navigation::Place;
@@ -49,8 +47,6 @@ use crate::web::signed_in::Agent;
 
 /// Events looked at for one ticket; more would not be read.
 const EVENTS: i64 = 300;
-/// Letters of an original shown as text; the download has all of it.
-const SHOWN_SOURCE: usize = 512 * 1024;
 
 /// What the ticket page is asked for.
 #[derive(Deserialize)]
@@ -141,12 +137,6 @@ struct TicketPage {
 enum Item {
     Message(Box<MessageView>),
     Event(EventView),
-}
-
-struct EventView {
-    icon: &'static str,
-    text: String,
-    at: UtcTime,
 }
 
 struct RequesterView {
@@ -275,7 +265,7 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, reader: PersonId) -> TicketPa
     let first_new = seen.and_then(|seen| messages.get(seen)).map(|message| message.handle.clone());
     let new_count = seen.map_or(0, |seen| messages.len().saturating_sub(seen));
     let history: Vec<EventView> =
-        loaded.events.iter().map(|event| event_view(&t, event, names, &loaded.queues)).collect();
+        loaded.events.iter().map(|event| history::event_view(&t, event, names, &loaded.queues)).collect();
     let place = place_view(&loaded);
     let assignee_handle = loaded
         .colleagues
@@ -346,90 +336,12 @@ fn items(t: &Texts, messages: Vec<MessageView>, loaded: &Loaded) -> Vec<Item> {
         |kind| !matches!(kind, EventKind::Opened | EventKind::CustomerWrote | EventKind::Replied | EventKind::Noted);
     let events = loaded.events.iter().filter(|event| told(event.kind) && Some(event.created_at) >= since);
     items.extend(
-        events.map(|event| (event.created_at, 1, Item::Event(event_view(t, event, &loaded.names, &loaded.queues)))),
+        events.map(|event| {
+            (event.created_at, 1, Item::Event(history::event_view(t, event, &loaded.names, &loaded.queues)))
+        }),
     );
     items.sort_by_key(|(at, kind, _)| (*at, *kind));
     items.into_iter().map(|(_, _, item)| item).collect()
-}
-
-fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, String>, queues: &[Queue]) -> EventView {
-    let details: &Details = &event.details.0;
-    let who = match event.actor_id.and_then(|id| names.get(&id)) {
-        Some(name) => name.clone(),
-        None => t.say(match event.maker {
-            Maker::Customer | Maker::Mail | Maker::Api => "event-by-customer",
-            Maker::Staff => "event-by-staff",
-            Maker::System => "event-by-system",
-        }),
-    };
-    let name_of = |id: Option<PersonId>| id.and_then(|id| names.get(&id)).cloned().unwrap_or_default();
-    let to = details.to.as_deref().unwrap_or_default();
-    let (icon, text) = match event.kind {
-        EventKind::Opened => ("ticket", t.with("event-opened", "who", who)),
-        EventKind::CustomerWrote => ("chat", t.with("event-customer-wrote", "who", who)),
-        EventKind::Replied => ("reply", t.with("event-replied", "who", who)),
-        EventKind::Noted => ("note", t.with("event-noted", "who", who)),
-        EventKind::StatusChanged => match Status::parse(to) {
-            Some(Status::WaitingForUs) => ("clock", t.with("event-waiting-for-us", "who", who)),
-            Some(Status::WaitingForCustomer) => ("pause", t.with("event-waiting-for-customer", "who", who)),
-            _ => ("check", t.with("event-closed", "who", who)),
-        },
-        EventKind::PriorityChanged => {
-            let priority = Priority::parse(to).map(|to| t.say(priority_key(to))).unwrap_or_default();
-            ("flag", t.with2("event-priority", "who", who, "priority", priority))
-        }
-        EventKind::Assigned if details.person.is_some() && details.person == event.actor_id => {
-            ("user", t.with("event-taken", "who", who))
-        }
-        EventKind::Assigned if details.person.is_some() => {
-            ("user", t.with2("event-assigned", "who", who, "name", name_of(details.person)))
-        }
-        EventKind::Assigned => ("user", t.with("event-unassigned", "who", who)),
-        EventKind::TagAdded => ("tag", t.with2("event-tag-added", "who", who, "tag", to)),
-        EventKind::TagRemoved => {
-            ("tag", t.with2("event-tag-removed", "who", who, "tag", details.from.as_deref().unwrap_or_default()))
-        }
-        EventKind::ParticipantProposed => {
-            ("users", t.with("event-participant-proposed", "name", name_of(details.person)))
-        }
-        EventKind::ParticipantAdded if details.person == event.actor_id => {
-            ("users", t.with("event-participant-joined", "name", who))
-        }
-        EventKind::ParticipantAdded => {
-            ("users", t.with2("event-participant-added", "who", who, "name", name_of(details.person)))
-        }
-        EventKind::ParticipantRemoved => {
-            ("users", t.with2("event-participant-removed", "who", who, "name", name_of(details.person)))
-        }
-        EventKind::QueueChanged => {
-            let queue = details.queue.map(|queue| queue_name(t, queues, queue)).unwrap_or_default();
-            ("layers", t.with2("event-queue", "who", who, "queue", queue))
-        }
-        EventKind::RequesterChanged => {
-            ("forward", t.with2("event-requester", "who", who, "name", name_of(details.person)))
-        }
-        EventKind::PlaceChanged => ("pin", t.with("event-place", "who", who)),
-        EventKind::PrivacyChanged if to == "true" => ("lock", t.with("event-private", "who", who)),
-        EventKind::PrivacyChanged => ("users", t.with("event-shared", "who", who)),
-        EventKind::AddressConfirmed => ("mail", t.say("event-address-confirmed")),
-        EventKind::MessageAccepted => ("check", t.with("event-message-accepted", "who", who)),
-        EventKind::MessageRejected => ("close", t.with("event-message-rejected", "who", who)),
-        EventKind::MailFailed => {
-            let address = details.address.as_deref().unwrap_or_default();
-            ("alert", t.with("event-mail-failed", "address", address))
-        }
-        EventKind::MailHeld => {
-            let address = details.address.as_deref().unwrap_or_default();
-            ("alert", t.with("event-mail-held", "address", visible(address)))
-        }
-        EventKind::MayBelongTo => {
-            ("link", t.with("event-may-belong-to", "ticket", details.ticket.as_deref().unwrap_or_default()))
-        }
-        EventKind::FollowsUp => {
-            ("link", t.with("event-follows-up", "ticket", details.ticket.as_deref().unwrap_or_default()))
-        }
-    };
-    EventView { icon, text, at: event.created_at }
 }
 
 fn recipients(participants: &[ParticipantShown]) -> Vec<String> {
@@ -510,7 +422,6 @@ fn failed_view(mail: &Outgoing) -> FailedMail {
 }
 
 fn status_choices(t: &Texts, current: Status) -> Vec<Choice> {
-    use crate::tickets::status::{Occasion, may_become};
     let possible = Status::ALL.iter().filter(|to| **to == current || may_become(current, **to, Occasion::ByAgent));
     Choice::list(possible.map(|status| (status.as_str(), t.say(status_key(*status)))), current.as_str())
 }
@@ -520,7 +431,7 @@ fn queue_choices(t: &Texts, queues: &[Queue], ticket: &Ticket) -> Vec<Choice> {
     Choice::list(queues.iter().map(|queue| (queue.handle.clone(), queue.name(t.locale).to_owned())), current)
 }
 
-fn queue_name(t: &Texts, queues: &[Queue], id: crate::db::types::QueueId) -> String {
+fn queue_name(t: &Texts, queues: &[Queue], id: QueueId) -> String {
     queues.iter().find(|queue| queue.id == id).map(|queue| queue.name(t.locale).to_owned()).unwrap_or_default()
 }
 
@@ -551,63 +462,9 @@ fn relation_key(status: OrganisationStatus) -> &'static str {
     }
 }
 
-fn language_key(locale: crate::i18n::Locale) -> &'static str {
+fn language_key(locale: Locale) -> &'static str {
     match locale {
-        crate::i18n::Locale::Fr => "ticket-language-fr",
-        crate::i18n::Locale::En => "ticket-language-en",
+        Locale::Fr => "ticket-language-fr",
+        Locale::En => "ticket-language-en",
     }
-}
-
-/// `GET /messages/{handle}/original`: the mail as it came, as a file.
-pub async fn original(app: Data<App>, agent: Agent, handle: Path<String>) -> PageResult {
-    let (reference, bytes) = load_original(&app, &agent, handle.into_inner()).await?;
-    let name = FileName::new(&format!("{reference}.eml"));
-    Ok(HttpResponse::Ok()
-        .insert_header((header::CONTENT_TYPE, "message/rfc822"))
-        .insert_header((header::CONTENT_DISPOSITION, name.content_disposition()))
-        .insert_header((header::CONTENT_SECURITY_POLICY, DOWNLOAD_POLICY))
-        .body(bytes))
-}
-
-#[derive(Template)]
-#[template(path = "agent/source.html")]
-struct SourcePage {
-    p: Page,
-    reference: String,
-    handle: String,
-    source: String,
-    is_cut: bool,
-}
-
-/// `GET /messages/{handle}/source`: the mail as it came, as text, with the servers it passed through (B1).
-pub async fn source(app: Data<App>, agent: Agent, handle: Path<String>) -> PageResult {
-    let handle = handle.into_inner();
-    let (reference, bytes) = load_original(&app, &agent, handle.clone()).await?;
-    let shown = &bytes[..bytes.len().min(SHOWN_SOURCE)];
-    let text = String::from_utf8_lossy(shown).replace("\r\n", "\n");
-    let mut p = agent.page(&app, "source-title", Place::Tickets);
-    p.title = format!("{} · {reference}", p.title);
-    let source: String = text.chars().filter(|c| *c == '\n' || *c == '\t' || !c.is_control()).collect();
-    respond::page(&SourcePage { p, reference, handle, source, is_cut: bytes.len() > SHOWN_SOURCE })
-}
-
-async fn load_original(
-    app: &App,
-    agent: &Agent,
-    handle: String,
-) -> std::result::Result<(String, Vec<u8>), crate::web::page_error::PageError> {
-    let actor = agent.actor().clone();
-    let (reference, original) = app
-        .database
-        .read(move |db| {
-            let (ticket, message) = messages::find_readable(db, &actor, &handle)?.ok_or(Error::NotFound)?;
-            let ingest = message.ingest_id.ok_or(Error::NotFound)?;
-            Ok((ticket.reference, unprocessed::original(db, ingest)?))
-        })
-        .await?;
-    let bytes = match original {
-        unprocessed::Original::Bytes(bytes) => bytes,
-        unprocessed::Original::Stored(hash) => attachment_download::read_stored(app, hash).await?,
-    };
-    Ok((reference, bytes))
 }

@@ -1,0 +1,101 @@
+//! What happened in a ticket, each event worded for agents.
+
+use std::collections::HashMap;
+
+use super::{priority_key, queue_name};
+use crate::clock::UtcTime;
+use crate::db::types::PersonId;
+use crate::i18n::Texts;
+use crate::mail::address::visible;
+use crate::teams::queues::Queue;
+use crate::tickets::events::{Details, Event, EventKind, Maker};
+use crate::tickets::priority::Priority;
+use crate::tickets::status::Status;
+
+/// A line of the history.
+pub(super) struct EventView {
+    pub(super) icon: &'static str,
+    pub(super) text: String,
+    pub(super) at: UtcTime,
+}
+
+/// The event in the reader's language; `names` are those of everybody whom it may name.
+pub(super) fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, String>, queues: &[Queue]) -> EventView {
+    let details: &Details = &event.details.0;
+    let who = match event.actor_id.and_then(|id| names.get(&id)) {
+        Some(name) => name.clone(),
+        None => t.say(match event.maker {
+            Maker::Customer | Maker::Mail | Maker::Api => "event-by-customer",
+            Maker::Staff => "event-by-staff",
+            Maker::System => "event-by-system",
+        }),
+    };
+    let name_of = |id: Option<PersonId>| id.and_then(|id| names.get(&id)).cloned().unwrap_or_default();
+    let to = details.to.as_deref().unwrap_or_default();
+    let (icon, text) = match event.kind {
+        EventKind::Opened => ("ticket", t.with("event-opened", "who", who)),
+        EventKind::CustomerWrote => ("chat", t.with("event-customer-wrote", "who", who)),
+        EventKind::Replied => ("reply", t.with("event-replied", "who", who)),
+        EventKind::Noted => ("note", t.with("event-noted", "who", who)),
+        EventKind::StatusChanged => match Status::parse(to) {
+            Some(Status::WaitingForUs) => ("clock", t.with("event-waiting-for-us", "who", who)),
+            Some(Status::WaitingForCustomer) => ("pause", t.with("event-waiting-for-customer", "who", who)),
+            _ => ("check", t.with("event-closed", "who", who)),
+        },
+        EventKind::PriorityChanged => {
+            let priority = Priority::parse(to).map(|to| t.say(priority_key(to))).unwrap_or_default();
+            ("flag", t.with2("event-priority", "who", who, "priority", priority))
+        }
+        EventKind::Assigned if details.person.is_some() && details.person == event.actor_id => {
+            ("user", t.with("event-taken", "who", who))
+        }
+        EventKind::Assigned if details.person.is_some() => {
+            ("user", t.with2("event-assigned", "who", who, "name", name_of(details.person)))
+        }
+        EventKind::Assigned => ("user", t.with("event-unassigned", "who", who)),
+        EventKind::TagAdded => ("tag", t.with2("event-tag-added", "who", who, "tag", to)),
+        EventKind::TagRemoved => {
+            ("tag", t.with2("event-tag-removed", "who", who, "tag", details.from.as_deref().unwrap_or_default()))
+        }
+        EventKind::ParticipantProposed => {
+            ("users", t.with("event-participant-proposed", "name", name_of(details.person)))
+        }
+        EventKind::ParticipantAdded if details.person == event.actor_id => {
+            ("users", t.with("event-participant-joined", "name", who))
+        }
+        EventKind::ParticipantAdded => {
+            ("users", t.with2("event-participant-added", "who", who, "name", name_of(details.person)))
+        }
+        EventKind::ParticipantRemoved => {
+            ("users", t.with2("event-participant-removed", "who", who, "name", name_of(details.person)))
+        }
+        EventKind::QueueChanged => {
+            let queue = details.queue.map(|queue| queue_name(t, queues, queue)).unwrap_or_default();
+            ("layers", t.with2("event-queue", "who", who, "queue", queue))
+        }
+        EventKind::RequesterChanged => {
+            ("forward", t.with2("event-requester", "who", who, "name", name_of(details.person)))
+        }
+        EventKind::PlaceChanged => ("pin", t.with("event-place", "who", who)),
+        EventKind::PrivacyChanged if to == "true" => ("lock", t.with("event-private", "who", who)),
+        EventKind::PrivacyChanged => ("users", t.with("event-shared", "who", who)),
+        EventKind::AddressConfirmed => ("mail", t.say("event-address-confirmed")),
+        EventKind::MessageAccepted => ("check", t.with("event-message-accepted", "who", who)),
+        EventKind::MessageRejected => ("close", t.with("event-message-rejected", "who", who)),
+        EventKind::MailFailed => {
+            let address = details.address.as_deref().unwrap_or_default();
+            ("alert", t.with("event-mail-failed", "address", address))
+        }
+        EventKind::MailHeld => {
+            let address = details.address.as_deref().unwrap_or_default();
+            ("alert", t.with("event-mail-held", "address", visible(address)))
+        }
+        EventKind::MayBelongTo => {
+            ("link", t.with("event-may-belong-to", "ticket", details.ticket.as_deref().unwrap_or_default()))
+        }
+        EventKind::FollowsUp => {
+            ("link", t.with("event-follows-up", "ticket", details.ticket.as_deref().unwrap_or_default()))
+        }
+    };
+    EventView { icon, text, at: event.created_at }
+}
