@@ -7,6 +7,7 @@ pub mod mailboxes;
 pub mod organisations;
 pub mod outgoing_mail;
 pub mod people;
+pub mod person;
 pub mod queues;
 pub mod roles;
 pub mod settings;
