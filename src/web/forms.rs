@@ -8,6 +8,7 @@ use actix_web::http::header;
 use actix_web::web::{BytesMut, Data};
 use actix_web::{FromRequest, HttpRequest};
 use futures_util::{Future, StreamExt};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::app::App;
@@ -32,6 +33,11 @@ pub struct Upload<T> {
     pub form: T,
     pub files: Vec<UploadedFile>,
 }
+
+/// A form with only a button.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Nothing {}
 
 /// A file as the browser sent it; its name is not yet safe (`html::file_name`), nor is its type to be believed.
 #[derive(Debug)]

@@ -5,13 +5,12 @@ use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use super::sites::Nothing;
 use super::{Frame, Tab, managed_by, seen_by};
 use crate::app::App;
 use crate::error::{Error, FieldErrors};
 use crate::people::environments::{self, ComponentKind, EnvironmentDescription};
 use crate::people::sites;
-use crate::web::forms::Form;
+use crate::web::forms::{Form, Nothing};
 use crate::web::page::{Choice, Page};
 use crate::web::page_error::PageResult;
 use crate::web::respond::redirect_saying;

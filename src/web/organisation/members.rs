@@ -6,7 +6,6 @@ use actix_web::web::{Data, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
-use super::sites::Nothing;
 use super::{Frame, Tab, managed_by, seen_by};
 use crate::app::App;
 use crate::db::paging::PAGE_SIZE;
@@ -15,7 +14,7 @@ use crate::people::invitations::{self, NewMember};
 use crate::people::memberships::{self, Member, Rights};
 use crate::people::organisations::{Organisation, OrganisationKind};
 use crate::people::person::PersonState;
-use crate::web::forms::Form;
+use crate::web::forms::{Form, Nothing};
 use crate::web::page::Page;
 use crate::web::page_error::{PageError, PageResult};
 use crate::web::respond::redirect_saying;

@@ -9,7 +9,7 @@ use super::{Frame, Tab, managed_by, seen_by};
 use crate::app::App;
 use crate::error::{Error, FieldErrors};
 use crate::people::sites::{self, Site, SiteDescription};
-use crate::web::forms::Form;
+use crate::web::forms::{Form, Nothing};
 use crate::web::page::Page;
 use crate::web::page_error::PageResult;
 use crate::web::respond::redirect_saying;
@@ -24,11 +24,6 @@ pub struct SiteForm {
     telephone: String,
     address: String,
 }
-
-/// A form with only a button.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Nothing {}
 
 /// `GET /organisations/{handle}/sites`
 pub async fn list(app: Data<App>, reader: SignedIn, path: Path<String>) -> PageResult {

@@ -10,7 +10,6 @@ use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
-use super::sign_in::Nothing;
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::error::{Error, FieldErrors};
@@ -26,7 +25,7 @@ use crate::people::sessions::{self, Place};
 use crate::people::sign_in::{self, Start};
 use crate::people::{Person, one_time_tokens};
 use crate::secret::Secret;
-use crate::web::forms::Form;
+use crate::web::forms::{Form, Nothing};
 use crate::web::navigation::Place as Nav;
 use crate::web::page::{Choice, NavigationItem, Page};
 use crate::web::page_error::{PageError, PageResult};

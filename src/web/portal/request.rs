@@ -16,7 +16,7 @@ use crate::people::{memberships, person};
 use crate::secret::random_handle;
 use crate::tickets::status::{self, Status};
 use crate::tickets::{moving, participants, ticket};
-use crate::web::forms::{Form, Upload};
+use crate::web::forms::{Form, Nothing, Upload};
 use crate::web::lookups;
 use crate::web::message_frame;
 use crate::web::navigation::Place;
@@ -41,11 +41,6 @@ pub struct AnswerForm {
     pub key: String,
     pub time_zone: String,
 }
-
-/// A form with only a button.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Nothing {}
 
 /// `GET /requests/{reference}`
 pub async fn show(

@@ -16,7 +16,7 @@ use crate::people::passwords::Password;
 use crate::people::sessions::{self, Limits, Place};
 use crate::people::sign_in::{self, Outcome, SignedIn as Entered, Start};
 use crate::secret::hash_token;
-use crate::web::forms::Form;
+use crate::web::forms::{Form, Nothing};
 use crate::web::navigation::Place as Nav;
 use crate::web::page::Page;
 use crate::web::page_error::{PageError, PageResult};
@@ -42,11 +42,6 @@ pub struct SignInQuery {
     #[serde(default)]
     next: String,
 }
-
-/// A form with a button and nothing else.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Nothing {}
 
 #[derive(Template)]
 #[template(path = "portal/sign_in.html")]

@@ -8,7 +8,7 @@ use askama::Template;
 
 use super::conversation::load;
 use super::filing::{ask_for_files_again, context, needs_new_key, store};
-use super::request::{AnswerForm, Nothing, RequestPage, RequestQuery};
+use super::request::{AnswerForm, RequestPage, RequestQuery};
 use super::sign_in::place_of;
 use crate::access::Actor;
 use crate::app::App;
@@ -22,7 +22,7 @@ use crate::secret::random_handle;
 use crate::tickets::links::{self, Link};
 use crate::tickets::{Ticket, ticket};
 use crate::web::attachment_download;
-use crate::web::forms::{Form, Upload};
+use crate::web::forms::{Form, Nothing, Upload};
 use crate::web::lookups;
 use crate::web::message_frame::{self, FrameQuery};
 use crate::web::navigation::Place;

@@ -5,7 +5,6 @@ use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use super::super::sign_in::Nothing;
 use super::{Tab, framed, security};
 use crate::access::{self, Actor};
 use crate::app::App;
@@ -15,7 +14,7 @@ use crate::error::{Error, FieldErrors};
 use crate::i18n::Texts;
 use crate::people::api_tokens::{self, ApiToken, NewApiToken, Scope};
 use crate::people::roles::Permission;
-use crate::web::forms::Form;
+use crate::web::forms::{Form, Nothing};
 use crate::web::navigation::Place;
 use crate::web::page::{Choice, Page, Tone};
 use crate::web::page_error::{PageError, PageResult};

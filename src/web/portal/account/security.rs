@@ -6,7 +6,7 @@ use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use super::super::sign_in::{Nothing, enter, place_of};
+use super::super::sign_in::{enter, place_of};
 use super::secrets::{self, SecretForm, SecretRow};
 use super::{Tab, framed, no_password, prove};
 use crate::app::App;
@@ -17,7 +17,7 @@ use crate::people::passwords::{self, Password};
 use crate::people::sessions::{self, Limits, Session};
 use crate::people::sign_in;
 use crate::people::{api_tokens, person};
-use crate::web::forms::Form;
+use crate::web::forms::{Form, Nothing};
 use crate::web::hashing;
 use crate::web::navigation::Place;
 use crate::web::page::{Choice, Page};
