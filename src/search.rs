@@ -20,6 +20,7 @@ pub use query::SearchQuery;
 use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use crate::access::{self, Actor};
 use crate::clock::UtcTime;
@@ -57,10 +58,13 @@ pub struct Hit {
 }
 
 /// What the index gives: one document that fits the words.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, QueryableByName)]
 struct Candidate {
+    #[diesel(sql_type = BigInt)]
     id: i64,
+    #[diesel(sql_type = BigInt, column_name = ticket_id)]
     ticket: TicketId,
+    #[diesel(sql_type = BigInt, column_name = message_id)]
     message: MessageId,
 }
 

@@ -4,18 +4,7 @@ use diesel::pg::PgConnection;
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 
-use crate::db::types::{MessageId, TicketId};
 use crate::search::{Candidate, Expression, Phrase};
-
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = BigInt)]
-    ticket_id: TicketId,
-    #[diesel(sql_type = BigInt)]
-    message_id: MessageId,
-}
 
 /// The newest `limit` documents below `below` that fit.
 pub fn candidates(
@@ -25,7 +14,7 @@ pub fn candidates(
     below: i64,
     limit: i64,
 ) -> QueryResult<Vec<Candidate>> {
-    let rows: Vec<Row> = diesel::sql_query(
+    diesel::sql_query(
         "SELECT id, ticket_id, message_id FROM search_documents \
          WHERE word_index @@ $1::tsquery AND id < $2 AND NOT (staff_only AND $3) \
          ORDER BY id DESC LIMIT $4",
@@ -34,8 +23,7 @@ pub fn candidates(
     .bind::<BigInt, _>(below)
     .bind::<Bool, _>(public_only)
     .bind::<BigInt, _>(limit)
-    .load(db)?;
-    Ok(rows.into_iter().map(|row| Candidate { id: row.id, ticket: row.ticket_id, message: row.message_id }).collect())
+    .load(db)
 }
 
 /// The expression in the language of `tsquery`. Every token stands in quotes and has neither quotes nor signs in it.

@@ -4,18 +4,7 @@ use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 use diesel::sqlite::SqliteConnection;
 
-use crate::db::types::{MessageId, TicketId};
 use crate::search::{Candidate, Expression, Phrase};
-
-#[derive(QueryableByName)]
-struct Row {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
-    #[diesel(sql_type = BigInt)]
-    ticket_id: TicketId,
-    #[diesel(sql_type = BigInt)]
-    message_id: MessageId,
-}
 
 /// The newest `limit` documents below `below` that fit.
 pub fn candidates(
@@ -25,7 +14,7 @@ pub fn candidates(
     below: i64,
     limit: i64,
 ) -> QueryResult<Vec<Candidate>> {
-    let rows: Vec<Row> = diesel::sql_query(
+    diesel::sql_query(
         "SELECT search_index.rowid AS id, ticket_id, message_id FROM search_index \
          CROSS JOIN search_documents ON search_documents.id = search_index.rowid \
          WHERE search_index MATCH ? AND search_index.rowid < ? AND NOT (staff_only AND ?) \
@@ -35,8 +24,7 @@ pub fn candidates(
     .bind::<BigInt, _>(below)
     .bind::<Bool, _>(public_only)
     .bind::<BigInt, _>(limit)
-    .load(db)?;
-    Ok(rows.into_iter().map(|row| Candidate { id: row.id, ticket: row.ticket_id, message: row.message_id }).collect())
+    .load(db)
 }
 
 /// The expression in FTS5's language. Every token stands in quotes and has neither quotes nor signs in it.

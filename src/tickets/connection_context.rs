@@ -51,23 +51,26 @@ impl ConnectionContext {
     }
 }
 
+macro_rules! context_columns {
+    () => {
+        (
+            connection_contexts::ip_address,
+            connection_contexts::preferred_language,
+            connection_contexts::browser,
+            connection_contexts::browser_version,
+            connection_contexts::operating_system,
+            connection_contexts::requested_url,
+            connection_contexts::time_zone,
+        )
+    };
+}
+
 /// The context of the ticket's latest message by a page, with its time.
 pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket) -> Result<Option<(ConnectionContext, UtcTime)>> {
     Ok(connection_contexts::table
         .filter(connection_contexts::ticket_id.eq(ticket.id))
         .order(connection_contexts::id.desc())
-        .select((
-            (
-                connection_contexts::ip_address,
-                connection_contexts::preferred_language,
-                connection_contexts::browser,
-                connection_contexts::browser_version,
-                connection_contexts::operating_system,
-                connection_contexts::requested_url,
-                connection_contexts::time_zone,
-            ),
-            connection_contexts::created_at,
-        ))
+        .select((context_columns!(), connection_contexts::created_at))
         .first(db)
         .optional()?)
 }
@@ -83,18 +86,7 @@ pub fn of_author(
         .filter(connection_contexts::ticket_id.eq(ticket.id))
         .filter(ticket_messages::author_id.eq(author))
         .order(connection_contexts::id.desc())
-        .select((
-            (
-                connection_contexts::ip_address,
-                connection_contexts::preferred_language,
-                connection_contexts::browser,
-                connection_contexts::browser_version,
-                connection_contexts::operating_system,
-                connection_contexts::requested_url,
-                connection_contexts::time_zone,
-            ),
-            connection_contexts::created_at,
-        ))
+        .select((context_columns!(), connection_contexts::created_at))
         .first(db)
         .optional()?)
 }
