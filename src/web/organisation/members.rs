@@ -8,7 +8,9 @@ use serde::Deserialize;
 
 use super::{Frame, Tab, managed_by, seen_by};
 use crate::app::App;
+use crate::db::DbConnection;
 use crate::db::paging::PAGE_SIZE;
+use crate::db::types::{OrganisationId, PersonId};
 use crate::error::{Error, FieldErrors, Result};
 use crate::people::invitations::{self, NewMember};
 use crate::people::memberships::{self, Member, Rights};
@@ -144,17 +146,11 @@ pub async fn change_rights(
     Form(form): Form<RightsForm>,
 ) -> PageResult {
     let (handle, member) = path.into_inner();
-    let (actor, now) = (reader.actor.clone(), app.clock.now());
-    let (target, wanted) = (handle.clone(), member.clone());
-    let outcome = app
-        .database
-        .write(move |db| {
-            let organisation = managed_by(db, &actor, &target)?;
-            let member = memberships::find_member(db, organisation.id, &wanted)?.ok_or(Error::NotFound)?;
-            let rights = form.rights();
-            memberships::change_rights(db, organisation.id, member.person_id, rights, actor.person(), now)
-        })
-        .await;
+    let (rights, now) = (form.rights(), app.clock.now());
+    let outcome = change(&app, &reader, &handle, &member, move |db, organisation, member, by| {
+        memberships::change_rights(db, organisation, member.person_id, rights, by, now)
+    })
+    .await;
     settle(&app, &reader, handle, member, Some(form), outcome, "said-saved").await
 }
 
@@ -166,33 +162,41 @@ pub async fn make_contact(
     _: Form<Nothing>,
 ) -> PageResult {
     let (handle, member) = path.into_inner();
-    let (actor, now) = (reader.actor.clone(), app.clock.now());
-    let (target, wanted) = (handle.clone(), member.clone());
-    let outcome = app
-        .database
-        .write(move |db| {
-            let organisation = managed_by(db, &actor, &target)?;
-            let member = memberships::find_member(db, organisation.id, &wanted)?.ok_or(Error::NotFound)?;
-            memberships::make_contact(db, organisation.id, member.person_id, actor.person(), now)
-        })
-        .await;
+    let now = app.clock.now();
+    let outcome = change(&app, &reader, &handle, &member, move |db, organisation, member, by| {
+        memberships::make_contact(db, organisation, member.person_id, by, now)
+    })
+    .await;
     settle(&app, &reader, handle, member, None, outcome, "said-contact").await
 }
 
 /// `POST /organisations/{handle}/members/{member}/removal`
 pub async fn remove(app: Data<App>, reader: SignedIn, path: Path<(String, String)>, _: Form<Nothing>) -> PageResult {
     let (handle, member) = path.into_inner();
-    let (actor, now) = (reader.actor.clone(), app.clock.now());
-    let (target, wanted) = (handle.clone(), member.clone());
-    let outcome = app
-        .database
-        .write(move |db| {
-            let organisation = managed_by(db, &actor, &target)?;
-            let member = memberships::find_member(db, organisation.id, &wanted)?.ok_or(Error::NotFound)?;
-            memberships::remove(db, organisation.id, member.person_id, actor.person(), now)
-        })
-        .await;
+    let now = app.clock.now();
+    let outcome = change(&app, &reader, &handle, &member, move |db, organisation, member, by| {
+        memberships::remove(db, organisation, member.person_id, by, now)
+    })
+    .await;
     settle(&app, &reader, handle, member, None, outcome, SAID_REMOVED).await
+}
+
+/// One change of a member, by who manages the organisation.
+async fn change(
+    app: &App,
+    reader: &SignedIn,
+    handle: &str,
+    member: &str,
+    verb: impl Fn(&mut DbConnection, OrganisationId, &Member, Option<PersonId>) -> Result<()> + Send + 'static,
+) -> Result<()> {
+    let (actor, handle, member) = (reader.actor.clone(), handle.to_owned(), member.to_owned());
+    app.database
+        .write(move |db| {
+            let organisation = managed_by(db, &actor, &handle)?;
+            let member = memberships::find_member(db, organisation.id, &member)?.ok_or(Error::NotFound)?;
+            verb(db, organisation.id, &member, actor.person())
+        })
+        .await
 }
 
 /// After a change of a member: back to the list, or the member's page with what stood in the way.
