@@ -66,12 +66,14 @@ impl Actor {
         }
     }
 
+    /// Whether a member of staff acts.
     pub fn is_staff(&self) -> bool {
         matches!(self, Actor::Staff(_))
     }
 }
 
 impl StaffActor {
+    /// Whether one of their roles permits it.
     pub fn may(&self, permission: Permission) -> bool {
         self.permissions.contains(&permission)
     }
@@ -94,6 +96,7 @@ impl CustomerActor {
             .collect()
     }
 
+    /// Whether they belong to `organisation`.
     pub fn is_member_of(&self, organisation: OrganisationId) -> bool {
         self.memberships.iter().any(|membership| membership.organisation_id == organisation)
     }

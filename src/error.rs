@@ -3,6 +3,7 @@
 
 use crate::i18n::Message;
 
+/// What capabilities return.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The kinds of failure that a caller tells apart.
@@ -53,10 +54,12 @@ impl Error {
 pub struct FieldErrors(Vec<(&'static str, Message)>);
 
 impl FieldErrors {
+    /// Says that something is wrong with `field`.
     pub fn add(&mut self, field: &'static str, message: impl Into<Message>) {
         self.0.push((field, message.into()));
     }
 
+    /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -66,6 +69,7 @@ impl FieldErrors {
         self.0.iter().find(|(name, _)| *name == field).map(|(_, message)| message)
     }
 
+    /// Everything that is wrong, with its field, in the order found.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Message)> {
         self.0.iter().map(|(field, message)| (*field, message))
     }

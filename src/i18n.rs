@@ -97,6 +97,7 @@ impl Message {
         Self { key, args: Vec::new() }
     }
 
+    /// The same message with the value of one of its placeholders.
     pub fn with(mut self, name: &'static str, value: impl fmt::Display) -> Self {
         self.args.push((name, value.to_string()));
         self

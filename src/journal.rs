@@ -81,6 +81,7 @@ impl NewMail {
         NewMail { recipients, envelope_from, way, raw, raw_sha256 }
     }
 
+    /// The length of the mail in bytes.
     pub fn size(&self) -> usize {
         self.raw.len()
     }

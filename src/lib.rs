@@ -42,8 +42,21 @@
 //! capability → an event and its job in the same transaction → a redirect. A worker then takes the job and decides who
 //! is to be told.
 //!
-//! *A mail*: LMTP, pipe or HTTP → [`journal`] (committed, then acknowledged) → a worker parses it ([`mail::incoming`]),
-//! decides where it belongs ([`mail::threading`], one pure table) → a ticket or a message in one transaction.
+//! *A mail*: LMTP, pipe or HTTP → [`journal`] (committed, then acknowledged) → a worker waits for room in memory
+//! ([`intake::reading_room`]), parses it ([`mail::incoming`]), decides where it belongs ([`mail::threading`], one pure
+//! table) → a ticket or a message in one transaction ([`intake::from_email`]).
+//!
+//! *A page*: a handler's template is the middle; [`web::shell`] puts head, navigation and foot around it, compiled once.
+//! [`web::guard`] stands around every request, and [`web::slow_body`] waits for no body that trickles in.
+//!
+//! # Beside the code
+//!
+//! - `migrations/`: one folder a database, the same names in both, forward only.
+//! - `templates/`: pages by audience, mails by event, the catalogue in `locales/`, styles and scripts in `assets/`.
+//! - `tests/integration`: the suite, in process. `tests/browser` holds the scripts that drive Chromium, and
+//!   `tests/faults` a library that makes a disk fail; tests called `real_*` use both, and `.ci/run` starts what they need.
+//! - `benches/`: what is measured, and how (`benches/README.md`).
+//! - `.cargo/config.toml`: how the bundled SQLite is compiled, and why.
 
 pub mod cards;
 pub mod clock;

@@ -60,6 +60,7 @@ impl DatabaseUrl {
         (!path.is_empty()).then(|| DatabaseUrl::Sqlite(PathBuf::from(path)))
     }
 
+    /// Whether the database is the embedded one.
     pub fn is_sqlite(&self) -> bool {
         matches!(self, DatabaseUrl::Sqlite(_))
     }

@@ -76,6 +76,7 @@ impl<T, After> Page<T, After> {
         Page { rows, next: next.flatten() }
     }
 
+    /// The same page of other rows.
     pub fn map<U>(self, change: impl FnMut(T) -> U) -> Page<U, After> {
         Page { rows: self.rows.into_iter().map(change).collect(), next: self.next }
     }

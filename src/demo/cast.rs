@@ -83,9 +83,11 @@ const fn customer(
     Member { first_name, last_name, job_title, address, telephone, language, role, queues: &[] }
 }
 
+/// Who set the desk up.
 pub const ADMINISTRATOR: Member =
     staff("Hélène", "Vasseur", "Responsable informatique", "helene.vasseur@lumenor.example", Role::Administrator, &[]);
 
+/// Everybody else at the vendor.
 pub const STAFF: &[Member] = &[
     staff("Camille", "Renaud", "Cheffe de l’assistance", "camille.renaud@lumenor.example", Role::Supervisor, &[]),
     staff(
@@ -122,6 +124,7 @@ pub const STAFF: &[Member] = &[
     ),
 ];
 
+/// The customers, each with its people and its sites.
 pub const ORGANISATIONS: &[Company] = &[
     Company {
         name: "Fonderies du Vercors",

@@ -29,6 +29,7 @@ pub struct Story {
     pub ending: Ending,
 }
 
+/// Every story; the tickets are told from them in turn.
 pub const ALL: &[Story] = &[
     Story {
         language: Locale::Fr,

@@ -44,6 +44,7 @@ pub struct Surroundings {
 }
 
 impl Surroundings {
+    /// Reads them as they are now.
     pub fn load(db: &mut DbConnection) -> Result<Surroundings> {
         Ok(Surroundings { mailboxes: mailboxes::canonical_addresses(db)?, instance: find_instance(db)? })
     }

@@ -85,6 +85,7 @@ struct ReplyPage<'a> {
 }
 
 impl Reply {
+    /// The mail in the language of its reader.
     pub fn write(&self) -> Result<Words> {
         let subject = rendered(&ReplySubject { reference: &self.reference, subject: &self.subject })?;
         let text = rendered(&ReplyText {
@@ -152,6 +153,7 @@ struct AcknowledgementPage<'a> {
 }
 
 impl Acknowledgement {
+    /// The mail in the language of its reader.
     pub fn write(&self) -> Result<Words> {
         let subject = rendered(&AcknowledgementSubject { reference: &self.reference, subject: &self.subject })?;
         let text = rendered(&AcknowledgementText {
@@ -210,6 +212,7 @@ struct FirstRequestPage<'a> {
 }
 
 impl FirstRequest {
+    /// The mail in the language of its reader.
     pub fn write(&self) -> Result<Words> {
         let subject =
             rendered(&FirstRequestSubject { t: &self.t, reference: &self.reference, operator: &self.operator })?;
@@ -277,6 +280,7 @@ struct ParticipantMessagePage<'a> {
 }
 
 impl ParticipantMessage {
+    /// The mail in the language of its reader.
     pub fn write(&self) -> Result<Words> {
         let subject = rendered(&ParticipantMessageSubject { reference: &self.reference, subject: &self.subject })?;
         let text = rendered(&ParticipantMessageText {
@@ -344,6 +348,7 @@ struct AgentMessagePage<'a> {
 }
 
 impl AgentMessage {
+    /// The mail in the language of its reader.
     pub fn write(&self) -> Result<Words> {
         let subject = rendered(&AgentMessageSubject { reference: &self.reference, subject: &self.subject })?;
         let text = rendered(&AgentMessageText {
@@ -400,6 +405,7 @@ struct AgentNoticePage<'a> {
 }
 
 impl AgentNotice {
+    /// The mail in the language of its reader.
     pub fn write(&self) -> Result<Words> {
         let subject = rendered(&AgentNoticeSubject { reference: &self.reference, subject: &self.subject })?;
         let text = rendered(&AgentNoticeText { t: &self.t, lead: &self.lead, link: &self.link })?;
@@ -453,6 +459,7 @@ struct AccountPage<'a> {
 }
 
 impl Account {
+    /// The mail in the language of its reader.
     pub fn write(&self) -> Result<Words> {
         let subject = rendered(&AccountSubject { subject: &self.subject })?;
         let text = rendered(&AccountText {

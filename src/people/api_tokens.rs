@@ -62,6 +62,7 @@ pub struct ApiToken {
 }
 
 impl ApiToken {
+    /// Whether it was made for `scope`.
     pub fn allows(&self, scope: Scope) -> bool {
         self.scopes.0.contains(&scope)
     }

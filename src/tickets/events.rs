@@ -147,6 +147,7 @@ impl NewEvent {
         }
     }
 
+    /// The same event with what else there is to say.
     pub fn with(self, details: Details) -> NewEvent {
         NewEvent { details, ..self }
     }

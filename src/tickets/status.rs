@@ -32,6 +32,7 @@ pub enum Occasion {
 }
 
 impl Occasion {
+    /// Every occasion, for tests of the whole table.
     pub const ALL: [Occasion; 4] =
         [Occasion::ByAgent, Occasion::ByCustomer, Occasion::CustomerMessage, Occasion::Reply];
 }

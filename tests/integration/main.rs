@@ -2,15 +2,18 @@
 //! names a server on which databases may be made.
 //!
 //! - `support`: the application in process, a clock moved by hand, people with browsers, mail in memory
+//! - `access`: every route and every role
 //! - `administration`: the administrator's pages, and an organisation's own
 //! - `agent_desk`: the desk in the browser
+//! - `api`: the interface for programs
 //! - `architecture`: the order of the modules, who writes which table, the catalogue
-//! - `access`: every route and every role
+//! - `demo`: the desk of the demonstration
 //! - `mail`: mail in, matched, out
 //! - `migrations`: both databases have the same schema
 //! - `organisations`: organisations and what belongs to them, queues and mailboxes
 //! - `people`: who somebody is, and how they sign in
 //! - `portal`: the customer's side: filing, following, answering
+//! - `real`: the program as processes of its own, among real components; left out unless asked for
 //! - `search`: what is found, by whom
 //! - `signing_in`: the same at a browser: sign-in, registration, set-up, one's account
 //! - `tickets`: what is said in tickets, who sees what of them, how lists find them

@@ -1,3 +1,5 @@
+//! Mails of every kind, ordinary, odd and hostile, and what is read of them.
+
 use proptest::prelude::*;
 
 use super::*;

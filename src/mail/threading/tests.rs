@@ -1,3 +1,5 @@
+//! Every combination of evidence, and the decision it leads to: each row of the table, and what holds for all of them.
+
 use super::*;
 use Authentication::{Fail, None as NoResult, Pass};
 
