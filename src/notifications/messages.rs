@@ -35,6 +35,41 @@ impl Quote {
     }
 }
 
+/// The three templates of a mail, each of which sees it as `mail`, and how they are put together.
+macro_rules! templates {
+    ($mail:ident: $subject:ident $subject_path:literal, $text:ident $text_path:literal, $page:ident $page_path:literal) => {
+        #[derive(Template)]
+        #[template(path = $subject_path)]
+        struct $subject<'a> {
+            mail: &'a $mail,
+        }
+
+        #[derive(Template)]
+        #[template(path = $text_path)]
+        struct $text<'a> {
+            mail: &'a $mail,
+        }
+
+        #[derive(Template)]
+        #[template(path = $page_path)]
+        struct $page<'a> {
+            t: &'a Texts,
+            title: &'a str,
+            mail: &'a $mail,
+        }
+
+        impl $mail {
+            /// The mail in the language of its reader.
+            pub fn write(&self) -> Result<Words> {
+                let subject = rendered(&$subject { mail: self })?;
+                let text = rendered(&$text { mail: self })?;
+                let html = rendered(&$page { t: &self.t, title: &subject, mail: self })?;
+                Ok(Words { subject, text, html })
+            }
+        }
+    };
+}
+
 /// An agent's answer, with what it answers below.
 #[derive(Clone, Debug)]
 pub struct Reply {
@@ -50,67 +85,11 @@ pub struct Reply {
     pub quote: Option<Quote>,
 }
 
-#[derive(Template)]
-#[template(path = "email/reply/subject.txt")]
-struct ReplySubject<'a> {
-    reference: &'a str,
-    subject: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/reply/body.txt")]
-struct ReplyText<'a> {
-    t: &'a Texts,
-    marker: &'a str,
-    reference: &'a str,
-    text: &'a str,
-    agent: &'a str,
-    operator: &'a str,
-    link: &'a str,
-    quote: Option<&'a Quote>,
-}
-
-#[derive(Template)]
-#[template(path = "email/reply/body.html")]
-struct ReplyPage<'a> {
-    t: &'a Texts,
-    title: &'a str,
-    marker: &'a str,
-    reference: &'a str,
-    html: &'a str,
-    agent: &'a str,
-    operator: &'a str,
-    link: &'a str,
-    quote: Option<&'a Quote>,
-}
-
-impl Reply {
-    /// The mail in the language of its reader.
-    pub fn write(&self) -> Result<Words> {
-        let subject = rendered(&ReplySubject { reference: &self.reference, subject: &self.subject })?;
-        let text = rendered(&ReplyText {
-            t: &self.t,
-            marker: &self.marker,
-            reference: &self.reference,
-            text: &self.text,
-            agent: &self.agent,
-            operator: &self.operator,
-            link: &self.link,
-            quote: self.quote.as_ref(),
-        })?;
-        let html = rendered(&ReplyPage {
-            t: &self.t,
-            title: &subject,
-            marker: &self.marker,
-            reference: &self.reference,
-            html: &self.html,
-            agent: &self.agent,
-            operator: &self.operator,
-            link: &self.link,
-            quote: self.quote.as_ref(),
-        })?;
-        Ok(Words { subject, text, html })
-    }
+templates! {
+    Reply:
+    ReplySubject "email/reply/subject.txt",
+    ReplyText "email/reply/body.txt",
+    ReplyPage "email/reply/body.html"
 }
 
 /// Says that a request has arrived (B3).
@@ -124,55 +103,11 @@ pub struct Acknowledgement {
     pub link: String,
 }
 
-#[derive(Template)]
-#[template(path = "email/acknowledgement/subject.txt")]
-struct AcknowledgementSubject<'a> {
-    reference: &'a str,
-    subject: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/acknowledgement/body.txt")]
-struct AcknowledgementText<'a> {
-    t: &'a Texts,
-    marker: &'a str,
-    reference: &'a str,
-    operator: &'a str,
-    link: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/acknowledgement/body.html")]
-struct AcknowledgementPage<'a> {
-    t: &'a Texts,
-    title: &'a str,
-    marker: &'a str,
-    reference: &'a str,
-    operator: &'a str,
-    link: &'a str,
-}
-
-impl Acknowledgement {
-    /// The mail in the language of its reader.
-    pub fn write(&self) -> Result<Words> {
-        let subject = rendered(&AcknowledgementSubject { reference: &self.reference, subject: &self.subject })?;
-        let text = rendered(&AcknowledgementText {
-            t: &self.t,
-            marker: &self.marker,
-            reference: &self.reference,
-            operator: &self.operator,
-            link: &self.link,
-        })?;
-        let html = rendered(&AcknowledgementPage {
-            t: &self.t,
-            title: &subject,
-            marker: &self.marker,
-            reference: &self.reference,
-            operator: &self.operator,
-            link: &self.link,
-        })?;
-        Ok(Words { subject, text, html })
-    }
+templates! {
+    Acknowledgement:
+    AcknowledgementSubject "email/acknowledgement/subject.txt",
+    AcknowledgementText "email/acknowledgement/body.txt",
+    AcknowledgementPage "email/acknowledgement/body.html"
 }
 
 /// The same, to an address that nobody has confirmed yet: a link, and no word of the request (OUT-10).
@@ -184,53 +119,11 @@ pub struct FirstRequest {
     pub link: String,
 }
 
-#[derive(Template)]
-#[template(path = "email/first_request/subject.txt")]
-struct FirstRequestSubject<'a> {
-    t: &'a Texts,
-    reference: &'a str,
-    operator: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/first_request/body.txt")]
-struct FirstRequestText<'a> {
-    t: &'a Texts,
-    reference: &'a str,
-    operator: &'a str,
-    link: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/first_request/body.html")]
-struct FirstRequestPage<'a> {
-    t: &'a Texts,
-    title: &'a str,
-    reference: &'a str,
-    operator: &'a str,
-    link: &'a str,
-}
-
-impl FirstRequest {
-    /// The mail in the language of its reader.
-    pub fn write(&self) -> Result<Words> {
-        let subject =
-            rendered(&FirstRequestSubject { t: &self.t, reference: &self.reference, operator: &self.operator })?;
-        let text = rendered(&FirstRequestText {
-            t: &self.t,
-            reference: &self.reference,
-            operator: &self.operator,
-            link: &self.link,
-        })?;
-        let html = rendered(&FirstRequestPage {
-            t: &self.t,
-            title: &subject,
-            reference: &self.reference,
-            operator: &self.operator,
-            link: &self.link,
-        })?;
-        Ok(Words { subject, text, html })
-    }
+templates! {
+    FirstRequest:
+    FirstRequestSubject "email/first_request/subject.txt",
+    FirstRequestText "email/first_request/body.txt",
+    FirstRequestPage "email/first_request/body.html"
 }
 
 /// Tells a participant what another wrote.
@@ -247,63 +140,11 @@ pub struct ParticipantMessage {
     pub link: String,
 }
 
-#[derive(Template)]
-#[template(path = "email/participant_message/subject.txt")]
-struct ParticipantMessageSubject<'a> {
-    reference: &'a str,
-    subject: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/participant_message/body.txt")]
-struct ParticipantMessageText<'a> {
-    t: &'a Texts,
-    marker: &'a str,
-    reference: &'a str,
-    author: &'a str,
-    text: &'a str,
-    operator: &'a str,
-    link: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/participant_message/body.html")]
-struct ParticipantMessagePage<'a> {
-    t: &'a Texts,
-    title: &'a str,
-    marker: &'a str,
-    reference: &'a str,
-    author: &'a str,
-    html: &'a str,
-    operator: &'a str,
-    link: &'a str,
-}
-
-impl ParticipantMessage {
-    /// The mail in the language of its reader.
-    pub fn write(&self) -> Result<Words> {
-        let subject = rendered(&ParticipantMessageSubject { reference: &self.reference, subject: &self.subject })?;
-        let text = rendered(&ParticipantMessageText {
-            t: &self.t,
-            marker: &self.marker,
-            reference: &self.reference,
-            author: &self.author,
-            text: &self.text,
-            operator: &self.operator,
-            link: &self.link,
-        })?;
-        let html = rendered(&ParticipantMessagePage {
-            t: &self.t,
-            title: &subject,
-            marker: &self.marker,
-            reference: &self.reference,
-            author: &self.author,
-            html: &self.html,
-            operator: &self.operator,
-            link: &self.link,
-        })?;
-        Ok(Words { subject, text, html })
-    }
+templates! {
+    ParticipantMessage:
+    ParticipantMessageSubject "email/participant_message/subject.txt",
+    ParticipantMessageText "email/participant_message/body.txt",
+    ParticipantMessagePage "email/participant_message/body.html"
 }
 
 /// Tells an agent what a customer wrote.
@@ -319,55 +160,11 @@ pub struct AgentMessage {
     pub link: String,
 }
 
-#[derive(Template)]
-#[template(path = "email/agent_message/subject.txt")]
-struct AgentMessageSubject<'a> {
-    reference: &'a str,
-    subject: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/agent_message/body.txt")]
-struct AgentMessageText<'a> {
-    t: &'a Texts,
-    marker: &'a str,
-    lead: &'a str,
-    text: &'a str,
-    link: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/agent_message/body.html")]
-struct AgentMessagePage<'a> {
-    t: &'a Texts,
-    title: &'a str,
-    marker: &'a str,
-    lead: &'a str,
-    html: &'a str,
-    link: &'a str,
-}
-
-impl AgentMessage {
-    /// The mail in the language of its reader.
-    pub fn write(&self) -> Result<Words> {
-        let subject = rendered(&AgentMessageSubject { reference: &self.reference, subject: &self.subject })?;
-        let text = rendered(&AgentMessageText {
-            t: &self.t,
-            marker: &self.marker,
-            lead: &self.lead,
-            text: &self.text,
-            link: &self.link,
-        })?;
-        let html = rendered(&AgentMessagePage {
-            t: &self.t,
-            title: &subject,
-            marker: &self.marker,
-            lead: &self.lead,
-            html: &self.html,
-            link: &self.link,
-        })?;
-        Ok(Words { subject, text, html })
-    }
+templates! {
+    AgentMessage:
+    AgentMessageSubject "email/agent_message/subject.txt",
+    AgentMessageText "email/agent_message/body.txt",
+    AgentMessagePage "email/agent_message/body.html"
 }
 
 /// Tells an agent that something happened which they should look at.
@@ -380,38 +177,11 @@ pub struct AgentNotice {
     pub link: String,
 }
 
-#[derive(Template)]
-#[template(path = "email/agent_assigned/subject.txt")]
-struct AgentNoticeSubject<'a> {
-    reference: &'a str,
-    subject: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/agent_assigned/body.txt")]
-struct AgentNoticeText<'a> {
-    t: &'a Texts,
-    lead: &'a str,
-    link: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/agent_assigned/body.html")]
-struct AgentNoticePage<'a> {
-    t: &'a Texts,
-    title: &'a str,
-    lead: &'a str,
-    link: &'a str,
-}
-
-impl AgentNotice {
-    /// The mail in the language of its reader.
-    pub fn write(&self) -> Result<Words> {
-        let subject = rendered(&AgentNoticeSubject { reference: &self.reference, subject: &self.subject })?;
-        let text = rendered(&AgentNoticeText { t: &self.t, lead: &self.lead, link: &self.link })?;
-        let html = rendered(&AgentNoticePage { t: &self.t, title: &subject, lead: &self.lead, link: &self.link })?;
-        Ok(Words { subject, text, html })
-    }
+templates! {
+    AgentNotice:
+    AgentNoticeSubject "email/agent_assigned/subject.txt",
+    AgentNoticeText "email/agent_assigned/body.txt",
+    AgentNoticePage "email/agent_assigned/body.html"
 }
 
 /// About somebody's account.
@@ -427,62 +197,11 @@ pub struct Account {
     pub operator: String,
 }
 
-#[derive(Template)]
-#[template(path = "email/account/subject.txt")]
-struct AccountSubject<'a> {
-    subject: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/account/body.txt")]
-struct AccountText<'a> {
-    t: &'a Texts,
-    name: &'a str,
-    lead: &'a str,
-    link: Option<&'a str>,
-    until: Option<&'a str>,
-    caution: &'a str,
-    operator: &'a str,
-}
-
-#[derive(Template)]
-#[template(path = "email/account/body.html")]
-struct AccountPage<'a> {
-    t: &'a Texts,
-    title: &'a str,
-    name: &'a str,
-    lead: &'a str,
-    link: Option<&'a str>,
-    until: Option<&'a str>,
-    caution: &'a str,
-    operator: &'a str,
-}
-
-impl Account {
-    /// The mail in the language of its reader.
-    pub fn write(&self) -> Result<Words> {
-        let subject = rendered(&AccountSubject { subject: &self.subject })?;
-        let text = rendered(&AccountText {
-            t: &self.t,
-            name: &self.name,
-            lead: &self.lead,
-            link: self.link.as_deref(),
-            until: self.until.as_deref(),
-            caution: &self.caution,
-            operator: &self.operator,
-        })?;
-        let html = rendered(&AccountPage {
-            t: &self.t,
-            title: &subject,
-            name: &self.name,
-            lead: &self.lead,
-            link: self.link.as_deref(),
-            until: self.until.as_deref(),
-            caution: &self.caution,
-            operator: &self.operator,
-        })?;
-        Ok(Words { subject, text, html })
-    }
+templates! {
+    Account:
+    AccountSubject "email/account/subject.txt",
+    AccountText "email/account/body.txt",
+    AccountPage "email/account/body.html"
 }
 
 fn rendered(template: &impl Template) -> Result<String> {
