@@ -1,7 +1,14 @@
-//! What the program says of itself on standard error, as text or JSON, without personal data.
+//! What the program says of itself on standard error, as text or JSON, without personal data. One event is one line:
+//! whatever stands in a value, nothing of it reaches a terminal or a log file as a command (G-01).
 
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+
+use tracing::Subscriber;
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
@@ -9,15 +16,128 @@ use crate::config::LogConfig;
 
 /// Sets up the console log, once per process.
 pub fn start(config: &LogConfig) {
-    let level = LevelFilter::from_level(config.level);
-    // A log without room is a line less. Told of on standard error, which is the log, it would be a panic (FT-04).
-    let console = if config.json {
-        fmt::layer().log_internal_errors(false).json().with_writer(std::io::stderr).with_filter(level).boxed()
-    } else {
-        use std::io::IsTerminal;
-        let ansi = std::io::stderr().is_terminal();
-        fmt::layer().log_internal_errors(false).with_ansi(ansi).with_writer(std::io::stderr).with_filter(level).boxed()
-    };
+    let has_colours = !config.json && io::stderr().is_terminal();
+    let console = layer(config, has_colours, io::stderr);
     // Fails only when it was set up before, which is as good.
     drop(tracing_subscriber::registry().with(console).try_init());
+}
+
+fn layer<S, W>(config: &LogConfig, has_colours: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
+    let level = LevelFilter::from_level(config.level);
+    let writer = OneLine { has_colours, writer };
+    // A log without room is a line less. Told of on standard error, which is the log, it would be a panic (FT-04).
+    if config.json {
+        fmt::layer().log_internal_errors(false).json().with_writer(writer).with_filter(level).boxed()
+    } else {
+        fmt::layer().log_internal_errors(false).with_ansi(has_colours).with_writer(writer).with_filter(level).boxed()
+    }
+}
+
+/// Hands on each event as one line. Characters that a terminal or a reader of lines obeys are written as escapes, in the
+/// form of JSON, which is readable in text too.
+struct OneLine<W> {
+    has_colours: bool,
+    writer: W,
+}
+
+impl<'a, W: MakeWriter<'a>> MakeWriter<'a> for OneLine<W> {
+    type Writer = OneLine<W::Writer>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        OneLine { has_colours: self.has_colours, writer: self.writer.make_writer() }
+    }
+}
+
+impl<W: Write> Write for OneLine<W> {
+    /// Takes a whole event at once, as the formatter hands it over.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        self.writer.write_all(one_line(&String::from_utf8_lossy(event), self.has_colours).as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
+    }
+}
+
+/// The event without raw control characters, but for its end and, where colours are written, their escape: the formatter
+/// writes that of values out itself.
+fn one_line(event: &str, has_colours: bool) -> String {
+    let mut line = String::with_capacity(event.len());
+    let (event, end) = event.strip_suffix('\n').map_or((event, ""), |event| (event, "\n"));
+    for character in event.chars() {
+        if is_obeyed(character) && !(has_colours && character == '\u{1b}') {
+            // No such character lies beyond the sixteen bits that the escape has room for.
+            let _ = write!(line, "\\u{:04x}", u32::from(character));
+        } else {
+            line.push(character);
+        }
+    }
+    line + end
+}
+
+/// Control characters, ends of lines of other alphabets, and marks that turn the direction of writing.
+fn is_obeyed(character: char) -> bool {
+    character.is_control()
+        || matches!(character, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn said(json: bool, has_colours: bool, subject: &str) -> String {
+        let config = LogConfig { json, level: tracing::Level::INFO, access_folder: PathBuf::new(), access_days: 10 };
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let console = layer(&config, has_colours, move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(console), || {
+            let span = tracing::info_span!("mail", subject);
+            span.in_scope(|| {
+                tracing::info!(subject, shown = %subject, error = ?subject, "Read {subject}");
+            });
+        });
+        let bytes = kept.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn g_01_adv_33_whatever_stands_in_a_value_an_event_is_one_line_without_commands() {
+        let hostile =
+            "x\nlevel=ERROR owned\r\u{1b}[2J\u{1b}]0;t\u{7}\0\u{85}\u{9b}31m\u{202e}txt\u{2028}\u{2066}y\u{7f}";
+        for json in [true, false] {
+            let text = said(json, false, hostile);
+            let line = text.strip_suffix('\n').expect("an event ends its line");
+            assert!(!line.chars().any(is_obeyed), "{line:?}");
+            assert!(line.contains("level=ERROR owned"), "{line}");
+            if json {
+                let event: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert_eq!(event["fields"]["subject"], hostile);
+                assert_eq!(event["level"], "INFO");
+            }
+        }
+        let coloured = said(false, true, hostile);
+        assert_eq!(coloured.lines().count(), 1);
+        assert!(!coloured.contains("\u{1b}[2J") && !coloured.contains("\u{1b}]0"), "{coloured:?}");
+    }
 }
