@@ -234,6 +234,48 @@ async fn c_01_adv_30_no_form_is_taken_without_its_token_or_from_elsewhere() {
     }
 }
 
+/// whatever column somebody adds to a form or a body that is otherwise right, it is refused whole.
+#[actix_web::test]
+async fn a_07_adv_24_no_column_of_the_tables_it_changes_can_be_slipped_into_a_request() {
+    let world = World::new().await;
+    let rows = rows();
+    for row in rows.iter().filter(|row| row.method != Method::GET && row.route != "/api/v1/inbound") {
+        let let_in = ROLES.iter().zip(&row.expected).find(|(_, letter)| **letter == 'o').map(|(role, _)| *role);
+        let Some(role) = let_in else { continue };
+        let (browser, path) = (world.browser(role), world.path(role, row.route));
+        let mut columns = world.columns_of_ours(&row.effect);
+        columns.extend(["id", "organisation_id", "password_hash", "is_admin"].map(str::to_owned));
+        if row.route.starts_with("/api/") {
+            let bearer = world.bearer(role, row.route).await;
+            let right: serde_json::Value = serde_json::from_str(&world.body(role, row.route).1).unwrap();
+            for column in columns.iter().filter(|column| right.get(column.as_str()).is_none()) {
+                let mut body = right.clone();
+                body[column] = 1.into();
+                let mut request = TestRequest::default().method(row.method.clone()).uri(&path).set_json(body);
+                if let Some(bearer) = &bearer {
+                    request = request.insert_header((header::AUTHORIZATION, format!("Bearer {bearer}")));
+                }
+                let answer = browser.send(request).await;
+                assert_eq!(answer.status.as_u16(), 400, "{} with {column}: {}", row.route, answer.text());
+            }
+        } else {
+            let right = world.form(role, row.route);
+            for column in columns.iter().filter(|column| right.iter().all(|(name, _)| name != column)) {
+                let fields = right.iter().map(|(name, value)| (*name, value.as_str()));
+                let fields: Vec<(&str, &str)> = fields.chain([(column.as_str(), "1")]).collect();
+                let answer = match world::IN_PARTS.contains(&row.route) {
+                    true => browser.upload(&path, &fields, &[]).await,
+                    false => browser.post(&path, &fields).await,
+                };
+                assert_eq!(answer.status.as_u16(), 400, "{} with {column}: {}", row.route, answer.text());
+            }
+        }
+        let changed = world.changes();
+        assert!(changed.is_empty(), "{} changed {changed:#?}", row.route);
+        world.begin_again();
+    }
+}
+
 /// T-02: what belongs to others and what does not exist look the same, to the byte.
 #[actix_web::test]
 async fn t_02_what_is_another_s_and_what_is_not_there_look_the_same() {

@@ -15,6 +15,7 @@
 //! - `portal`: the customer's side: filing, following, answering
 //! - `real`: the program as processes of its own, among real components; left out unless asked for
 //! - `search`: what is found, by whom
+//! - `security`: what a walk through the whole program may never show, its log never hold, many hands never break
 //! - `signing_in`: the same at a browser: sign-in, registration, set-up, one's account
 //! - `tickets`: what is said in tickets, who sees what of them, how lists find them
 //! - `web`: what surrounds every page
@@ -37,6 +38,7 @@ mod people;
 mod portal;
 mod real;
 mod search;
+mod security;
 mod signing_in;
 mod tickets;
 mod web;

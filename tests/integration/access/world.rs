@@ -1,7 +1,7 @@
 //! An installation with somebody in every role and something behind every kind of path.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use accord::access;
 use accord::db::schema::{outbox as outbox_table, tickets as tickets_table};
@@ -206,6 +206,17 @@ impl World {
     /// All is as in the beginning.
     pub fn begin_again(&self) {
         self.moment.borrow_mut().return_to();
+    }
+
+    /// The columns of these tables that no form and no program sets, for they are the program's own.
+    pub fn columns_of_ours<'a>(&self, tables: impl IntoIterator<Item = &'a &'a str>) -> BTreeSet<String> {
+        let moment = self.moment.borrow();
+        let is_ours = |column: &&String| {
+            ["_id", "_at", "_hash", "_by"].iter().any(|ending| column.ends_with(ending))
+                || ["id", "handle", "state", "origin", "canonical", "sort_name", "hash", "payload"]
+                    .contains(&column.as_str())
+        };
+        tables.into_iter().flat_map(|table| moment.columns(table).iter().filter(is_ours)).cloned().collect()
     }
 
     /// How many files are kept.

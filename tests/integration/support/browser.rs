@@ -68,8 +68,12 @@ impl Browser {
 
     /// A request with nothing added but the host and the cookies.
     pub async fn send(&self, request: TestRequest) -> Answered {
-        let mut request =
-            request.peer_addr("192.0.2.7:4711".parse().unwrap()).insert_header((header::HOST, "desk.example"));
+        self.raw(request.insert_header((header::HOST, "desk.example"))).await
+    }
+
+    /// A request with nothing added but the cookies.
+    pub async fn raw(&self, request: TestRequest) -> Answered {
+        let mut request = request.peer_addr("192.0.2.7:4711".parse().unwrap());
         for (name, value) in self.cookies.borrow().iter() {
             request = request.cookie(Cookie::new(name.clone(), value.clone()));
         }

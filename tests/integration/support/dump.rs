@@ -54,6 +54,11 @@ impl Moment {
         difference(&self.kept, &now)
     }
 
+    /// The columns of a table.
+    pub fn columns(&self, table: &str) -> &[String] {
+        &self.tables[table]
+    }
+
     /// Makes everything as it was then.
     pub fn return_to(&mut self) {
         if !self.has_moved() {

@@ -1,0 +1,302 @@
+//! Requests as they come from somebody who wants to break in: parameters twice, methods in disguise, paths with a twist,
+//! answers of others.
+
+use accord::people::api_tokens::{self, NewApiToken, Scope};
+use accord::people::invitations::{self, NewMember};
+use accord::people::memberships::{self, Rights};
+use accord::people::person;
+use accord::people::roles::BuiltinRole;
+use accord::people::staff;
+use accord::tickets::ticket;
+use actix_web::http::{Method, header};
+use actix_web::test::TestRequest;
+
+use crate::support::TestApp;
+use crate::support::app::BASE_URL;
+use crate::support::browser::Browser;
+use crate::support::desk::{Desk, Letter};
+use crate::support::dump::Moment;
+
+const RESTLESS: &[&str] = &["sessions.last_seen_at", "api_tokens.last_used_at", "throttles"];
+
+#[actix_web::test]
+async fn a_field_that_stands_twice_is_refused_and_does_nothing() {
+    let (app, cast) = TestApp::with_cast();
+    let lea = app.signed_in(cast.lea).await;
+    let paul = app.read(|db| person::by_id(db, cast.paul));
+    let ticket = app.given().ticket(&paul, "Écran noir", "Rien ne va plus.");
+    app.run_jobs();
+    let mut moment = Moment::of(&app, RESTLESS);
+    let path = format!("/tickets/{}", ticket.reference);
+    let version = ticket.version.to_string();
+    lea.post(&format!("{path}/priority"), &[("priority", "high"), ("priority", "low")]).await.assert_status(400);
+    let twice = [("status", "closed"), ("version", version.as_str()), ("version", "99")];
+    lea.post(&format!("{path}/status"), &twice).await.assert_status(400);
+    lea.upload(&format!("{path}/notes"), &[("note", "un"), ("note", "deux")], &[]).await.assert_status(400);
+    let token = lea.csrf();
+    for (name, value) in [("csrf", token.as_str()), ("csrf", "x")] {
+        lea.post(&format!("{path}/priority"), &[("priority", "high"), (name, value)]).await.assert_status(403);
+    }
+    assert!(moment.changes().is_empty(), "{:#?}", moment.changes());
+}
+
+#[actix_web::test]
+async fn a_method_in_disguise_is_the_method_that_it_is() {
+    let (app, cast) = TestApp::with_cast();
+    let anne = app.signed_in(cast.anne).await;
+    let handle = app.read(|db| person::by_id(db, cast.paul)).handle;
+    let mut moment = Moment::of(&app, RESTLESS);
+    for (name, value) in [
+        ("x-http-method-override", "POST"),
+        ("x-http-method", "DELETE"),
+        ("x-method-override", "PUT"),
+        ("x-original-url", "/admin/settings"),
+        ("x-rewrite-url", "/admin/settings"),
+    ] {
+        let path = format!("/admin/people/{handle}");
+        let answer = anne.send(TestRequest::get().uri(&path).insert_header((name, value))).await;
+        answer.assert_status(200).assert_says("Paul Girard");
+    }
+    anne.get(&format!("/admin/people/{handle}?_method=POST&state=disabled")).await.assert_status(200);
+    for method in [Method::PUT, Method::PATCH, Method::DELETE, Method::TRACE, Method::CONNECT] {
+        let request =
+            TestRequest::default().method(method.clone()).uri("/account").insert_header((header::ORIGIN, BASE_URL));
+        let answer = anne.send(request).await;
+        assert!(matches!(answer.status.as_u16(), 404 | 405), "{method}: {}", answer.status);
+    }
+    assert!(moment.changes().is_empty());
+}
+
+#[actix_web::test]
+async fn a_path_with_a_twist_leads_nowhere() {
+    let (app, cast) = TestApp::with_cast();
+    let zoe = app.signed_in(cast.zoe).await;
+    let handle = &cast.arnaud_handle;
+    for path in [
+        format!("/organisations/{}/../{handle}", cast.brun_handle),
+        format!("/organisations/{}%2f..%2f{handle}", cast.brun_handle),
+        format!("/organisations/{handle}/"),
+        format!("/organisations/{handle}%20"),
+        format!("/organisations/{handle};x"),
+        format!("/organisations/{handle}.json"),
+        format!("//organisations/{handle}"),
+        format!("/./organisations/{handle}"),
+        "/assets/..%2f..%2fCargo.toml".to_owned(),
+        "/assets/%2e%2e%2fkeys.json".to_owned(),
+        "/admin/development-mail/..%2f..%2fkeys.json".to_owned(),
+        "/ADMIN/people".to_owned(),
+        "/admin/people%00".to_owned(),
+        "/%61dmin/people".to_owned(),
+    ] {
+        zoe.get(&path).await.assert_status(404).assert_silent_about("Vignobles");
+    }
+}
+
+#[actix_web::test]
+async fn r_02_two_hosts_or_another_are_misdirected_and_no_link_bears_them() {
+    let (app, _) = TestApp::with_cast();
+    let browser = app.browser().await;
+    for host in ["evil.example", "desk.example.evil.example", "desk.example:81", "desk.example@evil.example", ""] {
+        let request = TestRequest::get().uri("/fr").insert_header((header::HOST, host));
+        browser.raw(request).await.assert_status(421);
+    }
+    let twice = TestRequest::get().uri("/fr").append_header((header::HOST, "desk.example"));
+    browser.raw(twice.append_header((header::HOST, "evil.example"))).await.assert_status(421);
+    for (name, value) in [
+        ("x-forwarded-host", "evil.example"),
+        ("x-host", "evil.example"),
+        ("forwarded", "host=evil.example"),
+        ("x-forwarded-proto", "http"),
+        ("x-forwarded-server", "evil.example"),
+    ] {
+        let token = browser.csrf();
+        let form = [("address", "paul@arnaud.example"), ("csrf", token.as_str())];
+        let request = TestRequest::post().uri("/fr/password").set_form(form).insert_header((header::ORIGIN, BASE_URL));
+        browser.send(request.insert_header((name, value))).await.assert_status(303);
+    }
+    app.run_jobs();
+    let accord::mail::transport::Transport::Memory(memory) = &app.app.transport else { panic!() };
+    let mails = memory.sent();
+    assert!(!mails.is_empty());
+    for mail in mails {
+        let text = String::from_utf8_lossy(&mail.bytes).into_owned();
+        assert!(text.contains("http://desk.example/l/password/") && !text.contains("evil"), "{text}");
+    }
+}
+
+#[actix_web::test]
+async fn a_body_in_parts_that_is_made_to_hurt_is_refused() {
+    let (app, cast) = TestApp::with_cast();
+    let claire = app.signed_in(cast.claire).await;
+    let mut moment = Moment::of(&app, RESTLESS);
+    let token = claire.csrf();
+    let many: Vec<(&str, &str)> = std::iter::repeat_n(("text", "x"), 300).collect();
+    let part = |head: &str, body: &str| format!("--b\r\n{head}\r\n\r\n{body}\r\n");
+    let csrf = part("Content-Disposition: form-data; name=\"csrf\"", &token);
+    let end = "--b--\r\n";
+    let long = format!("multipart/form-data; boundary={}", "b".repeat(10_000));
+    for (what, body, kind) in [
+        ("no boundary", format!("{csrf}{end}"), "multipart/form-data"),
+        ("no end", csrf.clone(), "multipart/form-data; boundary=b"),
+        ("no disposition", format!("{csrf}{}{end}", part("X: y", "x")), "multipart/form-data; boundary=b"),
+        (
+            "no name",
+            format!("{csrf}{}{end}", part("Content-Disposition: form-data", "x")),
+            "multipart/form-data; boundary=b",
+        ),
+        (
+            "parts in parts",
+            format!(
+                "{csrf}{}{end}",
+                part(
+                    "Content-Disposition: form-data; name=\"text\"\r\nContent-Type: multipart/mixed; boundary=c",
+                    "--c\r\n\r\nx\r\n--c--"
+                )
+            ),
+            "multipart/form-data; boundary=b",
+        ),
+        (
+            "not text",
+            format!("{csrf}{}{end}", part("Content-Disposition: form-data; name=\"id\"", "\u{0}")),
+            "multipart/form-data; boundary=b",
+        ),
+        ("another kind", format!("{csrf}{end}"), "multipart/mixed; boundary=b"),
+        ("an endless boundary", format!("{csrf}{end}"), long.as_str()),
+    ] {
+        let request = TestRequest::post().uri("/requests").insert_header((header::ORIGIN, BASE_URL));
+        let answer = claire.send(request.insert_header((header::CONTENT_TYPE, kind)).set_payload(body)).await;
+        assert!(matches!(answer.status.as_u16(), 400 | 403 | 413 | 415 | 422), "{what}: {}", answer.status);
+    }
+    claire.upload("/requests", &many, &[]).await.assert_status(413);
+    assert!(moment.changes().is_empty(), "{:#?}", moment.changes());
+}
+
+#[actix_web::test]
+async fn cursors_that_were_tampered_with_tell_and_break_nothing() {
+    let (app, cast) = TestApp::with_cast();
+    let anne = app.signed_in(cast.anne).await;
+    let lea = app.signed_in(cast.lea).await;
+    let zoe = app.signed_in(cast.zoe).await;
+    let paul = app.read(|db| person::by_id(db, cast.paul)).handle;
+    let long = "A".repeat(5_000);
+    for cursor in ["", "x", "AAAA", "AAAAAAAAAAAAAAAAAAAAAA", "_____________________w", "%00", "-1", "' OR 1=1", &long]
+    {
+        let cursor: String = url::form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
+        for (browser, path) in [
+            (&anne, "/admin/ledger?before="),
+            (&anne, "/admin/unprocessed-mail?before="),
+            (&anne, "/admin/outgoing-mail?before="),
+            (&anne, "/admin/people?after="),
+            (&lea, "/tickets?view=all&after="),
+            (&lea, "/search?q=a&after="),
+            (&zoe, "/requests?after="),
+        ] {
+            let answer = browser.get(&format!("{path}{cursor}")).await;
+            assert!(answer.status.as_u16() < 500, "{path}{cursor}: {}", answer.status);
+        }
+    }
+    // Somebody of another organisation marks no place in this one's list.
+    let list = format!("/organisations/{}/members", cast.brun_handle);
+    zoe.get(&list).await.assert_status(200);
+    zoe.get(&format!("{list}?after={paul}")).await.assert_status(404);
+}
+
+#[actix_web::test]
+async fn x_02_the_key_of_one_person_s_request_says_nothing_to_another() {
+    let (app, cast) = TestApp::with_cast();
+    let mut tokens = Vec::new();
+    let wire = app.browser().await;
+    for person in [cast.paul, cast.zoe] {
+        let now = app.now();
+        let new = NewApiToken { name: "x".to_owned(), scopes: vec![Scope::TicketsWrite], organisation: None, days: 30 };
+        let (_, secret) = app.write(move |db| api_tokens::create(db, person, &new, now));
+        let body = serde_json::json!({ "secret": secret.expose() });
+        let answer = wire.send(TestRequest::post().uri("/api/v1/token").set_json(body)).await;
+        let answer: serde_json::Value = serde_json::from_slice(&answer.bytes).unwrap();
+        tokens.push(answer["token"].as_str().unwrap().to_owned());
+    }
+    let mut references = Vec::new();
+    for token in &tokens {
+        let request = TestRequest::post()
+            .uri("/api/v1/tickets")
+            .insert_header((header::AUTHORIZATION, format!("Bearer {token}")))
+            .insert_header(("idempotency-key", "one-key"))
+            .set_json(serde_json::json!({ "subject": "Panne", "text": "Rien ne va plus." }));
+        let answer = wire.send(request).await;
+        answer.assert_status(201);
+        let made: serde_json::Value = serde_json::from_slice(&answer.bytes).unwrap();
+        references.push(made["reference"].as_str().unwrap().to_owned());
+    }
+    assert_ne!(references[0], references[1]);
+}
+
+#[actix_web::test]
+async fn adv_05_an_invitation_dies_with_the_right_to_invite() {
+    let (app, cast) = TestApp::with_cast();
+    let (arnaud, claire, anne, now) = (cast.arnaud, cast.claire, cast.anne, app.now());
+    let back_door = NewMember {
+        first_name: "Claire".to_owned(),
+        last_name: "Privée".to_owned(),
+        address: "claire@private.example".to_owned(),
+        rights: Rights::ALL,
+    };
+    app.write(move |db| invitations::invite_member(db, arnaud, &back_door, claire, now));
+    app.run_jobs();
+    let accord::mail::transport::Transport::Memory(memory) = &app.app.transport else { panic!() };
+    let mail = memory.sent().into_iter().find(|mail| mail.recipient == "claire@private.example").unwrap();
+    let text = accord::mail::incoming::parse(&mail.bytes).text;
+    let path = text.split("http://desk.example").find(|rest| rest.starts_with("/l/invitation/")).unwrap();
+    let path = path.split_whitespace().next().unwrap().to_owned();
+    let browser = app.browser().await;
+    browser.get(&path).await.assert_status(200);
+    let theo = app.given().member("Theo Blanc", arnaud, Rights::ALL).id;
+    app.write(move |db| memberships::remove(db, arnaud, claire, Some(anne), now));
+    browser.get(&path).await.assert_status(404);
+    browser.post(&path, &[("password", "une-phrase-assez-longue")]).await.assert_status(404);
+    assert!(
+        app.read(|db| person::find_by_address(db, &crate::support::desk::address("claire@private.example"))).is_none()
+    );
+    assert!(app.read(|db| memberships::of_person(db, theo)).iter().any(|membership| membership.manages_organisation));
+}
+
+#[actix_web::test]
+async fn s_05_mail_is_handed_over_only_in_the_name_of_who_operates_and_only_as_long_as_they_do() {
+    let desk = Desk::open();
+    let (zoe, administrator, now) = (desk.zoe, desk.administrator, desk.test.now());
+    let new = || NewApiToken { name: "mx".to_owned(), scopes: vec![Scope::Inbound], organisation: None, days: 30 };
+    let by_agent = new();
+    let refused = desk.test.write(move |db| Ok(api_tokens::create(db, zoe, &by_agent, now).is_err()));
+    assert!(refused, "an agent would speak for every customer");
+    let by_operator = new();
+    let (_, secret) = desk.test.write(move |db| api_tokens::create(db, administrator, &by_operator, now));
+    let hand_over = || {
+        TestRequest::post()
+            .uri("/api/v1/inbound?recipient=support@garonne.example")
+            .insert_header((header::AUTHORIZATION, format!("Bearer {}", secret.expose())))
+            .insert_header((header::CONTENT_TYPE, "message/rfc822"))
+            .set_payload(Letter::from("claire@acme.example").bytes())
+    };
+    let browser: Browser = desk.test.browser().await;
+    browser.send(hand_over()).await.assert_status(202);
+    desk.test.write(move |db| {
+        let administers = accord::people::roles::builtin(db, BuiltinRole::Administrator)?;
+        staff::set_roles(db, zoe, &[administers], None, now)?;
+        let agent = accord::people::roles::builtin(db, BuiltinRole::Agent)?;
+        staff::set_roles(db, administrator, &[agent], None, now)
+    });
+    browser.send(hand_over()).await.assert_status(403);
+}
+
+#[actix_web::test]
+async fn the_subject_of_a_mail_is_for_who_may_read_its_ticket() {
+    let (app, cast) = TestApp::with_cast();
+    let paul = app.read(|db| person::by_id(db, cast.paul));
+    let ticket = app.given().ticket(&paul, "Licenciement de M. Noir", "Confidentiel.");
+    app.run_jobs();
+    let ticket = app.read(|db| ticket::by_id(db, ticket.id));
+    let ada = app.given().staff("Ada Faure", &[BuiltinRole::Administrator], &[]);
+    let both = app.given().staff("Bea Noir", &[BuiltinRole::Administrator, BuiltinRole::Supervisor], &[]);
+    let page = app.signed_in(ada).await.get("/admin/outgoing-mail?which=sent").await;
+    page.assert_status(200).assert_says(&ticket.reference).assert_silent_about("Licenciement");
+    app.signed_in(both).await.get("/admin/outgoing-mail?which=sent").await.assert_says("Licenciement");
+}
