@@ -297,7 +297,7 @@ fn a_message_in_doubt_is_for_staff_until_an_agent_accepts_it() {
     let ivan = app.actor(cast.ivan);
     assert!(!app.read(|db| ticket::is_visible(db, &ivan, ticket.id)));
     let (to, by, handle) = (app.again(&ticket), app.actor(cast.lea), doubtful.handle);
-    app.write(move |db| messages::accept(db, &to, &handle, &by, now));
+    app.write(move |db| messages::in_doubt::accept(db, &to, &handle, &by, now));
     assert_eq!(app.read(|db| messages::of_ticket(db, &ticket, Reading::Public, 10)).len(), 3);
     assert_eq!(app.again(&ticket).status, Status::WaitingForUs);
     assert!(app.read(|db| ticket::is_visible(db, &ivan, ticket.id)));

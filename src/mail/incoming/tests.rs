@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::html;
+use crate::mail::limits::TEXT_PER_RAW_BYTE;
 
 macro_rules! fixture {
     ($name:literal) => {

@@ -74,7 +74,7 @@ fn d2_adv_06_a_token_from_a_stranger_is_for_staff_with_the_real_address() {
     // One click of an agent, and it is the conversation's.
     let (by, handle, now) = (desk.actor(desk.zoe), last.handle.clone(), desk.test.now());
     let current = desk.ticket();
-    desk.test.write(move |db| messages::accept(db, &current, &handle, &by, now));
+    desk.test.write(move |db| messages::in_doubt::accept(db, &current, &handle, &by, now));
     assert_eq!(desk.public_messages(&ticket).len(), 3);
 }
 
