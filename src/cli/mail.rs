@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::io::Read;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 use clap::Args;
@@ -31,7 +32,10 @@ pub struct Mail {
 impl Mail {
     /// Runs the command.
     pub fn run(&self, common: &Common) -> ExitCode {
-        match self.take(common) {
+        // A mail server takes the status of a panic for a refusal as well; what was wrong stands on standard error.
+        let taken = catch_unwind(AssertUnwindSafe(|| self.take(common)))
+            .unwrap_or_else(|_| Err("there is a fault in this program".to_owned()));
+        match taken {
             Ok(()) => ExitCode::SUCCESS,
             Err(reason) => {
                 say(format_args!("accord mail: {reason}; the mail was not taken"));
@@ -84,7 +88,9 @@ impl Mail {
 
 fn write_down(config: Config, recipient: String, sender: String, raw: Vec<u8>) -> Result<(), String> {
     let app = App::open(config, Clock::system()).map_err(|error| format!("{error:#}"))?;
-    let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;
+    // Who waits for the database waits with a timer.
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| error.to_string())?;
     runtime
         .block_on(local_socket::take_mail(&app, recipient, sender, raw))
         .map_err(|error| local_socket::reason(&error))
