@@ -64,13 +64,12 @@ impl<W: Write> Write for OneLine<W> {
     }
 }
 
-/// The event without raw control characters, but for its end and, where colours are written, their escape: the formatter
-/// writes that of values out itself.
+/// The event without raw control characters, but for its end and, where colours are written, the colours themselves.
 fn one_line(event: &str, has_colours: bool) -> String {
     let mut line = String::with_capacity(event.len());
     let (event, end) = event.strip_suffix('\n').map_or((event, ""), |event| (event, "\n"));
-    for character in event.chars() {
-        if is_obeyed(character) && !(has_colours && character == '\u{1b}') {
+    for (at, character) in event.char_indices() {
+        if is_obeyed(character) && !(has_colours && begins_colour(&event[at..])) {
             // No such character lies beyond the sixteen bits that the escape has room for.
             let _ = write!(line, "\\u{:04x}", u32::from(character));
         } else {
@@ -78,6 +77,12 @@ fn one_line(event: &str, has_colours: bool) -> String {
         }
     }
     line + end
+}
+
+/// Whether a colour begins here: ESC, `[`, numbers, `m` ("Select Graphic Rendition" of ECMA-48), and no other command.
+fn begins_colour(text: &str) -> bool {
+    let Some(rest) = text.strip_prefix("\u{1b}[") else { return false };
+    rest.trim_start_matches(|character: char| character.is_ascii_digit() || character == ';').starts_with('m')
 }
 
 /// Control characters, ends of lines of other alphabets, and marks that turn the direction of writing.

@@ -243,7 +243,7 @@ async fn a_06_nothing_that_customers_are_shown_tells_that_there_is_a_note() {
 #[actix_web::test]
 async fn t_01_no_internal_number_is_in_five_hundred_answers_and_mails() {
     let (app, cast, ticket) = an_installation();
-    for (number, person) in [cast.claire, cast.zoe, cast.ivan, cast.paul].into_iter().cycle().take(40).enumerate() {
+    for (number, person) in [cast.claire, cast.zoe, cast.ivan, cast.paul].into_iter().cycle().take(60).enumerate() {
         let person = app.read(|db| person::by_id(db, person));
         app.given().ticket(&person, &format!("Demande {number}"), "Texte.");
     }

@@ -70,6 +70,9 @@ fn u_11_what_is_secret_cannot_be_compared_with_the_equals_sign() {
                         "{name} can be printed"
                     );
                 }
+            }
+            // A derive is for the item that follows it.
+            if !line.is_empty() && !line.starts_with('#') && !line.starts_with("//") {
                 derives.clear();
             }
             for name in SECRET {
@@ -77,9 +80,10 @@ fn u_11_what_is_secret_cannot_be_compared_with_the_equals_sign() {
                     line.starts_with("impl") && line.contains("PartialEq") && line.contains(&format!("for {name}"));
                 assert!(!compares, "{}: {line}", path.display());
             }
-            // A hash or a proof beside an equals sign would be compared byte by byte.
+            // A hash or a proof beside an equals sign would be compared byte by byte; `same_bytes` takes its time.
             let compares = (line.contains("hash_token(") || line.contains(".mac(") || line.contains("compute(key"))
-                && (line.contains(" == ") || line.contains(" != "));
+                && (line.contains(" == ") || line.contains(" != "))
+                && !line.contains("same_bytes(");
             assert!(!compares, "{}: {line}", path.display());
         }
     }
