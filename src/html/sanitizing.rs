@@ -252,13 +252,14 @@ pub(super) fn tag_end(text: &str) -> usize {
 fn place_image(safe: &mut SafeHtml, attributes: &str, cid: &dyn Fn(&str) -> Option<String>, remote: RemoteImages) {
     let mut source = None;
     let mut others = String::new();
-    let mut has_text = false;
+    let (mut has_text, mut has_alternative) = (false, false);
     // name="value" name="value"
     let mut pieces = attributes.trim_end_matches('>').split('"');
     while let (Some(name), Some(value)) = (pieces.next(), pieces.next()) {
         match name.trim() {
             "src=" => source = Some(value),
             name => {
+                has_alternative |= name == "alt=";
                 has_text |= name == "alt=" && !value.trim().is_empty();
                 let _ = write!(others, " {name}\"{value}\"");
             }
@@ -278,7 +279,9 @@ fn place_image(safe: &mut SafeHtml, attributes: &str, cid: &dyn Fn(&str) -> Opti
     }
     match place {
         Some(place) => {
-            let _ = write!(safe.html, "<img{place}{others}>");
+            // Of a picture without words a screen reader would read the address aloud.
+            let silence = if has_alternative { "" } else { " alt=\"\"" };
+            let _ = write!(safe.html, "<img{place}{others}{silence}>");
         }
         // The words that stand for the picture are worth keeping; a frame around nothing is not.
         None if has_text => {
@@ -459,7 +462,7 @@ mod tests {
         assert_eq!(
             loaded.html,
             "<p>x<img src=\"https://evil/pixel.gif\" referrerpolicy=\"no-referrer\" loading=\"lazy\" width=\"1\" \
-             height=\"1\"><img alt=\"Our logo\"></p>"
+             height=\"1\" alt=\"\"><img alt=\"Our logo\"></p>"
         );
         assert!(!sanitize_mail("<p>x</p>", &|_| None).unwrap().has_remote_images());
     }
