@@ -46,7 +46,7 @@
 //! ([`intake::reading_room`]), parses it ([`mail::incoming`]), decides where it belongs ([`mail::threading`], one pure
 //! table) → a ticket or a message in one transaction ([`intake::from_email`]).
 //!
-//! *A page*: a handler's template is the middle; [`web::shell`] puts head, navigation and foot around it, compiled once.
+//! *A page*: a handler's template is the middle; `web::shell` puts head, navigation and foot around it, compiled once.
 //! [`web::guard`] stands around every request, and [`web::slow_body`] waits for no body that trickles in.
 //!
 //! # Beside the code
