@@ -93,7 +93,7 @@ fn mail_of_the_usual_clients_is_read() {
     assert_eq!(names(&outlook), ["image001.png"]);
     assert!(outlook.attachments[0].is_inline);
     let html = html::sanitize_mail(outlook.html.as_deref().unwrap(), &|id| Some(format!("/a/{id}"))).unwrap().html;
-    assert!(html.contains("<img src=\"/a/image001.png@01DA\" width=\"1\">"), "{html}");
+    assert!(html.contains("<img src=\"/a/image001.png@01DA\" width=\"1\" alt=\"\">"), "{html}");
 
     let gmail = parse(fixture!("clients/gmail_reply"));
     assert!(gmail.text.starts_with("Parfait 👍\n\nLe lun. 2 mars 2026 à 17:00"));
