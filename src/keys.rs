@@ -27,6 +27,8 @@ pub enum Purpose {
     Api,
     /// Masking ids in cursors.
     Cursor,
+    /// Receipts of consents, certificates of destruction, bundles of evidence.
+    Receipt,
 }
 
 impl Purpose {
@@ -36,6 +38,7 @@ impl Purpose {
             Purpose::Form => b"accord form 1",
             Purpose::Api => b"accord api 1",
             Purpose::Cursor => b"accord cursor 1",
+            Purpose::Receipt => b"accord receipt 1",
         }
     }
 }

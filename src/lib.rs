@@ -19,7 +19,7 @@
 //! | 6 | [`journal`], [`outbox`], [`people`] | mail that is not lost, mail to be sent, who somebody is |
 //! | 7 | [`access`], [`teams`] | who may see and do what; queues, their members, mailboxes |
 //! | 8 | [`tickets`] | what the desk is about |
-//! | 9, 10 | [`notifications`], [`search`], [`intake`] | telling people, finding things, a mail or a form becoming a ticket |
+//! | 9, 10 | [`consent`], [`notifications`], [`search`], [`intake`] | asking before looking, telling people, finding things, a mail or a form becoming a ticket |
 //! | 11, 12 | [`privacy`], [`reactions`] | kinds of data; who follows each ticket event |
 //! | 13 | [`app`] | everything a request or job needs, built once |
 //! | 14 | [`demo`], [`web`], [`worker`] | the demonstration; pages and API; background work |
@@ -76,6 +76,7 @@ pub mod teams;
 
 pub mod tickets;
 
+pub mod consent;
 pub mod notifications;
 
 pub mod intake;

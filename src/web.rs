@@ -7,6 +7,7 @@ pub mod api;
 pub mod asset_route;
 pub mod assets;
 pub mod attachment_download;
+pub mod consents;
 pub mod conversation;
 pub mod csrf;
 pub mod error_page;

@@ -6,6 +6,7 @@
 //! - `agent_desk`: the desk in the browser
 //! - `architecture`: the order of the modules, who writes which table, the catalogue
 //! - `access`: every route and every role
+//! - `consent`: asking, granting, refusing, withdrawing, and the record of it
 //! - `mail`: mail in, matched, out
 //! - `migrations`: both databases have the same schema
 //! - `organisations`: organisations and what belongs to them, queues and mailboxes
@@ -26,6 +27,7 @@ mod administration;
 mod agent_desk;
 mod api;
 mod architecture;
+mod consent;
 mod demo;
 mod mail;
 mod migrations;

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::access::Actor;
 use crate::app::App;
 use crate::clock::UtcTime;
+use crate::consent::{ConsentRequest, Grant, asking, grants};
 use crate::db::DbConnection;
 use crate::db::types::PersonId;
 use crate::error::{Error, FieldErrors, Result};
@@ -39,6 +40,7 @@ use crate::tickets::status::Status;
 use crate::tickets::ticket::{self, Ticket};
 use crate::tickets::{attachments, contacts, tags};
 use crate::web::attachment_download::{self, DOWNLOAD_POLICY};
+use crate::web::consents::{self, ConsentLine};
 use crate::web::conversation::{self, Around, MessageView};
 use crate::web::kept_files::KeptFile;
 use crate::web::navigation::Place;
@@ -49,6 +51,10 @@ use crate::web::signed_in::Agent;
 
 /// Events looked at for one ticket; more would not be read.
 const EVENTS: i64 = 300;
+/// Consents shown at the side of the ticket, the latest.
+const CONSENTS: i64 = 10;
+/// Stands in the history where a step has no words of its own.
+const NO_SUCH_STEP: (&str, &str) = ("shield", "consent-title");
 /// Letters of an original shown as text; the download has all of it.
 const SHOWN_SOURCE: usize = 512 * 1024;
 
@@ -93,6 +99,7 @@ pub struct Loaded {
     colleagues: Vec<Colleague>,
     queues: Vec<Queue>,
     failed: Vec<Outgoing>,
+    consents: Vec<(ConsentRequest, Option<Grant>)>,
 }
 
 #[derive(Template)]
@@ -131,6 +138,7 @@ struct TicketPage {
     context: Vec<(String, String)>,
     context_at: Option<UtcTime>,
     history: Vec<EventView>,
+    consents: Vec<ConsentLine>,
     failed: Vec<FailedMail>,
     statuses: Vec<Choice>,
     priorities: Vec<Choice>,
@@ -227,6 +235,11 @@ pub fn load(db: &mut DbConnection, actor: &Actor, reference: &str, all: bool) ->
     let of_organisation = if is_company { related::of_organisation(db, actor, &ticket)? } else { Vec::new() };
     let mut failed = outbox::listing::of_ticket(db, ticket.id)?;
     failed.retain(|mail| mail.state == outbox::State::Dead);
+    let mut consents = Vec::new();
+    for request in asking::of_ticket(db, &ticket, CONSENTS)? {
+        let grant = grants::of_request(db, request.id)?;
+        consents.push((request, grant));
+    }
     Ok(Loaded {
         names: names(db, &ticket, &events)?,
         participants: participants::shown(db, &ticket)?,
@@ -244,6 +257,7 @@ pub fn load(db: &mut DbConnection, actor: &Actor, reference: &str, all: bool) ->
         environments,
         of_organisation,
         failed,
+        consents,
         ticket,
     })
 }
@@ -318,6 +332,14 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, reader: PersonId) -> TicketPa
         context: context.map(|(context, _)| context_lines(&t, context)).unwrap_or_default(),
         context_at: context.map(|(_, at)| *at),
         history,
+        consents: loaded
+            .consents
+            .iter()
+            .map(|(request, grant)| {
+                let href = format!("/tickets/{}/consents/{}", ticket.reference, request.handle);
+                consents::line(&t, request, grant.as_ref(), &ticket.reference, href, p.now)
+            })
+            .collect(),
         failed: loaded.failed.iter().map(failed_view).collect(),
         statuses: status_choices(&t, ticket.status),
         priorities: Choice::list(
@@ -427,6 +449,19 @@ fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, String>, queue
         }
         EventKind::FollowsUp => {
             ("link", t.with("event-follows-up", "ticket", details.ticket.as_deref().unwrap_or_default()))
+        }
+        EventKind::ConsentRequested
+        | EventKind::ConsentApproved
+        | EventKind::ConsentGranted
+        | EventKind::ConsentRefused
+        | EventKind::ConsentLapsed
+        | EventKind::ConsentCancelled
+        | EventKind::ConsentWithdrawn
+        | EventKind::ConsentExpired
+        | EventKind::ConsentStopped
+        | EventKind::TracesDestroyed => {
+            let (icon, key) = consents::in_ticket(event.kind, details.to.as_deref()).unwrap_or(NO_SUCH_STEP);
+            (icon, t.with(key, "who", who))
         }
     };
     EventView { icon, text, at: event.created_at }
