@@ -18,6 +18,8 @@ use accord::mail::incoming::{self, ParsedMail};
 use accord::mail::transport::Transport;
 use accord::people::person;
 use accord::tickets::ticket::{self, Ticket};
+use accord::worker::recurring;
+use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
 
 use crate::support::TestApp;
@@ -120,6 +122,13 @@ impl Story {
 
     fn grant_of(&self, request: &ConsentRequest) -> Option<Grant> {
         self.test.read(|db| grants::of_request(db, request.id))
+    }
+
+    /// Time passes; what recurs is done, and what follows from it.
+    fn pass(&self, time: TimeDelta) {
+        self.test.clock.advance(time);
+        recurring::run_due(&self.test.app, self.test.now()).unwrap();
+        self.test.run_jobs();
     }
 
     /// The mails sent since the last look.

@@ -23,9 +23,9 @@ fn a_grant_expires_by_itself_and_both_sides_are_told() {
     let request = story.ask_all();
     let grant = story.granted(&request);
     story.sent();
-    story.test.pass(TimeDelta::minutes(59));
+    story.pass(TimeDelta::minutes(59));
     assert_eq!(story.ended(&grant), None);
-    story.test.pass(TimeDelta::minutes(2));
+    story.pass(TimeDelta::minutes(2));
     let grant = story.grant_of(&request).unwrap();
     assert_eq!(grant.end_reason, Some(EndReason::Expired));
     assert_eq!(grant.ended_at, Some(grant.expires_at), "it ended when its time was over, not when that was noticed");
@@ -87,12 +87,12 @@ fn a_grant_stops_when_nobody_looks_at_it_for_as_long_as_agreed() {
     let mut terms = story.terms(Subject::Organisation);
     terms.idle_minutes = Some(10);
     let grant = story.granted(&story.ask(terms));
-    story.test.pass(TimeDelta::minutes(9));
+    story.pass(TimeDelta::minutes(9));
     let (id, now) = (grant.id, story.test.now());
     story.test.write(move |db| grants::seen(db, id, now));
-    story.test.pass(TimeDelta::minutes(9));
+    story.pass(TimeDelta::minutes(9));
     assert_eq!(story.ended(&grant), None, "somebody looked");
-    story.test.pass(TimeDelta::minutes(1));
+    story.pass(TimeDelta::minutes(1));
     assert_eq!(story.ended(&grant), Some(EndReason::Unread));
 }
 
@@ -105,7 +105,7 @@ fn a_grant_stops_when_whoever_gave_it_no_longer_may() {
     let grant = story.granted(&story.ask_all());
     let none = Rights { grants_tracing: false, ..Rights::ALL };
     story.test.write(move |db| memberships::change_rights(db, arnaud, claire, none, None, now));
-    story.test.pass(TimeDelta::seconds(15));
+    story.pass(TimeDelta::seconds(15));
     assert_eq!(story.ended(&grant), Some(EndReason::MembershipEnded));
 }
 

@@ -324,6 +324,7 @@ fn the_database_knows_the_same_life_of_a_consent() {
     let grant = story.granted(&request).id.0;
     story.refused(&format!("UPDATE consent_grants SET state = 'ended' WHERE id = {grant}"));
     story.refused(&format!("UPDATE consent_grants SET destroyed_at = granted_at WHERE id = {grant}"));
+    story.test.clock.advance(TimeDelta::minutes(5));
     let claire = story.test.actor(story.cast.claire);
     let (ended, now) = (request.clone(), story.test.now());
     story.test.write(move |db| withdrawing::withdraw(db, &ended, Kept::UntilItsDate, &claire, now));
