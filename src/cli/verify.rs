@@ -52,7 +52,9 @@ pub fn check(file: &Path, key: Option<&str>) -> Result<Vec<String>, String> {
     let sound = receipt::verify(&document).map_err(|doubt| doubt.to_string())?;
     let mut lines = sound.parts;
     match key {
-        Some(key) if signing::is_same_key(key, &sound.key) => lines.push(format!("signed by the key given, {}", sound.key)),
+        Some(key) if signing::is_same_key(key, &sound.key) => {
+            lines.push(format!("signed by the key given, {}", sound.key))
+        }
         Some(_) => return Err(format!("signed by another key than the one given: {}", sound.key)),
         None => lines.push(format!("signed by {}; compare it with the key that the operator publishes", sound.key)),
     }

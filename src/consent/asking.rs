@@ -356,9 +356,7 @@ pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket, limit: i64) -> Result<V
 
 /// The question of that name in a ticket which the agent may see.
 pub fn in_ticket(db: &mut DbConnection, ticket: &Ticket, handle: &str) -> Result<ConsentRequest> {
-    find_by_handle(db, handle)?
-        .filter(|request| request.ticket_id == ticket.id)
-        .ok_or(Error::NotFound)
+    find_by_handle(db, handle)?.filter(|request| request.ticket_id == ticket.id).ok_or(Error::NotFound)
 }
 
 /// What somebody of the customer may do about a question.
@@ -510,8 +508,12 @@ pub fn chosen(components: &[String], level: &str, attributes: &str) -> Scope {
     let components: Vec<Component> = components.iter().filter_map(|name| Component::parse(name)).collect();
     let level = Level::parse(level).unwrap_or(Level::Error);
     let attributes = if components.contains(&Component::Products) {
-        let mut names: Vec<String> =
-            attributes.split([',', '\n', '\r', ' ', ';']).map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+        let mut names: Vec<String> = attributes
+            .split([',', '\n', '\r', ' ', ';'])
+            .map(str::trim)
+            .filter(|name| !name.is_empty())
+            .map(str::to_owned)
+            .collect();
         names.dedup();
         names
     } else {

@@ -19,8 +19,7 @@ use crate::error::Result;
 pub fn expire_due(db: &mut DbConnection, now: UtcTime) -> Result<usize> {
     let mut ended = 0;
     for grant in grants::all_active(db)?.into_iter().filter(|grant| !grant.is_live(now)) {
-        let is_ours =
-            withdrawing::end(db, &grant, EndReason::Expired, Kept::UntilItsDate, By::System, json!({}), now)?;
+        let is_ours = withdrawing::end(db, &grant, EndReason::Expired, Kept::UntilItsDate, By::System, json!({}), now)?;
         ended += usize::from(is_ours);
     }
     Ok(ended)

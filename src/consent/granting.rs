@@ -101,9 +101,7 @@ pub enum Outcome {
 /// What is on the table: what was asked, or what the first of two made of it.
 pub fn terms_offered(request: &ConsentRequest) -> Result<Terms> {
     match &request.pending {
-        Some(pending) if request.state == RequestState::AwaitingSecond => {
-            pending.choice.of(&request.terms, pending.by)
-        }
+        Some(pending) if request.state == RequestState::AwaitingSecond => pending.choice.of(&request.terms, pending.by),
         _ => Ok(request.terms.clone()),
     }
 }
@@ -140,7 +138,8 @@ pub fn grant(
         return Err(Error::Forbidden);
     }
     if request.state == RequestState::Granted {
-        let grant = grants::of_request(db, request.id)?.ok_or_else(|| Error::internal("a granted question has no grant"))?;
+        let grant =
+            grants::of_request(db, request.id)?.ok_or_else(|| Error::internal("a granted question has no grant"))?;
         let is_theirs = grant.granted_by == customer.person || grant.seconded_by == Some(customer.person);
         return if is_theirs && grant.state == GrantState::Active {
             Ok(Outcome::Granted(Box::new(grant)))
@@ -234,10 +233,9 @@ fn second(
         return Err(Error::Forbidden);
     }
     let first_may_still = match access::actor_of(db, pending.by)? {
-        Actor::Customer(first) => first
-            .memberships
-            .iter()
-            .any(|own| own.organisation_id == request.organisation_id && own.grants_tracing),
+        Actor::Customer(first) => {
+            first.memberships.iter().any(|own| own.organisation_id == request.organisation_id && own.grants_tracing)
+        }
         _ => false,
     };
     if !first_may_still {

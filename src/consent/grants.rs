@@ -58,12 +58,12 @@ impl Grant {
 
     /// Whether `customer` may end it: whoever granted it, and for an organisation whoever may grant for it.
     pub fn may_be_withdrawn_by(&self, customer: &CustomerActor) -> bool {
-        let may_grant = customer
-            .memberships
-            .iter()
-            .any(|own| own.organisation_id == self.organisation_id && own.grants_tracing);
+        let may_grant =
+            customer.memberships.iter().any(|own| own.organisation_id == self.organisation_id && own.grants_tracing);
         let granted = self.granted_by == customer.person || self.seconded_by == Some(customer.person);
-        granted || self.subject.person() == Some(customer.person) || (self.subject == Subject::Organisation && may_grant)
+        granted
+            || self.subject.person() == Some(customer.person)
+            || (self.subject == Subject::Organisation && may_grant)
     }
 }
 
@@ -259,10 +259,7 @@ pub fn running_for(db: &mut DbConnection, customer: &CustomerActor, now: UtcTime
         .filter(consent_grants::state.eq(GrantState::Active))
         .filter(consent_grants::expires_at.gt(now))
         .filter(
-            consent_grants::subject_id
-                .eq(customer.person)
-                .or(whole)
-                .or(consent_grants::granted_by.eq(customer.person)),
+            consent_grants::subject_id.eq(customer.person).or(whole).or(consent_grants::granted_by.eq(customer.person)),
         )
         .order(consent_grants::id)
         .select(grant_columns!())

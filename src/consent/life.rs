@@ -108,16 +108,8 @@ pub enum Step {
 }
 
 impl Step {
-    pub const ALL: [Step; 8] = [
-        Step::Ask,
-        Step::Approve,
-        Step::Grant,
-        Step::Refuse,
-        Step::Lapse,
-        Step::Cancel,
-        Step::End,
-        Step::Destroy,
-    ];
+    pub const ALL: [Step; 8] =
+        [Step::Ask, Step::Approve, Step::Grant, Step::Refuse, Step::Lapse, Step::Cancel, Step::End, Step::Destroy];
 }
 
 /// Where `step` leads from `standing`; nothing where it is not possible.

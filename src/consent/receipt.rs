@@ -89,12 +89,8 @@ pub(super) fn issue(
         Basis::Consent => ("eu-gdpr:A6-1-a", "dpv:ConsentGiven"),
         Basis::Instruction => ("accord:DocumentedInstruction", "dpv:ConsentGiven"),
     };
-    let scope: Vec<Value> = grant
-        .scope
-        .components
-        .iter()
-        .map(|part| json!({ "component": part.component, "level": part.level }))
-        .collect();
+    let scope: Vec<Value> =
+        grant.scope.components.iter().map(|part| json!({ "component": part.component, "level": part.level })).collect();
     let document = json!({
         "@context": context(),
         "@id": format!("urn:accord:receipt:{}", grant.handle),

@@ -393,7 +393,10 @@ pub fn verify_all(db: &mut DbConnection) -> Result<Verified> {
                 return Err(Error::internal(format!("consent {handle} has lost its record")));
             }
             verify_links(&handle, &chain).map_err(|broken| {
-                Error::internal(format!("the record of consent {handle} is broken at {}: {}", broken.number, broken.why))
+                Error::internal(format!(
+                    "the record of consent {handle} is broken at {}: {}",
+                    broken.number, broken.why
+                ))
             })?;
             verified.consents += 1;
             verified.events += events.len();

@@ -129,9 +129,8 @@ impl Scope {
     /// What is left of it with only `components`, looked at no closer than `closest`.
     pub fn narrowed(&self, components: &[Component], closest: Level) -> Scope {
         let kept = self.components.iter().filter(|part| components.contains(&part.component));
-        let components: Vec<ComponentScope> = kept
-            .map(|part| ComponentScope { component: part.component, level: part.level.min(closest) })
-            .collect();
+        let components: Vec<ComponentScope> =
+            kept.map(|part| ComponentScope { component: part.component, level: part.level.min(closest) }).collect();
         let has_products = components.iter().any(|part| part.component == Component::Products);
         Scope { components, attributes: if has_products { self.attributes.clone() } else { Vec::new() } }
     }

@@ -253,7 +253,10 @@ mod tests {
     /// that people read what they did not.
     #[test]
     fn a_wording_that_was_shown_is_not_edited() {
-        let kept = [(Locale::Fr, "b66cd8ed21ccb560d7948967f9f82ad7f2a5862cdec87cf2fd1f2602a1a3173d"), (Locale::En, "9c635256854d0aa3e3d98518689f49cc3c7e6b5d02e287846dbdd29a1031b1d2")];
+        let kept = [
+            (Locale::Fr, "b66cd8ed21ccb560d7948967f9f82ad7f2a5862cdec87cf2fd1f2602a1a3173d"),
+            (Locale::En, "9c635256854d0aa3e3d98518689f49cc3c7e6b5d02e287846dbdd29a1031b1d2"),
+        ];
         for (locale, sha256) in kept {
             assert_eq!(sha256_hex(template(locale)), sha256, "{locale}");
         }

@@ -49,7 +49,12 @@ pub(super) struct Occasion<'a> {
 }
 
 impl<'a> Occasion<'a> {
-    pub(super) fn new(db: &mut DbConnection, letterhead: &'a Letterhead, ticket: &'a Ticket, now: UtcTime) -> Result<Self> {
+    pub(super) fn new(
+        db: &mut DbConnection,
+        letterhead: &'a Letterhead,
+        ticket: &'a Ticket,
+        now: UtcTime,
+    ) -> Result<Self> {
         let references: Vec<String> =
             mail_ids::thread(db, ticket.id)?.into_iter().map(|mail_id| mail_id.mail_id).collect();
         Ok(Occasion {

@@ -3,8 +3,8 @@
 
 use crate::clock::UtcTime;
 use crate::consent::asking::{self, ConsentRequest};
-use crate::consent::grants::{self, Grant};
 use crate::consent::granting;
+use crate::consent::grants::{self, Grant};
 use crate::consent::life::{EndReason, RequestState};
 use crate::consent::links::{self, Opens};
 use crate::consent::receipt::{self, Kind};
@@ -123,13 +123,7 @@ impl Following<'_> {
         Ok(news)
     }
 
-    fn question(
-        &self,
-        db: &mut DbConnection,
-        to: PersonId,
-        subject: &'static str,
-        lead: &'static str,
-    ) -> Result<News> {
+    fn question(&self, db: &mut DbConnection, to: PersonId, subject: &'static str, lead: &'static str) -> Result<News> {
         let locale = person::by_id(db, to)?.language.0;
         let notice = granting::notice_for(db, self.request, locale)?;
         let token = links::create(db, Opens::Question, self.request, to, self.request.expires_at, self.now)?;

@@ -38,9 +38,7 @@ pub fn load(db: &mut DbConnection, request: ConsentRequest, texts: &Texts) -> Re
         None => crate::consent::granting::terms_offered(&request)?,
     };
     let (receipt, certificate) = match &grant {
-        Some(grant) => {
-            (receipt::find(db, grant.id, Kind::Receipt)?, receipt::find(db, grant.id, Kind::Certificate)?)
-        }
+        Some(grant) => (receipt::find(db, grant.id, Kind::Receipt)?, receipt::find(db, grant.id, Kind::Certificate)?),
         None => (None, None),
     };
     Ok(Loaded {

@@ -103,9 +103,10 @@ impl Story {
         let request = self.again(request);
         let seen = self.test.read(|db| granting::notice_for(db, &request, Locale::Fr)).sha256;
         let (app, now) = (self.test.app.clone(), self.test.now());
-        self.test.app.database.write_now(move |db| {
-            granting::grant(db, &app.keys, &request, choice.as_ref(), &seen, Locale::Fr, &by, now)
-        })
+        self.test
+            .app
+            .database
+            .write_now(move |db| granting::grant(db, &app.keys, &request, choice.as_ref(), &seen, Locale::Fr, &by, now))
     }
 
     /// Claire grants all that was asked.

@@ -239,7 +239,14 @@ struct Around {
     preview: Option<Preview>,
 }
 
-fn around(db: &mut DbConnection, actor: &Actor, reference: &str, form: &AskForm, t: &Texts, shows: bool) -> Result<Around> {
+fn around(
+    db: &mut DbConnection,
+    actor: &Actor,
+    reference: &str,
+    form: &AskForm,
+    t: &Texts,
+    shows: bool,
+) -> Result<Around> {
     let ticket = ticket::by_reference(db, actor, reference)?;
     let organisation = organisations::by_id(db, ticket.organisation_id)?;
     let agent = actor.person().ok_or(Error::Forbidden)?;
@@ -338,8 +345,5 @@ async fn form_page(
 }
 
 fn crumbs(t: &Texts, reference: &str) -> Vec<Crumb> {
-    vec![
-        Crumb::new(t.say("nav-tickets"), "/tickets"),
-        Crumb::new(reference, format!("/tickets/{reference}")),
-    ]
+    vec![Crumb::new(t.say("nav-tickets"), "/tickets"), Crumb::new(reference, format!("/tickets/{reference}"))]
 }

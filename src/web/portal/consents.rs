@@ -13,8 +13,8 @@ use crate::consent::asking::{self, Answering};
 use crate::consent::granting::{self, Choice, Outcome};
 use crate::consent::receipt::{self, Kind};
 use crate::consent::scope::{Component, Level, Subject};
-use crate::consent::wording::{component_key, duration, level_key};
 use crate::consent::withdrawing::{self, Kept};
+use crate::consent::wording::{component_key, duration, level_key};
 use crate::consent::{ConsentRequest, grants};
 use crate::db::DbConnection;
 use crate::error::{Error, FieldErrors, Result};
@@ -186,7 +186,12 @@ pub async fn refuse(app: Data<App>, reader: SignedIn, handle: Path<String>, _: F
 }
 
 /// `POST /consents/{handle}/withdrawal`
-pub async fn withdraw(app: Data<App>, reader: SignedIn, handle: Path<String>, form: Form<WithdrawalForm>) -> PageResult {
+pub async fn withdraw(
+    app: Data<App>,
+    reader: SignedIn,
+    handle: Path<String>,
+    form: Form<WithdrawalForm>,
+) -> PageResult {
     let customer = reader.customer()?.clone();
     let (actor, asked, now) = (reader.actor.clone(), handle.clone(), app.clock.now());
     let kept = form.0.kept();

@@ -1,6 +1,7 @@
 //! Every end of a grant, and what becomes of what was captured.
 
 use accord::consent::life::{EndReason, GrantState, RequestState};
+use accord::consent::links::{self, Opens};
 use accord::consent::receipt::{self, Counts, Kind};
 use accord::consent::withdrawing;
 use accord::consent::{Grant, Subject, asking, grants, stopping};
@@ -160,13 +161,8 @@ async fn what_was_captured_is_kept_only_if_the_customer_ticks_it_and_goes_when_t
 
     // Whoever destroys it says so, once, and the customer gets the certificate.
     story.sent();
-    let counts = Counts {
-        records: 3,
-        chunks: 1,
-        bytes: 2_048,
-        key: Some("dek-1".to_owned()),
-        head: Some("00ff".to_owned()),
-    };
+    let counts =
+        Counts { records: 3, chunks: 1, bytes: 2_048, key: Some("dek-1".to_owned()), head: Some("00ff".to_owned()) };
     for _ in 0..2 {
         let (app, grant, counts) = (story.test.app.clone(), due[0].clone(), counts.clone());
         story.test.write(move |db| withdrawing::destroyed(db, &app.keys, &grant, &counts, now));
@@ -189,12 +185,11 @@ fn a_stop_link_works_until_the_grant_has_ended_and_no_longer_asks_who() {
     let link = story.sent_to("paul@arnaud.example")[0].path("/l/stop/");
     let token = link.rsplit('/').next().unwrap().to_owned();
     let now = story.test.now();
-    let behind = story.test.read(|db| accord::consent::links::find(db, accord::consent::links::Opens::Stop, &token, now));
+    let behind = story.test.read(|db| links::find(db, Opens::Stop, &token, now));
     let behind = behind.unwrap();
     assert_eq!((behind.person, behind.is_alive), (story.cast.paul, true));
     // It opens nothing else.
-    for opens in [accord::consent::links::Opens::Question] {
-        assert!(story.test.read(|db| accord::consent::links::find(db, opens, &token, now)).is_none());
-    }
+    let question = story.test.read(|db| links::find(db, Opens::Question, &token, now));
+    assert!(question.is_none());
     assert_eq!(story.test.read(|db| asking::by_id(db, behind.request.id)).handle, request.handle);
 }

@@ -259,7 +259,8 @@ fn cn_08_nothing_is_extended_and_a_day_is_the_most() {
     ] {
         story.refused(&format!("UPDATE consent_grants SET {change} WHERE id = {id}"));
     }
-    for change in ["duration_minutes = 1440", "scope = '{}'", "purpose = 'other'", "expires_at = '2030-01-01 00:00:00'"] {
+    for change in ["duration_minutes = 1440", "scope = '{}'", "purpose = 'other'", "expires_at = '2030-01-01 00:00:00'"]
+    {
         story.refused(&format!("UPDATE consent_requests SET {change} WHERE id = {}", request.id.0));
     }
     for (table, id) in [("consent_grants", id), ("consent_requests", request.id.0)] {
@@ -385,9 +386,11 @@ fn a_ticket_in_which_consent_was_asked_stays_with_its_organisation() {
     story.ask_all();
     let (lea, ticket, now) = (story.test.actor(story.cast.lea), story.ticket(), story.test.now());
     let (zoe, brun) = (story.cast.zoe, story.cast.brun);
-    let moved = story.test.app.database.write_now(move |db| {
-        accord::tickets::moving::to_requester(db, &ticket, zoe, brun, &lea, now)
-    });
+    let moved = story
+        .test
+        .app
+        .database
+        .write_now(move |db| accord::tickets::moving::to_requester(db, &ticket, zoe, brun, &lea, now));
     assert!(is_conflict(&moved, "conflict-ticket-has-consents"), "{moved:?}");
 }
 

@@ -148,9 +148,8 @@ async fn a_text_that_changed_meanwhile_is_read_again_before_anything_is_granted(
     let story = Story::begin();
     let request = story.ask_all();
     let claire = story.test.signed_in(story.cast.claire).await;
-    let stale = claire
-        .post(&format!("/consents/{}/grant", request.handle), &[("way", "all"), ("wording", "another")])
-        .await;
+    let stale =
+        claire.post(&format!("/consents/{}/grant", request.handle), &[("way", "all"), ("wording", "another")]).await;
     stale.assert_status(409).assert_says("Relisez-le");
     assert_eq!(story.grant_of(&request), None);
 }

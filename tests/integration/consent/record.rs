@@ -36,7 +36,10 @@ fn each_event_has_every_field_of_the_standard() {
     let story = Story::begin();
     let request = story.over();
     let events = story.events(&request);
-    assert_eq!(events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(), ["requested", "granted", "withdrawn"]);
+    assert_eq!(
+        events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(),
+        ["requested", "granted", "withdrawn"]
+    );
     for event in &events {
         let body: Value = serde_json::from_str(&event.body).unwrap();
         for field in [
