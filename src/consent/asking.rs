@@ -220,6 +220,10 @@ pub fn ask(db: &mut DbConnection, ticket: &Ticket, terms: &Terms, by: &Actor, no
         errors.add("subject", "error-consent-subject");
     }
     errors.into_result()?;
+    // A button pressed twice asks once.
+    if let Some(same) = open_with(db, ticket, &terms, agent.person, now)? {
+        return Ok(same);
+    }
     if ticket.assignee_id.is_none() {
         assignment::assign(db, ticket, Some(agent.person), by, now)?;
     }
@@ -261,6 +265,25 @@ pub fn ask(db: &mut DbConnection, ticket: &Ticket, terms: &Terms, by: &Actor, no
     let request = by_id(db, id)?;
     record(db, &request, EventKind::Requested, By::of(by), now)?;
     Ok(request)
+}
+
+/// The open question of the same agent with the very same terms, if there is one.
+fn open_with(
+    db: &mut DbConnection,
+    ticket: &Ticket,
+    terms: &Terms,
+    by: PersonId,
+    now: UtcTime,
+) -> Result<Option<ConsentRequest>> {
+    /// The latest questions looked at; who presses twice does so at once.
+    const LATEST: i64 = 10;
+    let same = |request: &ConsentRequest| {
+        request.state == RequestState::Requested
+            && now < request.expires_at
+            && request.requested_by == by
+            && request.terms == *terms
+    };
+    Ok(of_ticket(db, ticket, LATEST)?.into_iter().find(same))
 }
 
 /// Takes the question back. Doing it twice does nothing more; what was answered meanwhile stays answered.

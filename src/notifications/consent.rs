@@ -31,7 +31,7 @@ pub struct News {
     pub until: Option<UtcTime>,
 }
 
-/// The mail with `news`, if there is an address to send it to.
+/// The mail with `news`, if there is an address to send it to that its owner confirmed.
 pub fn draft(
     db: &mut DbConnection,
     letterhead: &Letterhead,
@@ -41,7 +41,9 @@ pub fn draft(
 ) -> Result<Option<Draft>> {
     let occasion = Occasion::new(db, letterhead, ticket, now)?;
     let person = person::by_id(db, news.to)?;
-    let Some(address) = occasion.address_of(&person) else { return Ok(None) };
+    // What an agent typed goes to nobody who has not shown to read mail there (OUT-10); the page tells them.
+    let address = occasion.address_of(&person).filter(|_| person.address_confirmed_at.is_some());
+    let Some(address) = address else { return Ok(None) };
     let t = Texts::new(person.language.0, person.zone());
     let content = Content::Consent(Box::new(Consent {
         subject: t.message(&news.subject),

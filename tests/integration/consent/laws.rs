@@ -1,6 +1,7 @@
 //! What must never happen (CN-05 to CN-08), through pages, programs, mails and the database itself.
 
 use accord::access::{Actor, CustomerActor};
+use accord::consent::asking::Terms;
 use accord::consent::life::{EndReason, GrantState, RequestState, may_become};
 use accord::consent::withdrawing::{self, Kept};
 use accord::consent::{ConsentRequest, Level, Scope, Subject, grants};
@@ -158,14 +159,15 @@ fn cn_07_granting_and_withdrawing_twice_is_granting_and_withdrawing_once() {
 #[test]
 fn cn_07_one_grant_of_an_organisation_and_one_of_a_person_are_active_at_most() {
     let story = Story::begin();
-    let (first, further) = (story.ask_all(), story.ask_all());
+    let first = story.ask_all();
+    let further = story.ask(Terms { retention_days: 9, ..first.terms.clone() });
     story.granted(&first);
     let refused = story.grant(&further, None, story.cast.claire);
     assert!(is_conflict(&refused, "conflict-consent-running"), "{refused:?}");
     assert_eq!(story.again(&further).state, RequestState::Requested);
     // One person's own use beside it is another matter, and once only too.
     let own = story.ask(story.terms(Subject::Person(story.cast.paul)));
-    let own_again = story.ask(story.terms(Subject::Person(story.cast.paul)));
+    let own_again = story.ask(Terms { retention_days: 5, ..own.terms.clone() });
     story.grant(&own, None, story.cast.paul).unwrap();
     let refused = story.grant(&own_again, None, story.cast.paul);
     assert!(is_conflict(&refused, "conflict-consent-running"), "{refused:?}");

@@ -39,6 +39,8 @@ async fn an_agent_asks_and_the_customer_narrows_watches_and_stops() {
     let asked = lea.post(&format!("{ticket}/consents"), QUESTION).await;
     asked.assert_status(303);
     let page = asked.location().split('?').next().unwrap().to_owned();
+    let pressed_twice = lea.post(&format!("{ticket}/consents"), QUESTION).await;
+    assert_eq!(pressed_twice.location(), asked.location(), "a button pressed twice asks once");
     let handle = page.rsplit('/').next().unwrap().to_owned();
     lea.get(&page).await.assert_says("Attend une réponse").assert_says("Refuser ne change rien");
 
