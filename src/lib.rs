@@ -11,7 +11,7 @@
 //!
 //! | rank | modules | what they are |
 //! |---|---|---|
-//! | 0 | [`cards`], [`clock`], [`html`], [`secret`] | values and pure functions that know nothing of a desk |
+//! | 0 | [`cards`], [`clock`], [`gate`], [`html`], [`secret`] | values and pure functions that know nothing of a desk |
 //! | 1, 2 | [`i18n`], [`error`] | languages; the kinds of failure a caller tells apart |
 //! | 3 | [`config`] | settings, every problem reported at once |
 //! | 4 | [`db`], [`mail`] | two databases behind one connection type; mail as bytes and rules |
@@ -19,7 +19,7 @@
 //! | 6 | [`journal`], [`outbox`], [`people`] | mail that is not lost, mail to be sent, who somebody is |
 //! | 7 | [`access`], [`teams`] | who may see and do what; queues, their members, mailboxes |
 //! | 8 | [`tickets`] | what the desk is about |
-//! | 9, 10 | [`consent`], [`notifications`], [`search`], [`intake`] | asking before looking, telling people, finding things, a mail or a form becoming a ticket |
+//! | 9, 10 | [`consent`], [`notifications`], [`search`], [`diagnostics`], [`intake`] | asking before looking, telling people, finding things, looking inside by agreement, a mail or a form becoming a ticket |
 //! | 11, 12 | [`privacy`], [`reactions`] | kinds of data; who follows each ticket event |
 //! | 13 | [`app`] | everything a request or job needs, built once |
 //! | 14 | [`demo`], [`web`], [`worker`] | the demonstration; pages and API; background work |
@@ -47,6 +47,7 @@
 
 pub mod cards;
 pub mod clock;
+pub mod gate;
 pub mod html;
 pub mod secret;
 
@@ -79,6 +80,7 @@ pub mod tickets;
 pub mod consent;
 pub mod notifications;
 
+pub mod diagnostics;
 pub mod intake;
 pub mod search;
 
