@@ -184,8 +184,9 @@ impl Clock {
             Some(hands) => hands.monotonic_nanos.load(Ordering::SeqCst),
             None => {
                 let now = Instant::now();
-                // From 1 on, so that 0 is before any moment.
-                u64::try_from(now.duration_since(*START.get_or_init(|| now)).as_nanos()).unwrap_or(u64::MAX - 1) + 1
+                let since = now.duration_since(*START.get_or_init(|| now));
+                // From 1 on, so that 0 is before any moment; 584 years fit.
+                since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos()) + 1
             }
         }
     }

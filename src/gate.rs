@@ -107,40 +107,36 @@ pub struct LiveGrant {
     pub until_wall_micros: i64,
 }
 
-/// The right to capture for one grant, as a slot and the word that must stand in it. A copy that outlives its grant
-/// matches nothing, for no word is used twice.
+/// The right to capture for one grant: the word that must stand in its slot, `epoch << 16 | slot << 8 | channels |
+/// level`. A copy that outlives its grant matches nothing, for no word is used twice; 0 is no pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Pass {
-    slot: u8,
-    /// `epoch << 8 | channels | level`; 0 is no pass.
-    word: u64,
-}
+pub struct Pass(u64);
 
 impl Pass {
     /// No right at all.
-    pub const NONE: Pass = Pass { slot: 0, word: 0 };
+    pub const NONE: Pass = Pass(0);
 
     #[inline]
     pub fn is_none(self) -> bool {
-        self.word == 0
+        self.0 == 0
     }
 
     /// Whether the grant goes as far as `level` for Accord's own records.
     #[inline]
     pub fn reaches(self, level: u8) -> bool {
-        self.word & SERVER != 0 && u64::from(level) <= self.word & LEVEL_BITS
+        self.0 & SERVER != 0 && u64::from(level) <= self.0 & LEVEL_BITS
     }
 
     /// Which of the table's places it holds.
     #[inline]
     pub fn slot(self) -> usize {
-        usize::from(self.slot)
+        (self.0 >> 8 & 0xff) as usize
     }
 
     /// The word; it names one grant in one process, for good.
     #[inline]
     pub fn word(self) -> u64 {
-        self.word
+        self.0
     }
 }
 
@@ -399,7 +395,7 @@ impl<P: Primitives> Gate<P> {
     /// Whether the grant of `pass` is still live. No clock is asked; see [`Gate::admits`].
     #[inline]
     pub fn is_live(&self, pass: Pass) -> bool {
-        !pass.is_none() && self.slots[pass.slot()].word.load(Ordering::Acquire) == pass.word
+        !pass.is_none() && self.slots[pass.slot()].word.load(Ordering::Acquire) == pass.0
     }
 
     /// Whether a record stamped `monotonic_nanos` may be kept for `pass`.
@@ -446,14 +442,14 @@ impl<P: Primitives> Gate<P> {
         let index = book.held.iter().position(Option::is_none)?;
         book.last_epoch += 1;
         let level = u64::from(grant.level.min(5));
-        let word = book.last_epoch << 8 | grant.channels & (SERVER | OTLP) | level;
-        let pass = Pass { slot: u8::try_from(index).ok()?, word };
+        let place = u64::from(u8::try_from(index).ok()?);
+        let pass = Pass(book.last_epoch << 16 | place << 8 | grant.channels & (SERVER | OTLP) | level);
         book.held[index] = Some((*grant, pass));
         book.covers.insert((grant.tenant, grant.person.unwrap_or(EVERYBODY)), pass);
         let slot = &self.slots[index];
         slot.until_monotonic.store(until_monotonic, Ordering::SeqCst);
         slot.until_wall.store(wall_word(grant.until_wall_micros), Ordering::SeqCst);
-        slot.word.store(word, Ordering::SeqCst);
+        slot.word.store(pass.0, Ordering::SeqCst);
         Some(pass)
     }
 
@@ -480,7 +476,7 @@ impl<P: Primitives> Gate<P> {
     /// Makes the level and the generation follow the book.
     fn say(&self, book: &Book) {
         let levels = book.held.iter().flatten().filter(|(grant, _)| grant.channels & SERVER != 0);
-        let level = levels.map(|(_, pass)| pass.word & LEVEL_BITS).max().unwrap_or(0);
+        let level = levels.map(|(_, pass)| pass.0 & LEVEL_BITS).max().unwrap_or(0);
         self.level.store(level, Ordering::SeqCst);
         self.generation.add(1, Ordering::SeqCst);
     }
@@ -638,6 +634,12 @@ pub async fn carry_future<F: Future>(mut serving: Serving, future: F) -> F::Outp
 #[inline]
 pub fn serving() -> Serving {
     SERVING.get()
+}
+
+/// The number of the request, job or mail that the current code belongs to.
+#[inline]
+pub fn activity() -> u64 {
+    SERVING.with(|serving| serving.get().activity)
 }
 
 /// What may be captured where the current code runs.

@@ -176,7 +176,7 @@ impl<P: Primitives> Pages<P> {
         &self,
         gate: &Gate<P>,
         pass: Pass,
-        record: &[u8],
+        [head, fields]: [&[u8]; 2],
         stamp: u64,
         queue: impl Fn() -> Option<Arc<Queue<P>>>,
         now: impl Fn() -> Moment,
@@ -200,7 +200,7 @@ impl<P: Primitives> Pages<P> {
                 }
             };
             let page = &mut pages[index];
-            if page.bytes.len() + record.len() + RESERVED > CHUNK_BYTES {
+            if page.bytes.len() + head.len() + fields.len() + RESERVED > CHUNK_BYTES {
                 page.hand_over(gate, now());
             }
             if page.bytes.is_empty() {
@@ -209,7 +209,8 @@ impl<P: Primitives> Pages<P> {
                 page.opened_micros = moment.wall_micros;
                 put_anchor(&mut page.bytes, page.queue.process, moment);
             }
-            page.bytes.extend_from_slice(record);
+            page.bytes.extend_from_slice(head);
+            page.bytes.extend_from_slice(fields);
             page.records += 1;
             if page.opened.saturating_add(PAGE_NANOS) <= stamp {
                 page.hand_over(gate, now());

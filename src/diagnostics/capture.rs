@@ -26,7 +26,7 @@ use crate::clock::{Clock, UtcTime};
 use crate::db::types::{OrganisationId, PersonId};
 use crate::diagnostics::buffers::{Budget, Buffers, Chunk, Counts, Pages, Queue};
 use crate::diagnostics::catalogue::{Catalogue, Level, Manifest};
-use crate::diagnostics::record::{Fields, Place, RECORD_BYTES, put_event, put_span};
+use crate::diagnostics::record::{Fields, Place, event_head, span_head};
 use crate::diagnostics::scope::Component;
 use crate::gate::{self, Cause, Cover, GATE, LiveGrant, Machine, Moment, Pass};
 use crate::secret::random_number;
@@ -227,10 +227,15 @@ impl Capture {
         let address = std::ptr::from_ref(metadata).addr();
         let place = ((address >> 4) ^ (address >> 12) ^ pass.slot()) % VERDICTS;
         let known = VERDICT.with(|verdicts| verdicts[place].get());
-        if known.metadata == address && known.word == pass.word() {
-            return known;
+        let verdict = if known.metadata == address && known.word == pass.word() {
+            known
+        } else {
+            self.decide(pass, metadata, address, place)
+        };
+        if !verdict.is_admitted {
+            self.out_of_scope[pass.slot()].fetch_add(1, Ordering::Relaxed);
         }
-        self.decide(pass, metadata, address, place)
+        verdict
     }
 
     #[cold]
@@ -258,36 +263,22 @@ impl Capture {
         !cover.is_none() && !BUSY.get() && self.wants_for(cover, metadata)
     }
 
+    #[inline]
     fn wants_for(&self, cover: Cover, metadata: &Metadata<'_>) -> bool {
-        let level = Level::from(*metadata.level()).number();
-        cover.passes().into_iter().any(|pass| {
-            pass.reaches(level) && GATE.is_live(pass) && {
-                let is_admitted = self.verdict(pass, metadata).is_admitted;
-                if !is_admitted {
-                    self.out_of_scope[pass.slot()].fetch_add(1, Ordering::Relaxed);
-                }
-                is_admitted
-            }
-        })
+        self.admits(cover.organisation, metadata).is_some() || self.admits(cover.person, metadata).is_some()
     }
 
-    /// The passes under which something is recorded here, with what each says of it.
-    fn admitted(&self, metadata: &Metadata<'_>) -> [Option<(Pass, Verdict)>; 2] {
-        let level = Level::from(*metadata.level()).number();
-        gate::current().passes().map(|pass| {
-            if !pass.reaches(level) || !GATE.is_live(pass) {
-                return None;
-            }
-            let verdict = self.verdict(pass, metadata);
-            // What is too detailed for the console was counted when it was asked about.
-            if !verdict.is_admitted && *metadata.level() <= self.console {
-                self.out_of_scope[pass.slot()].fetch_add(1, Ordering::Relaxed);
-            }
-            verdict.is_admitted.then_some((pass, verdict))
-        })
+    /// What a grant says of this call site, if it admits it.
+    #[inline]
+    fn admits(&self, pass: Pass, metadata: &Metadata<'_>) -> Option<Verdict> {
+        if !pass.reaches(Level::from(*metadata.level()).number()) || !GATE.is_live(pass) {
+            return None;
+        }
+        let verdict = self.verdict(pass, metadata);
+        verdict.is_admitted.then_some(verdict)
     }
 
-    fn keep(&self, thread: &Thread, pass: Pass, record: &[u8], stamp: u64) {
+    fn keep(&self, thread: &Thread, pass: Pass, record: [&[u8]; 2], stamp: u64) {
         let queue = || self.admission(pass).map(|admission| admission.queue.clone());
         if thread.pages.keep(&GATE, pass, record, stamp, queue, || self.moment()) {
             gate::mark();
@@ -336,22 +327,16 @@ thread_local! {
 
 struct Thread {
     pages: Arc<Pages<Machine>>,
-    scratch: RefCell<Scratch>,
+    /// Memory for the fields of an event.
+    fields: RefCell<Fields>,
     entered: RefCell<Vec<Entered>>,
-}
-
-#[derive(Default)]
-struct Scratch {
-    fields: Fields,
-    bytes: Vec<u8>,
 }
 
 impl Default for Thread {
     fn default() -> Self {
         // Only reached from the layer, which there is only once the capturing was set up.
         let pages = CAPTURE.get().map_or_else(Arc::default, |capture| capture.buffers.pages());
-        let scratch = Scratch { fields: Fields::default(), bytes: Vec::with_capacity(RECORD_BYTES) };
-        Thread { pages, scratch: RefCell::new(scratch), entered: RefCell::new(Vec::new()) }
+        Thread { pages, fields: RefCell::default(), entered: RefCell::default() }
     }
 }
 
@@ -377,8 +362,9 @@ impl Thread {
 struct Busy;
 
 impl Busy {
-    fn start() -> Option<Busy> {
-        (!BUSY.replace(true)).then_some(Busy)
+    fn start() -> Busy {
+        BUSY.set(true);
+        Busy
     }
 }
 
@@ -450,53 +436,54 @@ where
     }
 
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        if gate::current().is_none() {
+        let cover = gate::current();
+        if cover.is_none() || BUSY.get() {
             return;
         }
-        let Some(_busy) = Busy::start() else { return };
         let capture = self.0;
-        let admitted = capture.admitted(event.metadata());
-        if admitted.iter().all(Option::is_none) {
-            return;
-        }
-        let activity = gate::serving().activity();
-        let stamp = capture.clock.monotonic_nanos();
-        on_thread(|thread| {
-            let mut scratch = thread.scratch.borrow_mut();
-            let Scratch { fields, bytes } = &mut *scratch;
-            for (pass, verdict) in admitted.into_iter().flatten() {
+        let mut stamp = None;
+        for pass in [cover.organisation, cover.person] {
+            let Some(verdict) = capture.admits(pass, event.metadata()) else { continue };
+            let stamp = *stamp.get_or_insert_with(|| capture.clock.monotonic_nanos());
+            on_thread(|thread| {
+                let activity = gate::activity();
+                let mut fields = thread.fields.borrow_mut();
                 fields.clear();
-                event.record(&mut Writer { fields, allowed: verdict.fields });
+                {
+                    let _busy = Busy::start();
+                    event.record(&mut Writer { fields: &mut fields, allowed: verdict.fields });
+                }
                 let parent = match event.parent() {
                     Some(id) => parent_of(id, &context, pass, activity),
                     None if event.is_root() => 0,
                     None => thread.parent(pass, activity),
                 };
                 let place = Place { activity, parent, callsite: verdict.callsite, rule: verdict.rule };
-                bytes.clear();
-                put_event(bytes, place, stamp, fields);
-                capture.keep(thread, pass, bytes, stamp);
-            }
-        });
+                capture.keep(thread, pass, [&event_head(place, stamp, &fields), fields.bytes()], stamp);
+            });
+        }
     }
 
     fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        if gate::current().is_none() {
+        let cover = gate::current();
+        if cover.is_none() || BUSY.get() {
             return;
         }
-        let Some(_busy) = Busy::start() else { return };
         let capture = self.0;
-        let admitted = capture.admitted(attributes.metadata());
-        if admitted.iter().all(Option::is_none) {
+        let verdicts = cover.passes().map(|pass| (pass, capture.admits(pass, attributes.metadata())));
+        if verdicts.iter().all(|(_, verdict)| verdict.is_none()) {
             return;
         }
         let Some(registered) = context.span(id) else { return };
-        let activity = gate::serving().activity();
+        let activity = gate::activity();
         let start = capture.clock.monotonic_nanos();
-        let parts = admitted.map(|admitted| {
-            let (pass, verdict) = admitted?;
+        let parts = verdicts.map(|(pass, verdict)| {
+            let verdict = verdict?;
             let mut fields = Fields::default();
-            attributes.record(&mut Writer { fields: &mut fields, allowed: verdict.fields });
+            {
+                let _busy = Busy::start();
+                attributes.record(&mut Writer { fields: &mut fields, allowed: verdict.fields });
+            }
             let parent = match attributes.parent() {
                 Some(id) => parent_of(id, &context, pass, activity),
                 None if attributes.is_root() => 0,
@@ -511,10 +498,10 @@ where
 
     fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
         let cover = gate::current();
-        if cover.is_none() {
+        if cover.is_none() || BUSY.get() {
             return;
         }
-        let Some(_busy) = Busy::start() else { return };
+        let _busy = Busy::start();
         let Some(registered) = context.span(id) else { return };
         let mut extensions = registered.extensions_mut();
         let Some(captured) = extensions.get_mut::<Captured>() else { return };
@@ -558,12 +545,9 @@ where
         let capture = self.0;
         let end = capture.clock.monotonic_nanos();
         on_thread(|thread| {
-            let Ok(mut scratch) = thread.scratch.try_borrow_mut() else { return };
-            let Scratch { bytes, .. } = &mut *scratch;
             for part in captured.parts.into_iter().flatten() {
-                bytes.clear();
-                put_span(bytes, part.place, captured.span, captured.start, end, &part.fields);
-                capture.keep(thread, part.pass, bytes, end);
+                let head = span_head(part.place, captured.span, captured.start, end, &part.fields);
+                capture.keep(thread, part.pass, [&head, part.fields.bytes()], end);
             }
         });
     }

@@ -151,37 +151,49 @@ pub struct Place {
     pub rule: u8,
 }
 
-/// Writes an event with fields encoded by [`FieldWriter`].
-pub fn put_event(bytes: &mut Vec<u8>, place: Place, at: u64, fields: &Fields) {
-    put(bytes, EVENT, place, fields, |bytes| bytes.extend_from_slice(&at.to_le_bytes()));
+/// Bytes before the fields of an event.
+const EVENT_HEAD: usize = HEAD + 8 * 3 + 5;
+/// Bytes before the fields of a span.
+const SPAN_HEAD: usize = HEAD + 8 * 5 + 5;
+
+/// The bytes before the fields of an event.
+#[inline]
+pub fn event_head(place: Place, at: u64, fields: &Fields) -> [u8; EVENT_HEAD] {
+    head_of(EVENT, place, [at], fields)
 }
 
-/// Writes a finished span.
-pub fn put_span(bytes: &mut Vec<u8>, place: Place, id: u64, start: u64, end: u64, fields: &Fields) {
-    put(bytes, SPAN, place, fields, |bytes| {
-        bytes.extend_from_slice(&id.to_le_bytes());
-        bytes.extend_from_slice(&start.to_le_bytes());
-        bytes.extend_from_slice(&end.to_le_bytes());
-    });
+/// The bytes before the fields of a finished span.
+#[inline]
+pub fn span_head(place: Place, id: u64, start: u64, end: u64, fields: &Fields) -> [u8; SPAN_HEAD] {
+    head_of(SPAN, place, [id, start, end], fields)
 }
 
 #[inline]
-fn put(bytes: &mut Vec<u8>, kind: u8, place: Place, fields: &Fields, times: impl FnOnce(&mut Vec<u8>)) {
-    let start = bytes.len();
-    bytes.extend_from_slice(&[kind, 0, 0]);
-    bytes.extend_from_slice(&place.activity.to_le_bytes());
-    bytes.extend_from_slice(&place.parent.to_le_bytes());
-    times(bytes);
-    bytes.extend_from_slice(&place.callsite.to_le_bytes());
-    bytes.extend_from_slice(&[place.rule, u8::from(fields.is_cut), fields.count]);
-    bytes.extend_from_slice(&fields.bytes);
-    // Fields are bounded by RECORD_BYTES, so this always fits.
-    let length = u16::try_from(bytes.len() - start - HEAD).unwrap_or(u16::MAX);
-    bytes[start + 1..start + HEAD].copy_from_slice(&length.to_le_bytes());
+fn head_of<const NUMBERS: usize, const LENGTH: usize>(
+    kind: u8,
+    place: Place,
+    numbers: [u64; NUMBERS],
+    fields: &Fields,
+) -> [u8; LENGTH] {
+    let mut head = [0; LENGTH];
+    // Fields are bounded by RECORD_BYTES, so the length always fits.
+    let length = u16::try_from(LENGTH - HEAD + fields.bytes.len()).unwrap_or(u16::MAX);
+    head[0] = kind;
+    head[1..3].copy_from_slice(&length.to_le_bytes());
+    head[3..11].copy_from_slice(&place.activity.to_le_bytes());
+    head[11..19].copy_from_slice(&place.parent.to_le_bytes());
+    let mut at = 19;
+    for number in numbers {
+        head[at..at + 8].copy_from_slice(&number.to_le_bytes());
+        at += 8;
+    }
+    head[at..at + 2].copy_from_slice(&place.callsite.to_le_bytes());
+    head[at + 2..].copy_from_slice(&[place.rule, u8::from(fields.is_cut), fields.count]);
+    head
 }
 
 /// What a record needs besides its fields, at most.
-const OVERHEAD: usize = HEAD + 8 * 5 + 2 + 3;
+const OVERHEAD: usize = SPAN_HEAD;
 
 /// Encoded fields of one record.
 #[derive(Clone, Debug, Default)]
@@ -199,10 +211,10 @@ impl Fields {
         self.is_cut = false;
     }
 
-    /// Overwrites what it holds.
-    pub fn forget(&mut self) {
-        self.bytes.fill(0);
-        self.clear();
+    /// What follows the head of a record.
+    #[inline]
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
     }
 
     pub fn bool(&mut self, index: usize, value: bool) {
@@ -474,7 +486,8 @@ mod tests {
     fn decoded(fields: &Fields) -> Event {
         let mut bytes = Vec::new();
         put_anchor(&mut bytes, 3, Moment { monotonic_nanos: 5_000, wall_micros: 1_000 });
-        put_event(&mut bytes, place(), 5_250, fields);
+        bytes.extend_from_slice(&event_head(place(), 5_250, fields));
+        bytes.extend_from_slice(fields.bytes());
         let mut records = decode(&bytes, &Catalogue::of(CALLSITES)).unwrap();
         let Record::Event(event) = records.remove(0) else { panic!() };
         event
@@ -536,9 +549,8 @@ mod tests {
             many.unsigned(index % 6, 1);
         }
         for fields in [long, many] {
-            let mut bytes = Vec::new();
-            put_span(&mut bytes, place(), 1, 2, 3, &fields);
-            assert!(bytes.len() <= RECORD_BYTES, "{}", bytes.len());
+            let length = span_head(place(), 1, 2, 3, &fields).len() + fields.bytes().len();
+            assert!(length <= RECORD_BYTES, "{length}");
             assert!(decoded(&fields).body.is_cut);
             assert!(usize::from(fields.count) <= FIELDS);
         }
