@@ -176,7 +176,7 @@ impl<P: Primitives> Pages<P> {
         &self,
         gate: &Gate<P>,
         pass: Pass,
-        [head, fields]: [&[u8]; 2],
+        record: &[u8],
         stamp: u64,
         queue: impl Fn() -> Option<Arc<Queue<P>>>,
         now: impl Fn() -> Moment,
@@ -200,7 +200,7 @@ impl<P: Primitives> Pages<P> {
                 }
             };
             let page = &mut pages[index];
-            if page.bytes.len() + head.len() + fields.len() + RESERVED > CHUNK_BYTES {
+            if page.bytes.len() + record.len() + RESERVED > CHUNK_BYTES {
                 page.hand_over(gate, now());
             }
             if page.bytes.is_empty() {
@@ -209,8 +209,7 @@ impl<P: Primitives> Pages<P> {
                 page.opened_micros = moment.wall_micros;
                 put_anchor(&mut page.bytes, page.queue.process, moment);
             }
-            page.bytes.extend_from_slice(head);
-            page.bytes.extend_from_slice(fields);
+            page.bytes.extend_from_slice(record);
             page.records += 1;
             if page.opened.saturating_add(PAGE_NANOS) <= stamp {
                 page.hand_over(gate, now());
@@ -284,27 +283,24 @@ impl<P: Primitives> Queue<P> {
                 *left -= cost;
             }
             state.counts.captured += records;
-            if !fits_last {
-                state.start_chunk(self, page.opened_micros);
-            }
-            if let Some(chunk) = state.chunks.back_mut() {
-                for gap in state.gaps.drain(..) {
-                    put_gap(&mut chunk.bytes, &gap);
-                }
+            if fits_last && let Some(chunk) = state.chunks.back_mut() {
                 chunk.bytes.extend_from_slice(&page.bytes);
                 chunk.records += page.records;
                 chunk.last_micros = now.wall_micros;
+            } else {
+                // A page is as long as a chunk may be, so it becomes one.
+                let bytes = std::mem::replace(&mut page.bytes, Vec::with_capacity(CHUNK_BYTES));
+                state.start_chunk(self, bytes, page.records, [page.opened_micros, now.wall_micros]);
             }
+            state.tell_gaps();
         });
     }
 
     fn take(&self, now: Moment) -> Vec<Chunk> {
         self.state.with(|state| {
             if !state.gaps.is_empty() {
-                state.start_chunk(self, now.wall_micros);
-                if let Some(chunk) = state.chunks.back_mut() {
-                    state.gaps.drain(..).for_each(|gap| put_gap(&mut chunk.bytes, &gap));
-                }
+                state.start_chunk(self, Vec::new(), 0, [now.wall_micros; 2]);
+                state.tell_gaps();
             }
             state.chunks.drain(..).collect()
         })
@@ -341,15 +337,16 @@ impl State {
         }
     }
 
-    fn start_chunk<P: Primitives>(&mut self, queue: &Queue<P>, micros: i64) {
-        self.chunks.push_back(Chunk {
-            grant: queue.grant,
-            pass: queue.pass,
-            bytes: Vec::with_capacity(CHUNK_BYTES),
-            records: 0,
-            first_micros: micros,
-            last_micros: micros,
-        });
+    fn start_chunk<P: Primitives>(&mut self, queue: &Queue<P>, bytes: Vec<u8>, records: u32, [first, last]: [i64; 2]) {
+        let (grant, pass) = (queue.grant, queue.pass);
+        self.chunks.push_back(Chunk { grant, pass, bytes, records, first_micros: first, last_micros: last });
+    }
+
+    /// Writes the gaps that nobody was told of yet into the last chunk, which has room for them.
+    fn tell_gaps(&mut self) {
+        if let Some(chunk) = self.chunks.back_mut() {
+            self.gaps.drain(..).for_each(|gap| put_gap(&mut chunk.bytes, &gap));
+        }
     }
 }
 

@@ -26,7 +26,7 @@ use crate::clock::{Clock, UtcTime};
 use crate::db::types::{OrganisationId, PersonId};
 use crate::diagnostics::buffers::{Budget, Buffers, Chunk, Counts, Pages, Queue};
 use crate::diagnostics::catalogue::{Catalogue, Level, Manifest};
-use crate::diagnostics::record::{Fields, Place, event_head, span_head};
+use crate::diagnostics::record::{Fields, Place};
 use crate::diagnostics::scope::Component;
 use crate::gate::{self, Cause, Cover, GATE, LiveGrant, Machine, Moment, Pass};
 use crate::secret::random_number;
@@ -278,7 +278,7 @@ impl Capture {
         verdict.is_admitted.then_some(verdict)
     }
 
-    fn keep(&self, thread: &Thread, pass: Pass, record: [&[u8]; 2], stamp: u64) {
+    fn keep(&self, thread: &Thread, pass: Pass, record: &[u8], stamp: u64) {
         let queue = || self.admission(pass).map(|admission| admission.queue.clone());
         if thread.pages.keep(&GATE, pass, record, stamp, queue, || self.moment()) {
             gate::mark();
@@ -336,7 +336,7 @@ impl Default for Thread {
     fn default() -> Self {
         // Only reached from the layer, which there is only once the capturing was set up.
         let pages = CAPTURE.get().map_or_else(Arc::default, |capture| capture.buffers.pages());
-        Thread { pages, fields: RefCell::default(), entered: RefCell::default() }
+        Thread { pages, fields: RefCell::new(Fields::of_event()), entered: RefCell::default() }
     }
 }
 
@@ -459,7 +459,7 @@ where
                     None => thread.parent(pass, activity),
                 };
                 let place = Place { activity, parent, callsite: verdict.callsite, rule: verdict.rule };
-                capture.keep(thread, pass, [&event_head(place, stamp, &fields), fields.bytes()], stamp);
+                capture.keep(thread, pass, fields.event(place, stamp), stamp);
             });
         }
     }
@@ -479,7 +479,7 @@ where
         let start = capture.clock.monotonic_nanos();
         let parts = verdicts.map(|(pass, verdict)| {
             let verdict = verdict?;
-            let mut fields = Fields::default();
+            let mut fields = Fields::of_span();
             {
                 let _busy = Busy::start();
                 attributes.record(&mut Writer { fields: &mut fields, allowed: verdict.fields });
@@ -545,9 +545,9 @@ where
         let capture = self.0;
         let end = capture.clock.monotonic_nanos();
         on_thread(|thread| {
-            for part in captured.parts.into_iter().flatten() {
-                let head = span_head(part.place, captured.span, captured.start, end, &part.fields);
-                capture.keep(thread, part.pass, [&head, part.fields.bytes()], end);
+            for mut part in captured.parts.into_iter().flatten() {
+                let record = part.fields.span(part.place, captured.span, captured.start, end);
+                capture.keep(thread, part.pass, record, end);
             }
         });
     }

@@ -156,85 +156,86 @@ const EVENT_HEAD: usize = HEAD + 8 * 3 + 5;
 /// Bytes before the fields of a span.
 const SPAN_HEAD: usize = HEAD + 8 * 5 + 5;
 
-/// The bytes before the fields of an event.
-#[inline]
-pub fn event_head(place: Place, at: u64, fields: &Fields) -> [u8; EVENT_HEAD] {
-    head_of(EVENT, place, [at], fields)
-}
-
-/// The bytes before the fields of a finished span.
-#[inline]
-pub fn span_head(place: Place, id: u64, start: u64, end: u64, fields: &Fields) -> [u8; SPAN_HEAD] {
-    head_of(SPAN, place, [id, start, end], fields)
-}
-
-#[inline]
-fn head_of<const NUMBERS: usize, const LENGTH: usize>(
-    kind: u8,
-    place: Place,
-    numbers: [u64; NUMBERS],
-    fields: &Fields,
-) -> [u8; LENGTH] {
-    let mut head = [0; LENGTH];
-    // Fields are bounded by RECORD_BYTES, so the length always fits.
-    let length = u16::try_from(LENGTH - HEAD + fields.bytes.len()).unwrap_or(u16::MAX);
-    head[0] = kind;
-    head[1..3].copy_from_slice(&length.to_le_bytes());
-    head[3..11].copy_from_slice(&place.activity.to_le_bytes());
-    head[11..19].copy_from_slice(&place.parent.to_le_bytes());
-    let mut at = 19;
-    for number in numbers {
-        head[at..at + 8].copy_from_slice(&number.to_le_bytes());
-        at += 8;
-    }
-    head[at..at + 2].copy_from_slice(&place.callsite.to_le_bytes());
-    head[at + 2..].copy_from_slice(&[place.rule, u8::from(fields.is_cut), fields.count]);
-    head
-}
-
-/// What a record needs besides its fields, at most.
-const OVERHEAD: usize = SPAN_HEAD;
-
-/// Encoded fields of one record.
-#[derive(Clone, Debug, Default)]
+/// The fields of one record as they are encoded, with room before them for the rest of it.
+#[derive(Clone, Debug)]
 pub struct Fields {
     bytes: Vec<u8>,
+    head: usize,
     count: u8,
     is_cut: bool,
 }
 
 impl Fields {
+    /// For an event.
+    pub fn of_event() -> Fields {
+        Fields { bytes: vec![0; EVENT_HEAD], head: EVENT_HEAD, count: 0, is_cut: false }
+    }
+
+    /// For a span.
+    pub fn of_span() -> Fields {
+        Fields { bytes: vec![0; SPAN_HEAD], head: SPAN_HEAD, count: 0, is_cut: false }
+    }
+
     /// Makes room again without giving the memory back.
+    #[inline]
     pub fn clear(&mut self) {
-        self.bytes.clear();
+        self.bytes.truncate(self.head);
         self.count = 0;
         self.is_cut = false;
     }
 
-    /// What follows the head of a record.
+    /// The whole record of an event that happened at `at`.
     #[inline]
-    pub fn bytes(&self) -> &[u8] {
+    pub fn event(&mut self, place: Place, at: u64) -> &[u8] {
+        self.finish(EVENT, place, [at])
+    }
+
+    /// The whole record of a finished span.
+    #[inline]
+    pub fn span(&mut self, place: Place, id: u64, start: u64, end: u64) -> &[u8] {
+        self.finish(SPAN, place, [id, start, end])
+    }
+
+    #[inline]
+    fn finish<const NUMBERS: usize>(&mut self, kind: u8, place: Place, numbers: [u64; NUMBERS]) -> &[u8] {
+        // No record is longer than RECORD_BYTES, so the length always fits.
+        let length = u16::try_from(self.bytes.len() - HEAD).unwrap_or(u16::MAX);
+        let head = &mut self.bytes[..HEAD + 8 * (2 + NUMBERS) + 5];
+        head[0] = kind;
+        head[1..3].copy_from_slice(&length.to_le_bytes());
+        head[3..11].copy_from_slice(&place.activity.to_le_bytes());
+        head[11..19].copy_from_slice(&place.parent.to_le_bytes());
+        let mut at = 19;
+        for number in numbers {
+            head[at..at + 8].copy_from_slice(&number.to_le_bytes());
+            at += 8;
+        }
+        head[at..at + 2].copy_from_slice(&place.callsite.to_le_bytes());
+        head[at + 2..].copy_from_slice(&[place.rule, u8::from(self.is_cut), self.count]);
         &self.bytes
     }
 
     pub fn bool(&mut self, index: usize, value: bool) {
-        self.fixed(index, BOOL, &[u8::from(value)]);
+        self.fixed(&[index_byte(index), BOOL, u8::from(value)]);
     }
 
     pub fn integer(&mut self, index: usize, value: i64) {
-        self.fixed(index, INTEGER, &value.to_le_bytes());
+        self.eight(index, INTEGER, value.to_le_bytes());
     }
 
     pub fn unsigned(&mut self, index: usize, value: u64) {
-        self.fixed(index, UNSIGNED, &value.to_le_bytes());
+        self.eight(index, UNSIGNED, value.to_le_bytes());
     }
 
     pub fn float(&mut self, index: usize, value: f64) {
-        self.fixed(index, FLOAT, &value.to_le_bytes());
+        self.eight(index, FLOAT, value.to_le_bytes());
     }
 
     pub fn wide(&mut self, index: usize, value: i128) {
-        self.fixed(index, WIDE, &value.to_le_bytes());
+        let mut bytes = [0; 18];
+        bytes[..2].copy_from_slice(&[index_byte(index), WIDE]);
+        bytes[2..].copy_from_slice(&value.to_le_bytes());
+        self.fixed(&bytes);
     }
 
     pub fn text(&mut self, index: usize, value: &str) {
@@ -256,17 +257,23 @@ impl Fields {
         self.end_text(start, is_cut);
     }
 
+    #[inline]
     fn has_room(&mut self, bytes: usize) -> bool {
-        let fits = usize::from(self.count) < FIELDS && self.bytes.len() + bytes + OVERHEAD <= RECORD_BYTES;
+        let fits = usize::from(self.count) < FIELDS && self.bytes.len() + bytes <= RECORD_BYTES;
         self.is_cut |= !fits;
         fits
     }
 
     #[inline]
-    fn fixed(&mut self, index: usize, kind: u8, value: &[u8]) {
-        if self.has_room(2 + value.len()) {
-            self.bytes.extend_from_slice(&[index_byte(index), kind]);
-            self.bytes.extend_from_slice(value);
+    fn eight(&mut self, index: usize, kind: u8, value: [u8; 8]) {
+        let [a, b, c, d, e, f, g, h] = value;
+        self.fixed(&[index_byte(index), kind, a, b, c, d, e, f, g, h]);
+    }
+
+    #[inline]
+    fn fixed<const LENGTH: usize>(&mut self, bytes: &[u8; LENGTH]) {
+        if self.has_room(LENGTH) {
+            self.bytes.extend_from_slice(bytes);
             self.count += 1;
         }
     }
@@ -304,7 +311,7 @@ struct TextWriter<'a> {
 impl TextWriter<'_> {
     fn push(&mut self, text: &str) {
         let used = self.fields.bytes.len();
-        let room = (VALUE_BYTES - (used - self.start)).min(RECORD_BYTES - OVERHEAD - used);
+        let room = (VALUE_BYTES - (used - self.start)).min(RECORD_BYTES - used);
         let mut length = text.len().min(room);
         while !text.is_char_boundary(length) {
             length -= 1;
@@ -483,11 +490,10 @@ mod tests {
         Place { activity: 7, parent: 9, callsite: 0, rule: 2 }
     }
 
-    fn decoded(fields: &Fields) -> Event {
+    fn decoded(fields: &mut Fields) -> Event {
         let mut bytes = Vec::new();
         put_anchor(&mut bytes, 3, Moment { monotonic_nanos: 5_000, wall_micros: 1_000 });
-        bytes.extend_from_slice(&event_head(place(), 5_250, fields));
-        bytes.extend_from_slice(fields.bytes());
+        bytes.extend_from_slice(fields.event(place(), 5_250));
         let mut records = decode(&bytes, &Catalogue::of(CALLSITES)).unwrap();
         let Record::Event(event) = records.remove(0) else { panic!() };
         event
@@ -495,14 +501,14 @@ mod tests {
 
     #[test]
     fn every_kind_of_value_is_read_back_as_it_was_written() {
-        let mut fields = Fields::default();
+        let mut fields = Fields::of_event();
         fields.text(0, "Sent it");
         fields.unsigned(1, u64::MAX);
         fields.float(2, 0.5);
         fields.bool(3, true);
         fields.wide(4, i128::MIN);
         fields.integer(5, -4);
-        let event = decoded(&fields);
+        let event = decoded(&mut fields);
         assert_eq!(event.at_nanos, 1_000_250);
         assert_eq!(event.body.trace, 3 << 64 | 7);
         assert_eq!(event.body.parent, Some(9));
@@ -525,33 +531,33 @@ mod tests {
     #[test]
     fn a_long_value_is_cut_to_whole_characters_and_marked() {
         for text in ["é".repeat(400), "x".repeat(513)] {
-            let mut written = Fields::default();
+            let mut written = Fields::of_event();
             written.text(0, &text);
-            let mut formatted = Fields::default();
+            let mut formatted = Fields::of_event();
             formatted.formatted(0, format_args!("{text}"));
-            for fields in [written, formatted] {
-                let field = decoded(&fields).body.fields.remove(0);
+            for mut fields in [written, formatted] {
+                let field = decoded(&mut fields).body.fields.remove(0);
                 let Value::Text(kept) = field.value else { panic!() };
                 assert!(field.is_cut && kept.len() == VALUE_BYTES && text.starts_with(&kept));
             }
         }
-        let mut exact = Fields::default();
+        let mut exact = Fields::of_event();
         exact.text(0, &"x".repeat(VALUE_BYTES));
-        assert!(!decoded(&exact).body.fields[0].is_cut);
+        assert!(!decoded(&mut exact).body.fields[0].is_cut);
     }
 
     #[test]
     fn a_record_is_never_longer_than_two_kibibytes_nor_has_more_than_32_fields() {
-        let mut long = Fields::default();
-        let mut many = Fields::default();
+        let mut long = Fields::of_event();
+        let mut many = Fields::of_event();
         for index in 0..40 {
             long.text(index % 6, &"x".repeat(300));
             many.unsigned(index % 6, 1);
         }
-        for fields in [long, many] {
-            let length = span_head(place(), 1, 2, 3, &fields).len() + fields.bytes().len();
+        for mut fields in [long, many] {
+            let length = fields.event(place(), 5_250).len();
             assert!(length <= RECORD_BYTES, "{length}");
-            assert!(decoded(&fields).body.is_cut);
+            assert!(decoded(&mut fields).body.is_cut);
             assert!(usize::from(fields.count) <= FIELDS);
         }
     }

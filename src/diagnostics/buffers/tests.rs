@@ -6,7 +6,7 @@ use shuttle::thread;
 
 use super::*;
 use crate::diagnostics::catalogue::{Callsite, Catalogue, Kind, Level};
-use crate::diagnostics::record::{Fields, Place, Record, decode, event_head};
+use crate::diagnostics::record::{Fields, Place, Record, decode};
 use crate::gate::{LiveGrant, Machine, SERVER, Word};
 
 const SECOND_NANOS: u64 = 1_000_000_000;
@@ -41,10 +41,10 @@ fn later(millis: u64) -> Moment {
 }
 
 fn event(text: &str) -> Vec<u8> {
-    let mut fields = Fields::default();
+    let mut fields = Fields::of_event();
     fields.text(0, text);
     let place = Place { activity: 1, parent: 0, callsite: 0, rule: 0 };
-    [event_head(place, START.monotonic_nanos, &fields).as_slice(), fields.bytes()].concat()
+    fields.event(place, START.monotonic_nanos).to_vec()
 }
 
 struct Bench {
@@ -66,7 +66,7 @@ impl Bench {
 
     fn keep(&self, record: &[u8], now: Moment) -> bool {
         let queue = || Some(self.queue.clone());
-        self.pages.keep(&self.gate, self.queue.pass, [record, &[]], now.monotonic_nanos, queue, || now)
+        self.pages.keep(&self.gate, self.queue.pass, record, now.monotonic_nanos, queue, || now)
     }
 
     fn drained(&self, now: Moment) -> Vec<Record> {
@@ -172,7 +172,7 @@ fn pages_of_a_thread_that_ended_are_taken_and_forgotten() {
     let bench = Bench::new(PLENTY);
     let other = bench.buffers.pages();
     let queue = || Some(bench.queue.clone());
-    other.keep(&bench.gate, bench.queue.pass, [&event("x"), &[]], START.monotonic_nanos, queue, || START);
+    other.keep(&bench.gate, bench.queue.pass, &event("x"), START.monotonic_nanos, queue, || START);
     drop(other);
     assert_eq!(bench.drained(later(1)).len(), 1);
     assert_eq!(bench.buffers.threads.with(|threads| threads.len()), 1);
@@ -236,7 +236,7 @@ fn withdrawal_against_everything() {
             for _ in 0..2 {
                 let was_over = withdrawn.load(Ordering::SeqCst) == 1;
                 let find = || Some(queue.clone());
-                let kept = pages.keep(&gate, queue.pass, [&bytes, &[]], START.monotonic_nanos, find, || START);
+                let kept = pages.keep(&gate, queue.pass, &bytes, START.monotonic_nanos, find, || START);
                 assert!(!(kept && was_over && queue.grant == 1), "a record was kept after the withdrawal");
                 pages.hand_over(&gate, START);
             }
