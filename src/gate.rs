@@ -615,19 +615,21 @@ pub fn outside<R>(work: impl FnOnce() -> R) -> R {
 }
 
 /// The future, each of whose polls runs for an organisation.
-pub async fn scoped<F: Future>(tenant: i64, person: Option<i64>, future: F) -> F::Output {
-    carry_future(Serving::of(tenant, person), future).await
+pub fn scoped<F: Future>(tenant: i64, person: Option<i64>, future: F) -> impl Future<Output = F::Output> {
+    carry_future(Serving::of(tenant, person), future)
 }
 
 /// The future, each of whose polls runs for whom `serving` serves.
-pub async fn carry_future<F: Future>(mut serving: Serving, future: F) -> F::Output {
-    let mut future = pin!(future);
-    std::future::poll_fn(move |context| {
-        serving.refresh();
-        let _restore = Restore(serving.swap_in());
-        future.as_mut().poll(context)
-    })
-    .await
+pub fn carry_future<F: Future>(mut serving: Serving, future: F) -> impl Future<Output = F::Output> {
+    async move {
+        let mut future = pin!(future);
+        std::future::poll_fn(move |context| {
+            serving.refresh();
+            let _restore = Restore(serving.swap_in());
+            future.as_mut().poll(context)
+        })
+        .await
+    }
 }
 
 /// Whom the current code serves.

@@ -12,7 +12,7 @@
 //! | rank | modules | what they are |
 //! |---|---|---|
 //! | 0 | [`cards`], [`clock`], [`gate`], [`html`], [`secret`] | values and pure functions that know nothing of a desk |
-//! | 1, 2 | [`i18n`], [`error`] | languages; the kinds of failure a caller tells apart |
+//! | 1, 2 | [`carry`], [`i18n`], [`error`] | hops between threads; languages; the kinds of failure a caller tells apart |
 //! | 3 | [`config`] | settings, every problem reported at once |
 //! | 4 | [`db`], [`mail`] | two databases behind one connection type; mail as bytes and rules |
 //! | 5 | [`audit`], [`keys`], [`queue`], [`schedule`], [`settings`], [`storage`], [`throttle`] | the ground capabilities stand on |
@@ -51,6 +51,7 @@ pub mod gate;
 pub mod html;
 pub mod secret;
 
+pub mod carry;
 pub mod i18n;
 
 pub mod error;

@@ -31,6 +31,7 @@ pub mod request_log;
 pub mod respond;
 pub mod router;
 pub mod server;
+pub mod serving;
 pub mod setup;
 mod shell;
 pub mod signed_in;

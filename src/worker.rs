@@ -8,4 +8,5 @@ pub mod mail_jobs;
 pub mod outgoing_mail;
 pub mod recurring;
 pub mod secret_requests;
+pub mod serving;
 pub mod threads;

@@ -1,11 +1,15 @@
-//! What the program says of itself on standard error, as text or JSON, without personal data.
+//! What the program says of itself on standard error, as text or JSON, without personal data. The layer that captures for
+//! those who agreed stands beside it, and nothing it opens is said here.
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use crate::clock::Clock;
 use crate::config::LogConfig;
+use crate::diagnostics::capture::Capture;
+use crate::diagnostics::catalogue::Catalogue;
 
 /// Sets up the console log, once per process.
 pub fn start(config: &LogConfig) {
@@ -18,6 +22,7 @@ pub fn start(config: &LogConfig) {
         let ansi = std::io::stderr().is_terminal();
         fmt::layer().log_internal_errors(false).with_ansi(ansi).with_writer(std::io::stderr).with_filter(level).boxed()
     };
-    // Fails only when it was set up before, which is as good.
-    drop(tracing_subscriber::registry().with(console).try_init());
+    let capture = Capture::start(Catalogue::own(), level, Clock::system());
+    // Fails only when it was set up before, which is as good. Added last, the capture is asked first.
+    drop(tracing_subscriber::registry().with(console).with(capture.layer()).try_init());
 }

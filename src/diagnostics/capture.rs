@@ -124,9 +124,22 @@ impl Capture {
         CaptureLayer(self)
     }
 
-    /// Both clocks, now.
+    /// Both clocks, now: as nearly at one moment as the machine lets a thread run.
     pub fn moment(&self) -> Moment {
-        Moment { monotonic_nanos: self.clock.monotonic_nanos(), wall_micros: self.clock.now().micros() }
+        let mut best = None;
+        for _ in 0..READINGS {
+            let monotonic_nanos = self.clock.monotonic_nanos();
+            let wall_micros = self.clock.now().micros();
+            let between = self.clock.monotonic_nanos() - monotonic_nanos;
+            if best.is_none_or(|(least, _)| between < least) {
+                best = Some((between, Moment { monotonic_nanos, wall_micros }));
+            }
+            if between < NEAR_NANOS {
+                break;
+            }
+        }
+        // There was at least one reading.
+        best.map_or(Moment { monotonic_nanos: u64::MAX, wall_micros: i64::MAX }, |(_, moment)| moment)
     }
 
     /// What this process can record.
@@ -299,6 +312,11 @@ impl ActiveGrant {
         }
     }
 }
+
+/// How often both clocks are read, at most, for two readings that belong together.
+const READINGS: usize = 16;
+/// Readings that are no further apart than this belong together.
+const NEAR_NANOS: u64 = 2_000;
 
 /// How many verdicts a thread remembers.
 const VERDICTS: usize = 256;

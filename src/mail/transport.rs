@@ -19,6 +19,7 @@ use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::transport::smtp::{Error as SmtpError, PoolConfig, SmtpTransport};
 use lettre::{Address, Transport as _};
 
+use crate::carry;
 use crate::config::mail::{Outgoing, SmtpConfig, SmtpTls};
 use crate::error::{Error, Result};
 use crate::secret::random_handle;
@@ -169,8 +170,9 @@ impl SmtpRelay {
         let (done, outcome) = sync_channel(1);
         let transport = self.transport.clone();
         let hanging = Arc::clone(&self.hanging);
+        let attempt = carry::along(move || attempt(&transport));
         let spawned = thread::Builder::new().name("smtp".to_owned()).spawn(move || {
-            let is_unheard = done.send(attempt(&transport)).is_err();
+            let is_unheard = done.send(attempt()).is_err();
             if is_unheard {
                 hanging.fetch_sub(1, Ordering::SeqCst);
             }

@@ -27,6 +27,7 @@ mod administration;
 mod agent_desk;
 mod api;
 mod architecture;
+mod catalogue;
 mod consent;
 mod demo;
 mod mail;
