@@ -149,6 +149,13 @@ impl Database {
         kept(&value)
     }
 
+    /// Makes sure that what was deleted is not in the files of the database any more; says whether it could, or whether
+    /// somebody was in the way. May block.
+    pub fn scrub(&self) -> Result<bool> {
+        let mut db = open(&self.url, Role::Writer).map_err(anyhow::Error::new)?;
+        Ok(dialect::scrub(&mut db)?)
+    }
+
     /// [`Database::read`] for a thread that may block: workers and the command line.
     pub fn read_now<T>(&self, query: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         let mut query = Some(query);
