@@ -1,4 +1,5 @@
 //! Looking inside the program for a customer who agreed to it: what can be recorded, the capturing itself, and what
+//! becomes of the bytes, which are redacted, sealed, stored and destroyed. Who agreed to what is consent's; this module is
 //! told the active grants.
 
 pub mod buffers;
@@ -7,3 +8,5 @@ pub mod catalogue;
 pub mod record;
 pub mod redaction;
 pub mod scope;
+pub mod sealing;
+pub mod stored;

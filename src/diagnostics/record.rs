@@ -38,6 +38,8 @@ pub enum Reason {
     Full,
     /// The grant's records or bytes of a second were used up.
     Budget,
+    /// They could not be stored.
+    Fault,
 }
 
 /// Records that were dropped, so that nobody takes silence for rest.
@@ -130,6 +132,7 @@ pub fn put_gap(bytes: &mut Vec<u8>, gap: &Gap) {
     bytes.push(match gap.reason {
         Reason::Full => 1,
         Reason::Budget => 2,
+        Reason::Fault => 3,
     });
     bytes.extend_from_slice(&gap.records.to_le_bytes());
     bytes.extend_from_slice(&gap.from_micros.to_le_bytes());
@@ -414,6 +417,7 @@ impl<'a> Reader<'a> {
         let reason = match self.byte()? {
             1 => Reason::Full,
             2 => Reason::Budget,
+            3 => Reason::Fault,
             _ => return None,
         };
         Some(Gap { reason, records: self.u64()?, from_micros: self.i64()?, to_micros: self.i64()? })
