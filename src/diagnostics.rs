@@ -10,3 +10,4 @@ pub mod redaction;
 pub mod scope;
 pub mod sealing;
 pub mod stored;
+pub mod trace_store;
