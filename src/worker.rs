@@ -1,5 +1,8 @@
-//! What runs without anybody waiting for it: jobs, outgoing mail, journalled mail, and work that recurs.
+//! What runs without anybody waiting for it: jobs, outgoing mail, journalled mail, what was captured, and work that
+//! recurs.
 
+pub mod destroying;
+pub mod drain;
 pub mod handlers;
 pub mod incoming_mail;
 pub mod lmtp;

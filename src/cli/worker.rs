@@ -8,6 +8,7 @@ use crate::app::App;
 use crate::cli::{Common, fail, load_config, logging, serve};
 use crate::clock::Clock;
 use crate::config::Overrides;
+use crate::worker::drain;
 use crate::worker::threads::Threads;
 
 /// Runs the command until the process is told to stop.
@@ -32,10 +33,17 @@ pub fn run(common: &Common) -> ExitCode {
         Ok(threads) => threads,
         Err(error) => return fail(error),
     };
+    let drain = match drain::start(&app, &stop) {
+        Ok(drain) => drain,
+        Err(error) => return fail(error),
+    };
     tracing::info!(target: "accord::worker", "Working");
     let waited = actix_web::rt::System::new().block_on(serve::told_to_stop());
     stop.cancel();
     threads.join();
+    if drain.join().is_err() {
+        tracing::error!(target: "accord::worker", "The drain had panicked");
+    }
     match waited {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),

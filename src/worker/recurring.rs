@@ -10,6 +10,7 @@ use crate::db::{LOG_ALARM_BYTES, LOG_CRITICAL_BYTES};
 use crate::error::Result;
 use crate::people::{one_time_tokens, sessions};
 use crate::web::request_log;
+use crate::worker::destroying;
 use crate::{audit, schedule, throttle};
 
 /// One recurring piece of work.
@@ -30,6 +31,7 @@ pub const TABLE: &[Recurring] = &[
     Recurring { name: "end_consents", every: TimeDelta::seconds(15), run: end_consents },
     Recurring { name: "forget_consent_links", every: TimeDelta::hours(24), run: forget_consent_links },
     Recurring { name: "remove_access_logs", every: TimeDelta::hours(6), run: remove_access_logs },
+    Recurring { name: "rewrap_trace_keys", every: TimeDelta::hours(24), run: destroying::rewrap_keys },
 ];
 
 /// How a write-ahead log of that size is to be told of, if at all (DB-06).

@@ -17,7 +17,7 @@ use crate::outbox::sending;
 use crate::queue::{self, Job};
 use crate::secret::random_handle;
 use crate::web::metrics;
-use crate::worker::{handlers, incoming_mail, outgoing_mail, recurring, serving};
+use crate::worker::{destroying, handlers, incoming_mail, outgoing_mail, recurring, serving};
 
 /// How long a thread waits when nothing in this process was committed; others may have enqueued.
 const POLL: Duration = Duration::from_millis(500);
@@ -48,6 +48,7 @@ pub const WORK: &[(&str, usize, Work)] = &[
     ("jobs", JOB_THREADS, run_next_job),
     ("incoming-mail", PARSE_SLOTS, incoming_mail::process_next),
     ("outgoing-mail", DELIVERY_THREADS, outgoing_mail::deliver_next),
+    ("destroying", 1, destroying::destroy_next),
 ];
 
 /// Running threads; they stop when the token is cancelled, after what they are doing.

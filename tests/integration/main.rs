@@ -6,6 +6,7 @@
 //! - `agent_desk`: the desk in the browser
 //! - `architecture`: the order of the modules, who writes which table, the catalogue
 //! - `access`: every route and every role
+//! - `captures`: what grants opened, stored, read and destroyed
 //! - `consent`: asking, granting, refusing, withdrawing, and the record of it
 //! - `mail`: mail in, matched, out
 //! - `migrations`: both databases have the same schema
@@ -27,6 +28,7 @@ mod administration;
 mod agent_desk;
 mod api;
 mod architecture;
+mod captures;
 mod catalogue;
 mod consent;
 mod demo;
