@@ -56,7 +56,7 @@ mod tests {
 
     #[test]
     fn cn_12_blocking_work_and_tasks_serve_whom_their_maker_served() {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let seen = runtime.block_on(gate::scoped(4, Some(5), async {
             let thread = std::thread::spawn(along(whom));
             let task = task(async {

@@ -2,9 +2,11 @@
 //! work for an organisation leaves in a capture. A process has one gate, so these tests take turns, and live apart from
 //! the other stories.
 
-#[path = "../integration/support.rs"]
-#[expect(dead_code, reason = "shared with the other stories, which use the rest of it")]
-mod support;
+#[path = "../integration"]
+#[expect(dead_code, unused_imports, reason = "shared with the other stories, which use the rest of it")]
+mod shared {
+    pub mod support;
+}
 
 mod own_work;
 mod races;
@@ -24,6 +26,8 @@ use chrono::TimeDelta;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use shared::support;
 
 /// A test's turn at the gate, without any grant.
 struct Turn {

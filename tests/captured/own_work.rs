@@ -32,7 +32,8 @@ async fn file(app: &TestApp, browser: &Browser, subject: &str) {
 async fn cn_12_requests_queries_and_jobs_are_captured_for_the_organisation_that_agreed_and_no_other() {
     let (app, cast) = TestApp::with_cast();
     let turn = turn();
-    let (claire, zoe, lea) = (app.signed_in(cast.claire).await, app.signed_in(cast.zoe).await, app.signed_in(cast.lea).await);
+    let (claire, zoe, lea) =
+        (app.signed_in(cast.claire).await, app.signed_in(cast.zoe).await, app.signed_in(cast.lea).await);
     let stranger = app.browser().await;
     let grant = turn.grant(cast.arnaud, None, TimeDelta::hours(1));
     turn.publish(std::slice::from_ref(&grant));
