@@ -21,7 +21,7 @@ fn every_event_and_span_of_the_source_is_in_the_catalogue_and_nothing_else_is() 
     let in_source = found_in_source();
     let mut listed: Vec<Found> = Catalogue::own().callsites().iter().map(as_found).collect();
     listed.sort();
-    assert!(in_source.len() > 50, "the source was not read");
+    assert!(in_source.len() > 40, "the source was not read");
     assert!(listed == in_source, "callsites.rs should be:\n{}", as_source(&in_source));
 }
 
