@@ -58,15 +58,41 @@ pub const ATTRIBUTES: usize = 40;
 /// The fields that `component` may record, besides what the operator added for its products.
 pub fn fields(component: Component) -> Vec<&'static str> {
     let own: &[&str] = match component {
-        Component::Pages => {
-            &["request.id", "http.method", "http.route", "http.status", "page", "bytes", "locale", "form.fields"]
+        Component::Pages => &[
+            "request.id",
+            "http.method",
+            "http.route",
+            "http.status",
+            "page",
+            "bytes",
+            "locale",
+            "form.fields",
+            "reference",
+            "cause",
+        ],
+        Component::Tickets => &["ticket.id", "ticket.status", "queue", "message.kind", "matches", "words", "fault"],
+        Component::Mail => &[
+            "mail.id",
+            "mail.handle",
+            "mail.bytes",
+            "mail.size",
+            "mail.parts",
+            "mail.verdict",
+            "mail.rule",
+            "mail.state",
+            "smtp.status",
+            "rule",
+            "decision",
+            "reference",
+            "kind",
+            "stage",
+        ],
+        Component::Sql => {
+            &["db.statement", "sql", "db.rows", "db.kind", "db.waited_ms", "duration_us", "bytes", "what"]
         }
-        Component::Tickets => &["ticket.id", "ticket.status", "queue", "message.kind", "matches", "words"],
-        Component::Mail => {
-            &["mail.id", "mail.bytes", "mail.parts", "mail.verdict", "mail.rule", "mail.state", "smtp.status"]
+        Component::Background => {
+            &["job.id", "job.name", "job.attempts", "job", "work", "worker", "grant", "records", "chunks"]
         }
-        Component::Sql => &["db.statement", "db.rows", "db.kind", "db.waited_ms"],
-        Component::Background => &["job.id", "job.name", "work"],
         Component::Products => return CONVENTIONS.to_vec(),
     };
     EVERYWHERE.iter().chain(own).copied().collect()

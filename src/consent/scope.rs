@@ -61,6 +61,13 @@ impl Component {
         }
     }
 
+    /// Whether what Accord records under `target` belongs to it.
+    pub fn covers(self, target: &str) -> bool {
+        let covers =
+            |prefix: &&str| target.strip_prefix(*prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+        self.targets().iter().any(covers)
+    }
+
     pub fn channel(self) -> Channel {
         match self {
             Component::Products => Channel::Otlp,

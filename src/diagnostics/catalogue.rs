@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::Metadata;
 
+use crate::consent;
 use crate::diagnostics::scope::Component;
 
 mod callsites;
@@ -59,6 +60,18 @@ impl From<tracing::Level> for Level {
             tracing::Level::INFO => Level::Info,
             tracing::Level::DEBUG => Level::Debug,
             tracing::Level::TRACE => Level::Trace,
+        }
+    }
+}
+
+impl From<consent::Level> for Level {
+    fn from(level: consent::Level) -> Level {
+        match level {
+            consent::Level::Error => Level::Error,
+            consent::Level::Warn => Level::Warn,
+            consent::Level::Info => Level::Info,
+            consent::Level::Debug => Level::Debug,
+            consent::Level::Trace => Level::Trace,
         }
     }
 }
@@ -171,6 +184,14 @@ impl Manifest {
         Manifest(lines)
     }
 
+    /// What is left of it with only the fields of a target that `allows` lets through.
+    pub fn keeping(mut self, allows: impl Fn(&str, &str) -> bool) -> Manifest {
+        for ((target, ..), fields) in &mut self.0 {
+            fields.retain(|field| allows(target, field));
+        }
+        self
+    }
+
     /// The lines in order.
     pub fn lines(&self) -> Vec<Line> {
         let line = |((target, level, kind, name), fields): (&Key, &BTreeSet<String>)| Line {
@@ -270,6 +291,18 @@ mod tests {
         assert_eq!(consented.allowed_fields(&CALLSITES[1]), Some(0b01));
         assert_eq!(consented.allowed_fields(&CALLSITES[2]), None);
         assert!(!consented.allows(&CALLSITES[1], "error"));
+    }
+
+    #[test]
+    fn what_the_customer_is_shown_names_every_field_that_the_program_records() {
+        for callsite in Catalogue::own().callsites() {
+            let covers = |component: &&consent::Component| component.covers(callsite.target);
+            let Some(component) = consent::Component::ALL.iter().find(covers) else { continue };
+            let shown = consent::manifest::fields(*component);
+            for field in callsite.fields {
+                assert!(shown.contains(field), "{field} of {} is not in the manifest", callsite.target);
+            }
+        }
     }
 
     #[test]
