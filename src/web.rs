@@ -10,6 +10,7 @@ pub mod attachment_download;
 pub mod consents;
 pub mod conversation;
 pub mod csrf;
+pub mod diagnostics;
 pub mod error_page;
 pub mod forms;
 pub mod guard;

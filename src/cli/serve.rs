@@ -18,7 +18,7 @@ use crate::people::setup;
 use crate::web::request_log::RequestLog;
 use crate::web::server::{Site, serve};
 use crate::worker::threads::Threads;
-use crate::worker::{drain, lmtp, local_socket};
+use crate::worker::{drain, lmtp, local_socket, publishing};
 
 /// Arguments of `accord serve`.
 #[derive(Args)]
@@ -62,6 +62,7 @@ impl Serve {
         let doors = open_doors(&app, &stop)?;
         // Whichever process captures also stores what it captured.
         let drain = drain::start(&app, &stop)?;
+        let publishing = publishing::start(&app, &stop)?;
         let threads = if self.no_worker { None } else { Some(Threads::start(&app, &stop)?) };
         self.greet(&app).await?;
         let stopping = stop.clone();
@@ -79,8 +80,9 @@ impl Serve {
         if let Some(threads) = threads {
             carry::blocking(move || threads.join()).await?;
         }
-        if actix_web::rt::task::spawn_blocking(move || drain.join()).await?.is_err() {
-            tracing::error!(target: "accord::worker", "The drain had panicked");
+        let joined = move || publishing.join().and(drain.join());
+        if actix_web::rt::task::spawn_blocking(joined).await?.is_err() {
+            tracing::error!(target: "accord::worker", "The drain or the publishing of grants had panicked");
         }
         Ok(())
     }

@@ -8,8 +8,8 @@ use crate::app::App;
 use crate::cli::{Common, fail, load_config, logging, serve};
 use crate::clock::Clock;
 use crate::config::Overrides;
-use crate::worker::drain;
 use crate::worker::threads::Threads;
+use crate::worker::{drain, publishing};
 
 /// Runs the command until the process is told to stop.
 pub fn run(common: &Common) -> ExitCode {
@@ -37,12 +37,16 @@ pub fn run(common: &Common) -> ExitCode {
         Ok(drain) => drain,
         Err(error) => return fail(error),
     };
+    let publishing = match publishing::start(&app, &stop) {
+        Ok(publishing) => publishing,
+        Err(error) => return fail(error),
+    };
     tracing::info!(target: "accord::worker", "Working");
     let waited = actix_web::rt::System::new().block_on(serve::told_to_stop());
     stop.cancel();
     threads.join();
-    if drain.join().is_err() {
-        tracing::error!(target: "accord::worker", "The drain had panicked");
+    if publishing.join().and(drain.join()).is_err() {
+        tracing::error!(target: "accord::worker", "The drain or the publishing of grants had panicked");
     }
     match waited {
         Ok(()) => ExitCode::SUCCESS,

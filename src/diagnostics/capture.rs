@@ -23,7 +23,7 @@ use tracing_subscriber::layer::Context;
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock::{Clock, UtcTime};
-use crate::db::types::{OrganisationId, PersonId};
+use crate::db::types::{GrantId, OrganisationId, PersonId};
 use crate::diagnostics::buffers::{Budget, Buffers, Chunk, Counts, Pages, Queue};
 use crate::diagnostics::catalogue::{Catalogue, Level, Manifest};
 use crate::diagnostics::record::{Fields, Place};
@@ -296,6 +296,14 @@ impl Capture {
         if thread.pages.keep(&GATE, pass, record, stamp, queue, || self.moment()) {
             gate::mark();
         }
+    }
+}
+
+/// Closes the gate of this process to a grant that somebody is ending, before they are told that it ended; nothing where
+/// nothing is captured.
+pub fn close(grant: GrantId) {
+    if let Some(capture) = Capture::find() {
+        capture.withdraw(grant.0);
     }
 }
 

@@ -271,6 +271,11 @@ fn end_of_chain(db: &mut DbConnection, grant: GrantId) -> Result<Option<(i64, Ta
     last.map(|(number, tag)| Ok((number, as_tag(&tag, number)?))).transpose()
 }
 
+/// The number of the last chunk; 0 when there is none.
+pub fn last(db: &mut DbConnection, grant: GrantId) -> Result<i64> {
+    Ok(end_of_chain(db, grant)?.map_or(0, |(number, _)| number))
+}
+
 fn as_tag(bytes: &[u8], number: i64) -> Result<Tag> {
     bytes.try_into().map_err(|_| broken(number))
 }

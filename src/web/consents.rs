@@ -3,6 +3,7 @@
 
 use serde_json::Value;
 
+use crate::app::App;
 use crate::clock::UtcTime;
 use crate::consent::asking::{ConsentRequest, Terms};
 use crate::consent::grants::Grant;
@@ -13,10 +14,29 @@ use crate::consent::register::{self, Event, EventKind};
 use crate::consent::wording::{component_key, level_key};
 use crate::consent::{grants, wording};
 use crate::db::DbConnection;
+use crate::db::types::GrantId;
+use crate::diagnostics::capture;
 use crate::error::Result;
 use crate::i18n::Texts;
 use crate::mail::address::visible;
 use crate::web::page::Tone;
+
+/// Ends the grant that `find` finds for whoever may end it: first in this process, at once, then with `end` in the
+/// database, and once more here for one that was granted in between. When this returns the gate is closed.
+pub async fn end_at_once<F, E>(app: &App, find: F, end: E) -> Result<()>
+where
+    F: Fn(&mut DbConnection) -> Result<Option<GrantId>> + Clone + Send + 'static,
+    E: Fn(&mut DbConnection) -> Result<()> + Send + 'static,
+{
+    if let Some(running) = app.database.read(find.clone()).await? {
+        capture::close(running);
+    }
+    let ended = app.database.write(move |db| end(db).and_then(|()| find(db))).await?;
+    if let Some(ended) = ended {
+        capture::close(ended);
+    }
+    Ok(())
+}
 
 /// A consent with everything that its page shows.
 pub struct Loaded {

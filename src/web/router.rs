@@ -66,6 +66,8 @@ table! {
     GET "/tickets/{reference}/consents/{handle}" => agent::consents::show,
     POST "/tickets/{reference}/consents/{handle}/cancellation" => agent::consents::cancel,
     POST "/tickets/{reference}/consents/{handle}/stop" => agent::consents::stop,
+    GET "/tickets/{reference}/consents/{handle}/records" => agent::consents::records,
+    POST "/tickets/{reference}/consents/{handle}/readings" => agent::consents::read_records,
     // Consents, for customers
     GET "/account/consents" => portal::consents::list,
     GET "/consents/{handle}" => portal::consents::show,
@@ -73,6 +75,8 @@ table! {
     POST "/consents/{handle}/refusal" => portal::consents::refuse,
     POST "/consents/{handle}/withdrawal" => portal::consents::withdraw,
     POST "/consents/{handle}/destruction" => portal::consents::destroy,
+    GET "/consents/{handle}/records" => portal::consents::records,
+    POST "/consents/{handle}/readings" => portal::consents::read_records,
     GET "/consents/{handle}/receipt" => portal::consents::receipt,
     GET "/consents/{handle}/receipt.jsonld" => portal::consents::receipt_file,
     GET "/consents/{handle}/certificate.jsonld" => portal::consents::certificate_file,

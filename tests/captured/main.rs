@@ -10,6 +10,7 @@ mod shared {
 
 mod own_work;
 mod races;
+mod reading;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -6,15 +6,16 @@ use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::access::Actor;
+use crate::access::{self, Actor};
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::consent::asking::{self, Estimate, Terms, USUAL_DAYS, USUAL_MINUTES};
 use crate::consent::manifest::Manifest;
 use crate::consent::scope::{Component, Level, PurposeCode, Recipients, Subject};
 use crate::consent::wording::{self, component_key, duration, level_key, purpose_key};
-use crate::consent::{granting, stopping};
+use crate::consent::{Grant, granting, grants, stopping};
 use crate::db::DbConnection;
+use crate::diagnostics::capture;
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::Texts;
 use crate::people::organisations::{self, OrganisationKind};
@@ -23,6 +24,7 @@ use crate::teams::queues;
 use crate::tickets::ticket::{self, Ticket};
 use crate::web::agent::changes::{NoForm, change};
 use crate::web::consents::{self, ConsentView};
+use crate::web::diagnostics::{self, ReadingForm};
 use crate::web::forms::Form;
 use crate::web::navigation::Place;
 use crate::web::page::{Choice, Crumb, Page};
@@ -222,11 +224,76 @@ pub async fn cancel(app: Data<App>, agent: Agent, path: Path<(String, String)>, 
 /// `POST /tickets/{reference}/consents/{handle}/stop`: the agent needs no more.
 pub async fn stop(app: Data<App>, agent: Agent, path: Path<(String, String)>, _form: Form<NoForm>) -> PageResult {
     let (reference, handle) = path.into_inner();
+    let (actor, asked, named) = (agent.actor().clone(), reference.clone(), handle.clone());
+    let running = app
+        .database
+        .read(move |db| {
+            let ticket = ticket::by_reference(db, &actor, &asked)?;
+            let request = asking::in_ticket(db, &ticket, &named)?;
+            let may_stop = access::can_work_on(&actor, &ticket.facts());
+            Ok(grants::of_request(db, request.id)?.filter(|_| may_stop))
+        })
+        .await?;
+    if let Some(grant) = running {
+        capture::close(grant.id);
+    }
     let verb = move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now: UtcTime| {
         let request = asking::in_ticket(db, ticket, &handle)?;
         stopping::stop(db, &request, by, now)
     };
     change(&app, &agent, reference, None, "said-consent-stopped", verb).await
+}
+
+/// `GET /tickets/{reference}/consents/{handle}/records`: how much was captured, and who looked at it.
+pub async fn records(app: Data<App>, agent: Agent, path: Path<(String, String)>) -> PageResult {
+    let (reference, handle) = path.into_inner();
+    let (actor, now, find) = (agent.actor().clone(), app.clock.now(), grant_of(&agent, &reference, &handle));
+    let loaded = app
+        .database
+        .read(move |db| {
+            let grant = find(db)?;
+            diagnostics::load(db, grant, &actor, now)
+        })
+        .await?;
+    let p = agent.page(&app, "diagnostics-title", Place::Tickets);
+    let crumbs = records_crumbs(&p.t, &reference, &handle);
+    diagnostics::for_agent(p, crumbs, reference, &handle, &loaded, ReadingForm::default())
+}
+
+/// `POST /tickets/{reference}/consents/{handle}/readings`: the records themselves; that they were looked at is recorded.
+pub async fn read_records(
+    app: Data<App>,
+    agent: Agent,
+    path: Path<(String, String)>,
+    form: Form<ReadingForm>,
+) -> PageResult {
+    let (reference, handle) = path.into_inner();
+    let typed = form.0;
+    let find = grant_of(&agent, &reference, &handle);
+    let loaded = diagnostics::read(&app, agent.actor().clone(), typed.clone(), find).await?;
+    let p = agent.page(&app, "diagnostics-title", Place::Tickets);
+    let crumbs = records_crumbs(&p.t, &reference, &handle);
+    diagnostics::for_agent(p, crumbs, reference, &handle, &loaded, typed)
+}
+
+/// Finds the grant of that name in a ticket that the agent may see.
+fn grant_of(
+    agent: &Agent,
+    reference: &str,
+    handle: &str,
+) -> impl Fn(&mut DbConnection) -> Result<Grant> + Send + use<> + 'static {
+    let (actor, reference, handle) = (agent.actor().clone(), reference.to_owned(), handle.to_owned());
+    move |db| {
+        let ticket = ticket::by_reference(db, &actor, &reference)?;
+        let request = asking::in_ticket(db, &ticket, &handle)?;
+        grants::granted(db, request.id)
+    }
+}
+
+fn records_crumbs(t: &Texts, reference: &str, handle: &str) -> Vec<Crumb> {
+    let mut crumbs = crumbs(t, reference);
+    crumbs.push(Crumb::new(t.say("consent-title"), format!("/tickets/{reference}/consents/{handle}")));
+    crumbs
 }
 
 struct Around {

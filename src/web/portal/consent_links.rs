@@ -8,7 +8,8 @@ use askama::Template;
 use crate::access::{self, Actor};
 use crate::app::App;
 use crate::consent::links::{self, Opens};
-use crate::consent::withdrawing;
+use crate::consent::{grants, withdrawing};
+use crate::db::DbConnection;
 use crate::error::Error;
 use crate::people::person::{self, Person};
 use crate::tickets::ticket;
@@ -77,12 +78,16 @@ pub async fn show(app: Data<App>, mut visitor: Visitor, token: Path<String>) -> 
 /// `POST /l/stop/{token}`: withdraws, as whoever the link was made for.
 pub async fn stop(app: Data<App>, token: Path<String>, form: Form<WithdrawalForm>) -> PageResult {
     let (now, wanted, kept) = (app.clock.now(), token.clone(), form.0.kept());
-    app.database
-        .write(move |db| {
-            let behind = links::find(db, Opens::Stop, &wanted, now)?.ok_or(Error::NotFound)?;
-            let Actor::Customer(customer) = access::actor_of(db, behind.person)? else { return Err(Error::NotFound) };
-            withdrawing::withdraw_by_link(db, behind.request.id, kept, &customer, now)
-        })
-        .await?;
+    let behind = wanted.clone();
+    let find = move |db: &mut DbConnection| {
+        let behind = links::find(db, Opens::Stop, &behind, now)?.ok_or(Error::NotFound)?;
+        Ok(grants::of_request(db, behind.request.id)?.map(|grant| grant.id))
+    };
+    let end = move |db: &mut DbConnection| {
+        let behind = links::find(db, Opens::Stop, &wanted, now)?.ok_or(Error::NotFound)?;
+        let Actor::Customer(customer) = access::actor_of(db, behind.person)? else { return Err(Error::NotFound) };
+        withdrawing::withdraw_by_link(db, behind.request.id, kept, &customer, now)
+    };
+    consents::end_at_once(&app, find, end).await?;
     Ok(redirect_saying(&format!("/l/stop/{token}"), "said-consent-withdrawn"))
 }

@@ -21,6 +21,7 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::{Message, Texts};
 use crate::tickets::ticket;
 use crate::web::consents::{self, ConsentLine, ConsentView, Loaded};
+use crate::web::diagnostics::{self, ReadingForm};
 use crate::web::forms::Form;
 use crate::web::lookups;
 use crate::web::navigation::Place;
@@ -195,12 +196,16 @@ pub async fn withdraw(
     let customer = reader.customer()?.clone();
     let (actor, asked, now) = (reader.actor.clone(), handle.clone(), app.clock.now());
     let kept = form.0.kept();
-    app.database
-        .write(move |db| {
-            let (request, _) = asking::for_customer(db, &customer, &asked)?;
-            withdrawing::withdraw(db, &request, kept, &actor, now)
-        })
-        .await?;
+    let (by, named) = (customer.clone(), handle.clone());
+    let find = move |db: &mut DbConnection| {
+        let (request, _) = asking::for_customer(db, &by, &named)?;
+        Ok(grants::of_request(db, request.id)?.filter(|grant| grant.may_be_withdrawn_by(&by)).map(|grant| grant.id))
+    };
+    let end = move |db: &mut DbConnection| {
+        let (request, _) = asking::for_customer(db, &customer, &asked)?;
+        withdrawing::withdraw(db, &request, kept, &actor, now)
+    };
+    consents::end_at_once(&app, find, end).await?;
     Ok(redirect_saying(&format!("/consents/{handle}"), "said-consent-withdrawn"))
 }
 
@@ -219,6 +224,40 @@ pub async fn destroy(app: Data<App>, reader: SignedIn, handle: Path<String>, _: 
         Ok(()) => Ok(redirect_saying(&format!("/consents/{handle}"), "said-consent-destruction")),
         Err(error) => again(&app, &reader, &handle, GrantForm::default(), error).await,
     }
+}
+
+/// `GET /consents/{handle}/records`: how much was captured, and who looked at it.
+pub async fn records(app: Data<App>, reader: SignedIn, handle: Path<String>) -> PageResult {
+    let customer = reader.customer()?.clone();
+    let (asked, actor, now) = (handle.clone(), reader.actor.clone(), app.clock.now());
+    let loaded = lookups::limited(&app, reader.ip, move |db| {
+        let (request, _) = asking::for_customer(db, &customer, &asked)?;
+        let grant = grants::granted(db, request.id)?;
+        diagnostics::load(db, grant, &actor, now)
+    })
+    .await?;
+    let p = reader.page(&app, "diagnostics-title", Place::Consents);
+    let crumbs = crumbs(&p.t, &handle);
+    diagnostics::for_customer(p, crumbs, &handle, &loaded, reader.customer()?, ReadingForm::default())
+}
+
+/// `POST /consents/{handle}/readings`: the records themselves; that they were looked at is recorded.
+pub async fn read_records(
+    app: Data<App>,
+    reader: SignedIn,
+    handle: Path<String>,
+    form: Form<ReadingForm>,
+) -> PageResult {
+    let customer = reader.customer()?.clone();
+    let (asked, typed) = (handle.clone(), form.0);
+    let find = move |db: &mut DbConnection| {
+        let (request, _) = asking::for_customer(db, &customer, &asked)?;
+        grants::granted(db, request.id)
+    };
+    let loaded = diagnostics::read(&app, reader.actor.clone(), typed.clone(), find).await?;
+    let p = reader.page(&app, "diagnostics-title", Place::Consents);
+    let crumbs = crumbs(&p.t, &handle);
+    diagnostics::for_customer(p, crumbs, &handle, &loaded, reader.customer()?, typed)
 }
 
 /// `GET /consents/{handle}/receipt`: the receipt in words.

@@ -238,3 +238,58 @@ mail-agent-consent-lapsed = The request for consent of { $reference } was not an
 mail-agent-consent-withdrawn = { $who } withdrew consent ({ $reference }). Recording has stopped.
 mail-agent-consent-expired = The time of the diagnostics of { $reference } is over ({ $who }).
 mail-agent-consent-stopped = The diagnostics of { $reference } are stopped ({ $who }).
+
+diagnostics-title = What was recorded
+diagnostics-link = See what was recorded, and who read it
+diagnostics-gone = There is nothing left to read: what was recorded is destroyed, or about to be.
+diagnostics-not-yours = The consent does not name you among those who may read.
+diagnostics-read-title = Read
+diagnostics-read-hint = Each reading is written down below before anything is shown, and the customer sees it.
+diagnostics-text = Contains
+diagnostics-level = Detail
+diagnostics-level-any = All
+diagnostics-reason = Reason
+diagnostics-reason-hint = Without one, the reference of the ticket is written down.
+diagnostics-read = Read
+diagnostics-more = Read on
+diagnostics-records-title = Records
+diagnostics-none = No record matches.
+diagnostics-at = When
+diagnostics-how = Level
+diagnostics-where = Where
+diagnostics-what = What
+diagnostics-who = Who
+diagnostics-duration = duration
+diagnostics-gap = gap
+diagnostics-gap-records =
+    { $count ->
+        [one] { $count } record lost
+       *[other] { $count } records lost
+    }
+diagnostics-gap-full = The queue was full.
+diagnostics-gap-budget = The amount allowed per second was used up.
+diagnostics-gap-fault = They could not be kept.
+diagnostics-note-masked = { $field }: masked by rule { $rule }
+diagnostics-note-left-out =
+    { $count ->
+        [one] { $count } field that the consent does not list, left out
+       *[other] { $count } fields that the consent does not list, left out
+    }
+diagnostics-note-cut = Cut: too long
+diagnostics-counters-title = How much
+diagnostics-counters-hint = What was kept, what was not, and what was masked.
+diagnostics-captured = Kept
+diagnostics-dropped-full = Lost, queue full
+diagnostics-dropped-budget = Lost, over the amount per second
+diagnostics-out-of-scope = Refused, outside the consent
+diagnostics-late = Refused, too late
+diagnostics-masked = Masked by rule { $rule }
+diagnostics-readings-title = Who read it
+diagnostics-readings-hint = Nothing can be taken out of this.
+diagnostics-readings-none = Nobody has read it yet.
+diagnostics-reading-records =
+    { $count ->
+        [one] { $count } record
+       *[other] { $count } records
+    }
+diagnostics-reading-text = containing “{ $text }”

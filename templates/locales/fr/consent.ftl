@@ -238,3 +238,58 @@ mail-agent-consent-lapsed = La demande d’accord de { $reference } est restée 
 mail-agent-consent-withdrawn = { $who } a retiré l’accord ({ $reference }). L’enregistrement est arrêté.
 mail-agent-consent-expired = Le diagnostic de { $reference } est arrivé à son terme ({ $who }).
 mail-agent-consent-stopped = Le diagnostic de { $reference } est arrêté ({ $who }).
+
+diagnostics-title = Ce qui a été enregistré
+diagnostics-link = Voir ce qui a été enregistré, et qui l’a lu
+diagnostics-gone = Il n’y a plus rien à lire : ce qui avait été enregistré est détruit ou sur le point de l’être.
+diagnostics-not-yours = L’accord ne vous nomme pas parmi ceux qui peuvent lire.
+diagnostics-read-title = Lire
+diagnostics-read-hint = Chaque lecture est inscrite ci-dessous avant que quoi que ce soit ne s’affiche, et le client la voit.
+diagnostics-text = Contient
+diagnostics-level = Finesse
+diagnostics-level-any = Toutes
+diagnostics-reason = Motif
+diagnostics-reason-hint = Sans motif, la référence de la demande est inscrite.
+diagnostics-read = Lire
+diagnostics-more = Lire la suite
+diagnostics-records-title = Enregistrements
+diagnostics-none = Aucun enregistrement ne correspond.
+diagnostics-at = Quand
+diagnostics-how = Niveau
+diagnostics-where = Où
+diagnostics-what = Quoi
+diagnostics-who = Qui
+diagnostics-duration = durée
+diagnostics-gap = manque
+diagnostics-gap-records =
+    { $count ->
+        [one] { $count } enregistrement perdu
+       *[other] { $count } enregistrements perdus
+    }
+diagnostics-gap-full = La file était pleine.
+diagnostics-gap-budget = La quantité permise par seconde était atteinte.
+diagnostics-gap-fault = Ils n’ont pas pu être conservés.
+diagnostics-note-masked = { $field } : masqué par la règle { $rule }
+diagnostics-note-left-out =
+    { $count ->
+        [one] { $count } champ non prévu par l’accord, écarté
+       *[other] { $count } champs non prévus par l’accord, écartés
+    }
+diagnostics-note-cut = Coupé : trop long
+diagnostics-counters-title = Combien
+diagnostics-counters-hint = Ce qui a été conservé, ce qui ne l’a pas été, et ce qui a été masqué.
+diagnostics-captured = Conservés
+diagnostics-dropped-full = Perdus, file pleine
+diagnostics-dropped-budget = Perdus, quantité par seconde dépassée
+diagnostics-out-of-scope = Refusés, hors de l’accord
+diagnostics-late = Refusés, trop tard
+diagnostics-masked = Masqués par la règle { $rule }
+diagnostics-readings-title = Qui a lu
+diagnostics-readings-hint = Rien ne peut en être retiré.
+diagnostics-readings-none = Personne n’a encore lu.
+diagnostics-reading-records =
+    { $count ->
+        [one] { $count } enregistrement
+       *[other] { $count } enregistrements
+    }
+diagnostics-reading-text = contenant « { $text } »
