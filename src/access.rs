@@ -55,6 +55,24 @@ pub struct TicketFacts {
     pub is_private: bool,
 }
 
+/// What decides who may read what was captured for a customer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceFacts {
+    pub ticket: TicketFacts,
+    /// Whose own use; `None` is the whole organisation.
+    pub subject: Option<PersonId>,
+    pub granted_by: PersonId,
+    pub seconded_by: Option<PersonId>,
+    pub readers: TraceReaders,
+}
+
+/// The agents whom the customer let read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceReaders {
+    Queue(QueueId),
+    Agent(PersonId),
+}
+
 impl Actor {
     /// The person who acts, if it is one.
     pub fn person(&self) -> Option<PersonId> {
@@ -147,6 +165,29 @@ pub fn can_work_on(actor: &Actor, ticket: &TicketFacts) -> bool {
         Actor::System => true,
         Actor::Staff(staff) => staff.works_in(ticket.queue),
         Actor::Customer(_) | Actor::LinkHolder { .. } => false,
+    }
+}
+
+/// Whether `actor` may read what was captured: of the staff only whom the consent names, while the ticket is theirs; of
+/// the customer whoever was traced or granted it, and for a whole organisation whoever may grant for it.
+pub fn can_read_traces(actor: &Actor, facts: &TraceFacts) -> bool {
+    match actor {
+        Actor::Staff(staff) => {
+            staff.works_in(facts.ticket.queue)
+                && match facts.readers {
+                    TraceReaders::Queue(queue) => staff.works_in(queue),
+                    TraceReaders::Agent(agent) => staff.person == agent,
+                }
+        }
+        Actor::Customer(customer) => {
+            let person = Some(customer.person);
+            let own = facts.subject == person || Some(facts.granted_by) == person || facts.seconded_by == person;
+            customer.memberships.iter().any(|membership| {
+                membership.organisation_id == facts.ticket.organisation
+                    && (own || (facts.subject.is_none() && membership.grants_tracing))
+            })
+        }
+        Actor::LinkHolder { .. } | Actor::System => false,
     }
 }
 

@@ -7,6 +7,7 @@ pub mod mail;
 pub mod migrate;
 pub mod serve;
 pub mod token;
+pub mod verify;
 pub mod worker;
 
 use std::ffi::OsString;
@@ -62,6 +63,8 @@ enum Command {
     Token(token::Token),
     /// Look at the settings, the database, the ledger and the mail relay, and say what is wrong.
     Check,
+    /// Check a receipt, a certificate or a bundle of evidence, without a server.
+    Verify(verify::Verify),
 }
 
 /// Runs the program with the arguments of the process.
@@ -84,6 +87,7 @@ pub fn run() -> ExitCode {
         Command::Migrate => migrate::run(&common),
         Command::Token(token) => token.run(&common),
         Command::Check => check::run(&common),
+        Command::Verify(verify) => verify.run(),
     }
 }
 

@@ -2,8 +2,9 @@
 //! machine what time it is. Tests move a clock by hand; nothing else in the program may read the wall clock.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeDelta, Utc};
 use diesel::backend::Backend;
@@ -137,7 +138,13 @@ where
 /// Where the time comes from: the machine, or a test's hand.
 #[derive(Clone)]
 pub struct Clock {
-    by_hand: Option<Arc<AtomicI64>>,
+    by_hand: Option<Arc<Hands>>,
+}
+
+/// The hands of a clock that is moved by hand: the one on the wall can be set, the other only runs.
+struct Hands {
+    wall_micros: AtomicI64,
+    monotonic_nanos: AtomicU64,
 }
 
 impl Clock {
@@ -148,20 +155,46 @@ impl Clock {
 
     /// A clock that stands at `time` until it is moved. Clones share the hand.
     pub fn at(time: UtcTime) -> Self {
-        Self { by_hand: Some(Arc::new(AtomicI64::new(time.micros()))) }
+        let hands = Hands { wall_micros: AtomicI64::new(time.micros()), monotonic_nanos: AtomicU64::new(1) };
+        Self { by_hand: Some(Arc::new(hands)) }
     }
 
     /// Moves a clock made by [`Clock::at`]; the machine's clock is not moved.
     pub fn advance(&self, delta: TimeDelta) {
-        if let Some(micros) = &self.by_hand {
-            micros.fetch_add(delta.num_microseconds().unwrap_or(0), Ordering::SeqCst);
+        if let Some(hands) = &self.by_hand {
+            hands.wall_micros.fetch_add(delta.num_microseconds().unwrap_or(0), Ordering::SeqCst);
+            let nanos = delta.num_nanoseconds().and_then(|nanos| u64::try_from(nanos).ok()).unwrap_or(0);
+            hands.monotonic_nanos.fetch_add(nanos, Ordering::SeqCst);
+        }
+    }
+
+    /// Sets the wall clock of a clock made by [`Clock::at`], as somebody with the right to it might, or as it is found
+    /// after the machine was suspended.
+    pub fn set_wall(&self, time: UtcTime) {
+        if let Some(hands) = &self.by_hand {
+            hands.wall_micros.store(time.micros(), Ordering::SeqCst);
+        }
+    }
+
+    /// Nanoseconds that only ever run forward, since some moment before the first call in this process.
+    #[inline]
+    pub fn monotonic_nanos(&self) -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        match &self.by_hand {
+            Some(hands) => hands.monotonic_nanos.load(Ordering::SeqCst),
+            None => {
+                let now = Instant::now();
+                let since = now.duration_since(*START.get_or_init(|| now));
+                // From 1 on, so that 0 is before any moment; 584 years fit.
+                since.as_secs() * 1_000_000_000 + u64::from(since.subsec_nanos()) + 1
+            }
         }
     }
 
     /// What time it is, truncated to the microsecond so that a value read back equals the value written.
     pub fn now(&self) -> UtcTime {
         match &self.by_hand {
-            Some(micros) => UtcTime::from_micros(micros.load(Ordering::SeqCst)),
+            Some(hands) => UtcTime::from_micros(hands.wall_micros.load(Ordering::SeqCst)),
             None => {
                 #[expect(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
                 let now = Utc::now();

@@ -4,6 +4,7 @@
 pub mod connection;
 pub mod database;
 pub mod dialect;
+mod instrumentation;
 pub mod migrations;
 pub mod paging;
 #[rustfmt::skip]

@@ -18,7 +18,8 @@ use icu_decimal::DecimalFormatter;
 use crate::clock::UtcTime;
 
 /// The catalogue's files: one name per area, the same in each language.
-pub const AREAS: [&str; 9] = ["common", "errors", "portal", "account", "agent", "admin", "api", "mail", "countries"];
+pub const AREAS: [&str; 10] =
+    ["common", "errors", "portal", "account", "agent", "admin", "api", "mail", "countries", "consent"];
 
 macro_rules! areas {
     ($language:literal) => {
@@ -32,6 +33,7 @@ macro_rules! areas {
             include_str!(concat!("../templates/locales/", $language, "/api.ftl")),
             include_str!(concat!("../templates/locales/", $language, "/mail.ftl")),
             include_str!(concat!("../templates/locales/", $language, "/countries.ftl")),
+            include_str!(concat!("../templates/locales/", $language, "/consent.ftl")),
         ]
     };
 }

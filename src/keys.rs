@@ -27,6 +27,10 @@ pub enum Purpose {
     Api,
     /// Masking ids in cursors.
     Cursor,
+    /// Wrapping the keys of what grants opened.
+    Trace,
+    /// Receipts of consents, certificates of destruction, bundles of evidence.
+    Receipt,
 }
 
 impl Purpose {
@@ -36,15 +40,19 @@ impl Purpose {
             Purpose::Form => b"accord form 1",
             Purpose::Api => b"accord api 1",
             Purpose::Cursor => b"accord cursor 1",
+            Purpose::Trace => b"accord trace 1",
+            Purpose::Receipt => b"accord receipt 1",
         }
     }
 }
 
 /// The keys in force: the newest generation first.
+#[derive(Clone)]
 pub struct Keys {
     generations: Vec<Generation>,
 }
 
+#[derive(Clone)]
 struct Generation {
     id: u8,
     secret: Secret<[u8; 32]>,

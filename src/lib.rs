@@ -11,15 +11,15 @@
 //!
 //! | rank | modules | what they are |
 //! |---|---|---|
-//! | 0 | [`cards`], [`clock`], [`html`], [`secret`] | values and pure functions that know nothing of a desk |
-//! | 1, 2 | [`i18n`], [`error`] | languages; the kinds of failure a caller tells apart |
+//! | 0 | [`cards`], [`clock`], [`gate`], [`html`], [`secret`] | values and pure functions that know nothing of a desk |
+//! | 1, 2 | [`carry`], [`i18n`], [`error`] | hops between threads; languages; the kinds of failure a caller tells apart |
 //! | 3 | [`config`] | settings, every problem reported at once |
 //! | 4 | [`db`], [`mail`] | two databases behind one connection type; mail as bytes and rules |
 //! | 5 | [`audit`], [`keys`], [`queue`], [`schedule`], [`settings`], [`storage`], [`throttle`] | the ground capabilities stand on |
 //! | 6 | [`journal`], [`outbox`], [`people`] | mail that is not lost, mail to be sent, who somebody is |
 //! | 7 | [`access`], [`teams`] | who may see and do what; queues, their members, mailboxes |
 //! | 8 | [`tickets`] | what the desk is about |
-//! | 9, 10 | [`notifications`], [`search`], [`intake`] | telling people, finding things, a mail or a form becoming a ticket |
+//! | 9, 10 | [`consent`], [`notifications`], [`search`], [`diagnostics`], [`intake`] | asking before looking, telling people, finding things, looking inside by agreement, a mail or a form becoming a ticket |
 //! | 11, 12 | [`privacy`], [`reactions`] | kinds of data; who follows each ticket event |
 //! | 13 | [`app`] | everything a request or job needs, built once |
 //! | 14 | [`demo`], [`web`], [`worker`] | the demonstration; pages and API; background work |
@@ -32,6 +32,8 @@
 //! - A mail is acknowledged only after the commit that holds its bytes ([`journal`]); it is sent from bytes frozen
 //!   before the first attempt ([`outbox`]).
 //! - Every query for tickets begins at [`access::visible_to`].
+//! - Nothing is granted but by a customer who is signed in, on a page of ours ([`consent`]): not by a link, a mail, an
+//!   agent or silence; and what was granted only ends.
 //! - No internal id leaves the process; URLs, mails and JSON carry references and random handles.
 //! - Time comes from [`clock::Clock`] and is passed down; nothing else asks the machine.
 //! - Texts for people are keys of the catalogue ([`i18n`]), in French and English.
@@ -60,9 +62,11 @@
 
 pub mod cards;
 pub mod clock;
+pub mod gate;
 pub mod html;
 pub mod secret;
 
+pub mod carry;
 pub mod i18n;
 
 pub mod error;
@@ -89,8 +93,10 @@ pub mod teams;
 
 pub mod tickets;
 
+pub mod consent;
 pub mod notifications;
 
+pub mod diagnostics;
 pub mod intake;
 pub mod search;
 

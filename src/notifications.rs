@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod acknowledging;
+pub mod consent;
 pub mod delivery;
 pub mod messages;
 pub mod recipients;

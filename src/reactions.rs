@@ -1,6 +1,9 @@
 //! Who follows each ticket event: one page, one match.
 
+mod consents;
+
 use crate::clock::UtcTime;
+use crate::consent::stopping;
 use crate::db::DbConnection;
 use crate::db::types::EventId;
 use crate::error::Result;
@@ -21,6 +24,7 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
     let Some(event) = events::find(db, event)? else { return Ok(Vec::new()) };
     search::follow_event(db, &event)?;
     let ticket = ticket::by_id(db, event.ticket_id)?;
+    stopping::follow_ticket(db, &ticket, now)?;
     match event.kind {
         EventKind::Opened => opened(db, letterhead, &ticket, &event, now),
         EventKind::CustomerWrote | EventKind::MessageAccepted => {
@@ -54,6 +58,16 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
         | EventKind::MailFailed
         | EventKind::MayBelongTo
         | EventKind::FollowsUp => Ok(Vec::new()),
+        EventKind::ConsentRequested
+        | EventKind::ConsentApproved
+        | EventKind::ConsentGranted
+        | EventKind::ConsentRefused
+        | EventKind::ConsentLapsed
+        | EventKind::ConsentCancelled
+        | EventKind::ConsentWithdrawn
+        | EventKind::ConsentExpired
+        | EventKind::ConsentStopped
+        | EventKind::TracesDestroyed => consents::follow(db, letterhead, &ticket, &event, now),
     }
 }
 

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::cli::{Common, load_config};
 use crate::config::mail::Outgoing;
 use crate::config::{Config, Overrides};
+use crate::consent::{register, signing};
 use crate::db::connection::{Role, open};
 use crate::db::migrations;
 use crate::keys::Keys;
@@ -18,9 +19,10 @@ pub fn run(common: &Common) -> ExitCode {
         Err(code) => return code,
     };
     show(&config);
-    let checks: [(&str, Result<String, String>); 4] = [
+    let checks: [(&str, Result<String, String>); 5] = [
         ("database", check_database(&config)),
         ("ledger", check_ledger(&config)),
+        ("consents", check_consents(&config)),
         ("keys", check_keys(&config)),
         ("outgoing mail", check_mail(&config)),
     ];
@@ -71,13 +73,23 @@ fn check_ledger(config: &Config) -> Result<String, String> {
     Ok(format!("{rows} rows, the chain is whole"))
 }
 
+fn check_consents(config: &Config) -> Result<String, String> {
+    let mut db = open(&config.database.url, Role::Reader).map_err(|error| error.to_string())?;
+    let found = register::verify_all(&mut db).map_err(|error| format!("{error:#}"))?;
+    Ok(format!(
+        "{} records with {} events, each chain whole and known to the ledger; {} signed documents",
+        found.consents, found.events, found.receipts
+    ))
+}
+
 fn check_keys(config: &Config) -> Result<String, String> {
     if !config.security.keys_file.exists() {
         return Err(format!("{} does not exist yet; `accord serve` makes it", config.security.keys_file.display()));
     }
-    Keys::load_or_create(&config.security.keys_file, clock::Clock::system().now())
+    let keys = Keys::load_or_create(&config.security.keys_file, clock::Clock::system().now())
         .map_err(|error| error.to_string())?;
-    Ok("readable by this user only".to_owned())
+    let receipts = signing::key_in_force(&keys).unwrap_or_default();
+    Ok(format!("readable by this user only; receipts are signed by {receipts}"))
 }
 
 fn check_mail(config: &Config) -> Result<String, String> {

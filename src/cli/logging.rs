@@ -1,5 +1,6 @@
 //! What the program says of itself on standard error, as text or JSON, without personal data. One event is one line:
-//! whatever stands in a value, nothing of it reaches a terminal or a log file as a command (G-01).
+//! whatever stands in a value, nothing of it reaches a terminal or a log file as a command (G-01). The layer that captures
+//! for those who agreed stands beside it, and nothing it opens is said here.
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
@@ -12,14 +13,18 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
 
+use crate::clock::Clock;
 use crate::config::LogConfig;
+use crate::diagnostics::capture::Capture;
+use crate::diagnostics::catalogue::Catalogue;
 
 /// Sets up the console log, once per process.
 pub fn start(config: &LogConfig) {
     let has_colours = !config.json && io::stderr().is_terminal();
     let console = layer(config, has_colours, io::stderr);
-    // Fails only when it was set up before, which is as good.
-    drop(tracing_subscriber::registry().with(console).try_init());
+    let capture = Capture::start(Catalogue::own(), LevelFilter::from_level(config.level), Clock::system());
+    // Fails only when it was set up before, which is as good. Added last, the capture is asked first.
+    drop(tracing_subscriber::registry().with(console).with(capture.layer()).try_init());
 }
 
 fn layer<S, W>(config: &LogConfig, has_colours: bool, writer: W) -> Box<dyn Layer<S> + Send + Sync>

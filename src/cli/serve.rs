@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::carry;
 use crate::cli::{Common, fail, load_config, logging};
 use crate::clock::Clock;
 use crate::config::Overrides;
@@ -18,7 +19,7 @@ use crate::people::setup;
 use crate::web::request_log::RequestLog;
 use crate::web::server::{Site, serve};
 use crate::worker::threads::Threads;
-use crate::worker::{lmtp, local_socket};
+use crate::worker::{drain, lmtp, local_socket, publishing};
 
 /// The most files and connections that the process asks to have open.
 const OPEN_FILES: u64 = 65_536;
@@ -60,14 +61,17 @@ impl Serve {
         let site = Site { app: app.clone(), log: Some(Data::new(log)), demo: self.demo };
         if self.demo {
             let filled = app.clone();
-            actix_web::rt::task::spawn_blocking(move || demo::fill(&filled)).await??;
+            carry::blocking(move || demo::fill(&filled)).await??;
         }
         let server = serve(site, stop.clone().cancelled_owned())?;
         let doors = open_doors(&app, &stop)?;
+        // Whichever process captures also stores what it captured.
+        let drain = drain::start(&app, &stop)?;
+        let publishing = publishing::start(&app, &stop)?;
         let threads = if self.no_worker { None } else { Some(Threads::start(&app, &stop)?) };
         self.greet(&app).await?;
         let stopping = stop.clone();
-        actix_web::rt::spawn(async move {
+        carry::task(async move {
             if let Err(error) = told_to_stop().await {
                 tracing::error!(target: "accord", %error, "Signals cannot be listened for; stopping");
             }
@@ -79,7 +83,11 @@ impl Serve {
             door.await?;
         }
         if let Some(threads) = threads {
-            actix_web::rt::task::spawn_blocking(move || threads.join()).await?;
+            carry::blocking(move || threads.join()).await?;
+        }
+        let joined = move || publishing.join().and(drain.join());
+        if carry::blocking(joined).await?.is_err() {
+            tracing::error!(target: "accord::worker", "The drain or the publishing of grants had panicked");
         }
         Ok(())
     }
@@ -104,11 +112,11 @@ fn open_doors(app: &Arc<App>, stop: &CancellationToken) -> anyhow::Result<Vec<to
     // With PostgreSQL several processes may share a folder, and every command reaches the database by itself.
     if app.config.database.url.is_sqlite() {
         let socket = local_socket::open(&app.config).context("the socket in the data folder cannot be made")?;
-        doors.push(tokio::spawn(local_socket::serve(app.clone(), socket, stop.clone())));
+        doors.push(carry::task(local_socket::serve(app.clone(), socket, stop.clone())));
     }
     if let Some(listen) = &app.config.mail.lmtp {
         let door = lmtp::Door::open(listen).with_context(|| format!("mail.lmtp: {listen:?} cannot be opened"))?;
-        doors.push(tokio::spawn(lmtp::serve(app.clone(), door, stop.clone())));
+        doors.push(carry::task(lmtp::serve(app.clone(), door, stop.clone())));
     }
     Ok(doors)
 }

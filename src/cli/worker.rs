@@ -9,6 +9,7 @@ use crate::cli::{Common, fail, load_config, logging, serve};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::worker::threads::Threads;
+use crate::worker::{drain, publishing};
 
 /// Runs the command until the process is told to stop.
 pub fn run(common: &Common) -> ExitCode {
@@ -32,10 +33,21 @@ pub fn run(common: &Common) -> ExitCode {
         Ok(threads) => threads,
         Err(error) => return fail(error),
     };
+    let drain = match drain::start(&app, &stop) {
+        Ok(drain) => drain,
+        Err(error) => return fail(error),
+    };
+    let publishing = match publishing::start(&app, &stop) {
+        Ok(publishing) => publishing,
+        Err(error) => return fail(error),
+    };
     tracing::info!(target: "accord::worker", "Working");
     let waited = actix_web::rt::System::new().block_on(serve::told_to_stop());
     stop.cancel();
     threads.join();
+    if publishing.join().and(drain.join()).is_err() {
+        tracing::error!(target: "accord::worker", "The drain or the publishing of grants had panicked");
+    }
     match waited {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(error),

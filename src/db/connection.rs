@@ -2,6 +2,7 @@
 //! of them must have (DB-01, DB-02).
 
 use std::ops::{Deref, DerefMut};
+use std::sync::Once;
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
@@ -9,6 +10,7 @@ use diesel::sql_types::{BigInt, Text};
 use diesel::{MultiConnection, PgConnection, SqliteConnection};
 
 use crate::config::database::DatabaseUrl;
+use crate::db::instrumentation;
 
 /// A connection to either database. Queries are written once, against this type.
 #[derive(MultiConnection)]
@@ -46,6 +48,9 @@ pub enum OpenError {
 
 /// Opens one connection and gives it the settings of its role.
 pub fn open(url: &DatabaseUrl, role: Role) -> Result<DbConnection, OpenError> {
+    // Once in a process is enough, for it holds for every connection that follows.
+    static WATCHED: Once = Once::new();
+    WATCHED.call_once(instrumentation::install);
     match url {
         DatabaseUrl::Sqlite(path) => {
             let path = path.to_string_lossy();

@@ -1,5 +1,5 @@
 //! The only seam between async code and the database: [`Database::read`] and [`Database::write`] leave the caller's
-//! task for a thread that may block, and carry its tracing span along.
+//! task for a thread that may block, and take along its tracing span and the organisation that it serves.
 //!
 //! On SQLite one thread owns the only writing connection. Writes that wait together share one commit, each inside its
 //! own savepoint, and none is answered before that commit is on the disk (DB-03, DB-04). Whoever waits for a page or for
@@ -19,6 +19,7 @@ use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::carry::{self, Here};
 use crate::config::database::DatabaseUrl;
 use crate::db::connection::{Manager, OpenError, PooledDb, Role, open};
 use crate::db::{DbConnection, dialect};
@@ -153,6 +154,13 @@ impl Database {
         kept(&value)
     }
 
+    /// Makes sure that what was deleted is not in the files of the database any more; says whether it could, or whether
+    /// somebody was in the way. May block.
+    pub fn scrub(&self) -> Result<bool> {
+        let mut db = open(&self.url, Role::Writer).map_err(anyhow::Error::new)?;
+        Ok(dialect::scrub(&mut db)?)
+    }
+
     /// [`Database::read`] for a thread that may block: workers and the command line.
     pub fn read_now<T>(&self, query: impl FnOnce(&mut DbConnection) -> Result<T>) -> Result<T> {
         let mut query = Some(query);
@@ -180,12 +188,11 @@ impl Database {
         let turn = tokio::time::timeout(POOL_WAIT, self.turns.clone().acquire_owned()).await;
         let Ok(Ok(turn)) = turn else { return Err(Error::Busy) };
         let database = self.clone();
-        let span = tracing::Span::current();
         let run = move || {
-            span.in_scope(|| work(&database));
+            work(&database);
             drop(turn);
         };
-        tokio::task::spawn_blocking(run).await.map_err(join_failure)
+        carry::blocking(run).await.map_err(join_failure)
     }
 
     fn read_query_now(&self, query: &mut dyn FnMut(&mut DbConnection) -> Result<()>) -> Result<()> {
@@ -368,11 +375,11 @@ struct WriteTask {
     change: Change,
     answer: Answer,
     outcome: Option<Result<()>>,
-    span: tracing::Span,
+    here: Here,
 }
 
 fn submit(queue: &SyncSender<WriteTask>, change: Change, answer: Answer) -> Result<()> {
-    let task = WriteTask { change, answer, outcome: None, span: tracing::Span::current() };
+    let task = WriteTask { change, answer, outcome: None, here: Here::now() };
     match queue.try_send(task) {
         Ok(()) => Ok(()),
         Err(TrySendError::Full(_)) => Err(Error::Busy),
@@ -384,16 +391,16 @@ impl WriteTask {
     /// Runs the change and keeps its outcome; gives whether the transaction around it is still sound.
     fn run(&mut self, db: &mut DbConnection, alone: bool) -> Soundness {
         let change = &self.change;
-        let span = self.span.clone();
+        let here = &self.here;
         let began = Instant::now();
         let ran = catch_unwind(AssertUnwindSafe(|| {
-            span.in_scope(|| {
+            here.enter(|| {
                 let span = tracing::debug_span!(target: "accord::db", "write");
                 // Alone in its transaction it needs no savepoint of its own.
                 span.in_scope(|| if alone { change(db) } else { db.transaction(|db| change(db)) })
             })
         }));
-        self.span.in_scope(|| warn_of_length("change", began.elapsed(), LONGEST_CHANGE));
+        self.here.enter(|| warn_of_length("change", began.elapsed(), LONGEST_CHANGE));
         let Ok(outcome) = ran else { return Soundness::Panicked };
         stop_if_the_disk_failed_meanwhile(&outcome);
         let soundness = match &outcome {

@@ -5,6 +5,8 @@ use diesel::connection::{AnsiTransactionManager, TransactionManager, Transaction
 use diesel::prelude::*;
 
 use crate::db::DbConnection;
+use crate::db::schema::{consent_grants, trace_counters};
+use crate::db::types::GrantId;
 use crate::error::Error;
 
 /// Runs one statement on whichever database this is, for what `MultiConnection` does not carry (`ON CONFLICT`).
@@ -109,6 +111,43 @@ pub fn lock_ledger(db: &mut DbConnection) -> QueryResult<()> {
         DbConnection::Postgres(postgres) => {
             // The number is Accord's own and means the ledger.
             diesel::sql_query("SELECT pg_advisory_xact_lock(1094927207)").execute(postgres).map(drop)
+        }
+    }
+}
+
+/// Whether the grant is active, and stays so until this transaction ends: whoever ends it waits. Those who add to the
+/// same grant's capture wait for each other. SQLite has one writer anyway.
+pub fn hold_active_grant(db: &mut DbConnection, grant: GrantId) -> QueryResult<bool> {
+    let active =
+        consent_grants::table.find(grant).filter(consent_grants::state.eq("active")).select(consent_grants::id);
+    match db {
+        DbConnection::Sqlite(sqlite) => active.first::<GrantId>(sqlite).optional().map(|grant| grant.is_some()),
+        DbConnection::Postgres(postgres) => {
+            let is_active = active.for_share().first::<GrantId>(postgres).optional()?.is_some();
+            let chain = trace_counters::table.find(grant).select(trace_counters::grant_id);
+            chain.for_update().first::<GrantId>(postgres).optional()?;
+            Ok(is_active)
+        }
+    }
+}
+
+/// Makes sure that what was deleted is not in the database's files any more, as far as the database can: on SQLite, which
+/// overwrites what it deletes, by emptying the write-ahead log; on PostgreSQL by taking dead rows out of the tables at
+/// once. Says whether it could; a reader in the way is a reason to try again. Not to be called within a transaction.
+pub fn scrub(db: &mut DbConnection) -> QueryResult<bool> {
+    #[derive(QueryableByName)]
+    struct Checkpoint {
+        #[diesel(sql_type = diesel::sql_types::Integer)]
+        busy: i32,
+    }
+    match db {
+        DbConnection::Sqlite(sqlite) => {
+            let checkpoint: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(sqlite)?;
+            Ok(checkpoint.busy == 0)
+        }
+        DbConnection::Postgres(postgres) => {
+            diesel::sql_query("VACUUM trace_keys, trace_chunks").execute(postgres)?;
+            Ok(true)
         }
     }
 }

@@ -55,6 +55,124 @@ diesel::table! {
 }
 
 diesel::table! {
+    consent_events (id) {
+        id -> BigInt,
+        organisation_id -> BigInt,
+        request_id -> BigInt,
+        grant_id -> Nullable<BigInt>,
+        number -> Integer,
+        kind -> Text,
+        actor -> Text,
+        actor_id -> Nullable<BigInt>,
+        body -> Text,
+        previous_hash -> Text,
+        hash -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    consent_grants (id) {
+        id -> BigInt,
+        organisation_id -> BigInt,
+        ticket_id -> BigInt,
+        request_id -> BigInt,
+        handle -> Text,
+        subject_kind -> Text,
+        subject_id -> Nullable<BigInt>,
+        basis -> Text,
+        granted_by -> BigInt,
+        seconded_by -> Nullable<BigInt>,
+        scope -> Text,
+        level -> Text,
+        duration_minutes -> Integer,
+        retention_days -> Integer,
+        exports_allowed -> Bool,
+        stop_condition -> Text,
+        idle_minutes -> Nullable<Integer>,
+        state -> Text,
+        end_reason -> Nullable<Text>,
+        granted_at -> Timestamp,
+        expires_at -> Timestamp,
+        last_viewed_at -> Nullable<Timestamp>,
+        ended_at -> Nullable<Timestamp>,
+        kept_until -> Nullable<Timestamp>,
+        destroyed_at -> Nullable<Timestamp>,
+        version -> BigInt,
+    }
+}
+
+diesel::table! {
+    consent_links (id) {
+        id -> BigInt,
+        token_hash -> Binary,
+        opens -> Text,
+        organisation_id -> BigInt,
+        request_id -> BigInt,
+        person_id -> BigInt,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    consent_receipts (id) {
+        id -> BigInt,
+        organisation_id -> BigInt,
+        grant_id -> BigInt,
+        handle -> Text,
+        kind -> Text,
+        document -> Text,
+        signature -> Text,
+        key_id -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    consent_requests (id) {
+        id -> BigInt,
+        organisation_id -> BigInt,
+        ticket_id -> BigInt,
+        handle -> Text,
+        requested_by -> BigInt,
+        subject_kind -> Text,
+        subject_id -> Nullable<BigInt>,
+        purpose -> Text,
+        purpose_code -> Text,
+        scope -> Text,
+        level -> Text,
+        manifest -> Text,
+        manifest_sha256 -> Text,
+        duration_minutes -> Integer,
+        retention_days -> Integer,
+        recipients -> Text,
+        exports_allowed -> Bool,
+        stop_condition -> Text,
+        idle_minutes -> Nullable<Integer>,
+        wording_sha256 -> Text,
+        language -> Text,
+        state -> Text,
+        pending_choice -> Nullable<Text>,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+        decided_by -> Nullable<BigInt>,
+        decided_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    consent_wordings (id) {
+        id -> BigInt,
+        version -> Integer,
+        language -> Text,
+        sha256 -> Text,
+        text -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     environment_components (id) {
         id -> BigInt,
         organisation_id -> BigInt,
@@ -292,9 +410,34 @@ diesel::table! {
 }
 
 diesel::table! {
+    reading_records (id) {
+        id -> BigInt,
+        organisation_id -> BigInt,
+        grant_id -> BigInt,
+        reader_id -> BigInt,
+        reader_kind -> Text,
+        action -> Text,
+        detail -> Text,
+        records -> BigInt,
+        reason -> Text,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     recurring_runs (name) {
         name -> Text,
         last_run_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    sampling_keys (id) {
+        id -> BigInt,
+        organisation_id -> BigInt,
+        key_hash -> Binary,
+        created_at -> Timestamp,
+        revoked_at -> Nullable<Timestamp>,
     }
 }
 
@@ -525,8 +668,51 @@ diesel::table! {
     }
 }
 
+diesel::table! {
+    trace_chunks (id) {
+        id -> BigInt,
+        organisation_id -> BigInt,
+        grant_id -> BigInt,
+        number -> BigInt,
+        channel -> Text,
+        sealed -> Binary,
+        tag -> Binary,
+        previous_tag -> Binary,
+        records -> Integer,
+        first_at -> Timestamp,
+        last_at -> Timestamp,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    trace_counters (grant_id) {
+        grant_id -> BigInt,
+        captured -> BigInt,
+        dropped_full -> BigInt,
+        dropped_budget -> BigInt,
+        out_of_scope -> BigInt,
+        late -> BigInt,
+        redacted -> Text,
+        updated_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    trace_keys (grant_id) {
+        grant_id -> BigInt,
+        wrapped_key -> Binary,
+        wrapping_key_id -> Text,
+        created_at -> Timestamp,
+    }
+}
+
 diesel::joinable!(api_tokens -> organisations (organisation_id));
 diesel::joinable!(api_tokens -> people (person_id));
+diesel::joinable!(consent_events -> people (actor_id));
+diesel::joinable!(consent_grants -> organisations (organisation_id));
+diesel::joinable!(consent_links -> people (person_id));
+diesel::joinable!(consent_requests -> organisations (organisation_id));
 diesel::joinable!(environments -> organisations (organisation_id));
 diesel::joinable!(journal -> mailboxes (mailbox_id));
 diesel::joinable!(mailboxes -> queues (queue_id));
@@ -537,6 +723,8 @@ diesel::joinable!(passwords -> people (person_id));
 diesel::joinable!(person_addresses -> people (person_id));
 diesel::joinable!(queue_members -> queues (queue_id));
 diesel::joinable!(queue_members -> staff_members (person_id));
+diesel::joinable!(reading_records -> people (reader_id));
+diesel::joinable!(sampling_keys -> organisations (organisation_id));
 diesel::joinable!(sessions -> people (person_id));
 diesel::joinable!(sites -> organisations (organisation_id));
 diesel::joinable!(staff_member_roles -> staff_members (person_id));
@@ -549,12 +737,20 @@ diesel::joinable!(ticket_participants -> people (person_id));
 diesel::joinable!(tickets -> mailboxes (mailbox_id));
 diesel::joinable!(tickets -> organisations (organisation_id));
 diesel::joinable!(tickets -> queues (queue_id));
+diesel::joinable!(trace_counters -> consent_grants (grant_id));
+diesel::joinable!(trace_keys -> consent_grants (grant_id));
 
 diesel::allow_tables_to_appear_in_same_query!(
     api_tokens,
     audit_details,
     audit_ledger,
     connection_contexts,
+    consent_events,
+    consent_grants,
+    consent_links,
+    consent_receipts,
+    consent_requests,
+    consent_wordings,
     environment_components,
     environments,
     idempotency_keys,
@@ -570,7 +766,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     person_addresses,
     queue_members,
     queues,
+    reading_records,
     recurring_runs,
+    sampling_keys,
     search_documents,
     sessions,
     settings,
@@ -588,4 +786,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     ticket_participants,
     ticket_tags,
     tickets,
+    trace_chunks,
+    trace_counters,
+    trace_keys,
 );

@@ -64,6 +64,8 @@ id_type! {
     JournalId;
     OutboxId;
     JobId;
+    ConsentRequestId;
+    GrantId;
 }
 
 /// Declares an enum kept as text, with `ALL`, `as_str`, `parse` and serde.

@@ -10,6 +10,7 @@ use crate::db::DbConnection;
 use crate::db::schema::tickets;
 use crate::db::types::{JournalId, MessageId, OrganisationId, PersonId};
 use crate::error::{Error, Result};
+use crate::gate;
 use crate::i18n::Texts;
 use crate::intake::evidence::{self, Gathered};
 use crate::intake::{House, Reading};
@@ -78,11 +79,29 @@ pub fn apply(
         None => {
             let gathered = evidence::gather(db, house, &mail.mailbox, delivery, reading, now)?;
             let decision = decide(&gathered.evidence);
-            mail.carry_out(db, &gathered, &decision)?
+            let person = gathered.person.as_ref().map(|person| person.id.0);
+            let organisation = organisation_of(db, &gathered)?;
+            let carry_out = || {
+                let span = tracing::debug_span!(target: "accord::mail", "carry_out", rule = %decision.rule.name());
+                span.in_scope(|| mail.carry_out(db, &gathered, &decision))
+            };
+            match organisation {
+                Some(organisation) => gate::scope(organisation.0, person, carry_out)?,
+                None => gate::outside(carry_out)?,
+            }
         }
     };
     mail.finish(db, &applied, worker)?;
     Ok(applied)
+}
+
+/// Which organisation the mail is for: its ticket's, or its sender's.
+fn organisation_of(db: &mut DbConnection, gathered: &Gathered) -> Result<Option<OrganisationId>> {
+    match (&gathered.ticket, &gathered.person) {
+        (Some(ticket), _) => Ok(Some(ticket.organisation_id)),
+        (None, Some(person)) => organisations::home_of(db, person.id),
+        (None, None) => Ok(None),
+    }
 }
 
 /// What an agent decides about a mail that was held.

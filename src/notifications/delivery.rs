@@ -12,7 +12,7 @@ use crate::mail::outgoing::{Automatic, OutgoingAttachment, OutgoingMail, freeze}
 use crate::mail::reply_address::{self, AddressPurpose, TokenFor};
 use crate::notifications::Letterhead;
 use crate::notifications::messages::{
-    Account, Acknowledgement, AgentMessage, AgentNotice, FirstRequest, ParticipantMessage, Reply, Words,
+    Account, Acknowledgement, AgentMessage, AgentNotice, Consent, FirstRequest, ParticipantMessage, Reply, Words,
 };
 use crate::outbox::{self, Kind, Letter, NewLetter, Sending, Settled};
 use crate::secret::random_handle;
@@ -71,6 +71,7 @@ pub enum Content {
     AgentMessage(Box<AgentMessage>),
     AgentNotice(Box<AgentNotice>),
     Account(Box<Account>),
+    Consent(Box<Consent>),
 }
 
 /// A mail written, with what is to be remembered of it.
@@ -103,7 +104,8 @@ impl Draft {
         let reply_to = self.signed_address(letterhead, AddressPurpose::Reply)?;
         let bounce_to = self.signed_address(letterhead, AddressPurpose::Bounce)?;
         let conversation = self.conversation.as_ref();
-        let files = read_files(files, storage)?;
+        let mut files = read_files(files, storage)?;
+        files.extend(self.documents());
         let frozen = freeze(&OutgoingMail {
             from_name: &self.from_name,
             from: &from,
@@ -147,7 +149,19 @@ impl Draft {
             Content::AgentMessage(words) => (words.write()?, &[], Writer::Machine),
             Content::AgentNotice(words) => (words.write()?, &[], Writer::Machine),
             Content::Account(words) => (words.write()?, &[], Writer::Machine),
+            Content::Consent(words) => (words.write()?, &[], Writer::Machine),
         })
+    }
+
+    /// What goes with the mail and is in no store.
+    fn documents(&self) -> Vec<OutgoingAttachment> {
+        let Content::Consent(consent) = &self.content else { return Vec::new() };
+        let documents = consent.documents.iter().map(|document| OutgoingAttachment {
+            file_name: FileName::new(&document.file_name),
+            media_type: document.media_type.to_owned(),
+            bytes: document.text.clone().into_bytes(),
+        });
+        documents.collect()
     }
 
     fn message_id(&self, letterhead: &Letterhead) -> String {

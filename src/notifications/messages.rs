@@ -204,6 +204,88 @@ templates! {
     AccountPage "email/account/body.html"
 }
 
+/// About a consent: a question, an answer, an end.
+#[derive(Clone, Debug)]
+pub struct Consent {
+    pub t: Texts,
+    pub subject: String,
+    pub name: String,
+    pub lead: String,
+    /// What each link is for, and where it leads.
+    pub links: Vec<(String, String)>,
+    /// The text that is asked about, or what was agreed.
+    pub paragraphs: Vec<String>,
+    pub caution: String,
+    pub operator: String,
+    /// Signed documents to keep.
+    pub documents: Vec<Document>,
+}
+
+/// A document that goes with a mail.
+#[derive(Clone, Debug)]
+pub struct Document {
+    pub file_name: String,
+    pub media_type: &'static str,
+    pub text: String,
+}
+
+#[derive(Template)]
+#[template(path = "email/consent/subject.txt")]
+struct ConsentSubject<'a> {
+    subject: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "email/consent/body.txt")]
+struct ConsentText<'a> {
+    t: &'a Texts,
+    name: &'a str,
+    lead: &'a str,
+    links: &'a [(String, String)],
+    paragraphs: &'a [String],
+    caution: &'a str,
+    operator: &'a str,
+}
+
+#[derive(Template)]
+#[template(path = "email/consent/body.html")]
+struct ConsentPage<'a> {
+    t: &'a Texts,
+    title: &'a str,
+    name: &'a str,
+    lead: &'a str,
+    links: &'a [(String, String)],
+    paragraphs: &'a [String],
+    caution: &'a str,
+    operator: &'a str,
+}
+
+impl Consent {
+    pub fn write(&self) -> Result<Words> {
+        let subject = rendered(&ConsentSubject { subject: &self.subject })?;
+        let text = rendered(&ConsentText {
+            t: &self.t,
+            name: &self.name,
+            lead: &self.lead,
+            links: &self.links,
+            paragraphs: &self.paragraphs,
+            caution: &self.caution,
+            operator: &self.operator,
+        })?;
+        let html = rendered(&ConsentPage {
+            t: &self.t,
+            title: &subject,
+            name: &self.name,
+            lead: &self.lead,
+            links: &self.links,
+            paragraphs: &self.paragraphs,
+            caution: &self.caution,
+            operator: &self.operator,
+        })?;
+        Ok(Words { subject, text, html })
+    }
+}
+
 fn rendered(template: &impl Template) -> Result<String> {
     template.render().map_err(|error| Error::Internal(anyhow::Error::new(error).context("a mail could not be worded")))
 }

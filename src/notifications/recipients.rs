@@ -36,12 +36,12 @@ const TO_AN_AGENT: Rate = Rate { times: 10, within: TimeDelta::minutes(10) };
 const TO_A_PARTICIPANT: Rate = Rate { times: 10, within: TimeDelta::minutes(10) };
 
 /// What all mails about one event share.
-struct Occasion<'a> {
+pub(super) struct Occasion<'a> {
     letterhead: &'a Letterhead,
     ticket: &'a Ticket,
-    mailbox: Mailbox,
+    pub(super) mailbox: Mailbox,
     mailboxes: Vec<String>,
-    operator: String,
+    pub(super) operator: String,
     instance: String,
     in_reply_to: Option<String>,
     references: Vec<String>,
@@ -49,7 +49,12 @@ struct Occasion<'a> {
 }
 
 impl<'a> Occasion<'a> {
-    fn new(db: &mut DbConnection, letterhead: &'a Letterhead, ticket: &'a Ticket, now: UtcTime) -> Result<Self> {
+    pub(super) fn new(
+        db: &mut DbConnection,
+        letterhead: &'a Letterhead,
+        ticket: &'a Ticket,
+        now: UtcTime,
+    ) -> Result<Self> {
         let references: Vec<String> =
             mail_ids::thread(db, ticket.id)?.into_iter().map(|mail_id| mail_id.mail_id).collect();
         Ok(Occasion {
@@ -67,13 +72,13 @@ impl<'a> Occasion<'a> {
 
     /// Where mail to this person goes: their stored address, unless it is none that mail can be sent to (OUT-04), or one
     /// of ours (LP-08).
-    fn address_of(&self, person: &Person) -> Option<EmailAddress> {
+    pub(super) fn address_of(&self, person: &Person) -> Option<EmailAddress> {
         let address = EmailAddress::parse(&person.address)?;
         let is_theirs = person.state == PersonState::Active && !self.letterhead.is_ours(&address, &self.mailboxes);
         is_theirs.then_some(address)
     }
 
-    fn draft(
+    pub(super) fn draft(
         &self,
         kind: Kind,
         content: Content,
@@ -129,7 +134,7 @@ impl MessageNamed {
     }
 
     /// Of a mail about a ticket that is about none of its messages.
-    fn none() -> MessageNamed {
+    pub(super) fn none() -> MessageNamed {
         MessageNamed { id: None, handle: NO_MESSAGE.to_owned() }
     }
 }
@@ -345,7 +350,8 @@ pub fn of_held_mail(
     notice_to_agents(db, letterhead, ticket, agents, now, |t| t.with("mail-agent-held", "reference", &ticket.reference))
 }
 
-fn notice_to_agents(
+/// Tells agents something about the ticket, each in their language.
+pub(super) fn notice_to_agents(
     db: &mut DbConnection,
     letterhead: &Letterhead,
     ticket: &Ticket,
@@ -383,7 +389,7 @@ fn notice_to_agents(
 }
 
 /// The agent in charge, or else everybody who works in the queue; those who may see it now and want mail.
-fn agents_concerned(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<Person>> {
+pub(super) fn agents_concerned(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<Person>> {
     let ids: Vec<PersonId> = match ticket.assignee_id {
         Some(agent) => vec![agent],
         None => in_queue(db, ticket.queue_id)?,

@@ -51,6 +51,22 @@ pub enum Notice {
     AddressChanged { person: PersonId, old_address: String },
 }
 
+impl Notice {
+    /// Whose account it is about, where that is known before the mail is written.
+    pub fn person(&self) -> Option<PersonId> {
+        match self {
+            Notice::Invitation { person, .. }
+            | Notice::ConfirmAddress { person, .. }
+            | Notice::PasswordChanged { person, .. }
+            | Notice::AddressChanged { person, .. } => Some(*person),
+            Notice::SignInLink { .. }
+            | Notice::PasswordReset { .. }
+            | Notice::Registration { .. }
+            | Notice::MemberInvitation { .. } => None,
+        }
+    }
+}
+
 /// What kind of letter it is: one template each.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LetterKind {

@@ -14,6 +14,12 @@ pub enum Kind {
     Configuration,
     /// Tickets, messages, attachments, mail.
     Correspondence,
+    /// Who agreed to which tracing, when, how, to which words; and how it ended.
+    ConsentRecord,
+    /// What a grant opened: destroyed by its key, without grace, and never in a backup.
+    CapturedTrace,
+    /// Which of the staff, and who else, read what a grant opened.
+    ReadingRecord,
     /// Evidence of who did what; rows hold ids, details obey the kind of what they tell.
     Evidence,
     /// Nothing about a person: settings, schedules.
@@ -26,6 +32,12 @@ pub const REGISTER: &[(&str, Kind)] = &[
     ("audit_details", Kind::Evidence),
     ("audit_ledger", Kind::Evidence),
     ("connection_contexts", Kind::ConnectionContext),
+    ("consent_events", Kind::ConsentRecord),
+    ("consent_grants", Kind::ConsentRecord),
+    ("consent_links", Kind::SignIn),
+    ("consent_receipts", Kind::ConsentRecord),
+    ("consent_requests", Kind::ConsentRecord),
+    ("consent_wordings", Kind::ConsentRecord),
     ("environment_components", Kind::Configuration),
     ("environments", Kind::Configuration),
     ("idempotency_keys", Kind::SignIn),
@@ -41,7 +53,9 @@ pub const REGISTER: &[(&str, Kind)] = &[
     ("person_addresses", Kind::Identification),
     ("queue_members", Kind::Identification),
     ("queues", Kind::Installation),
+    ("reading_records", Kind::ReadingRecord),
     ("recurring_runs", Kind::Installation),
+    ("sampling_keys", Kind::SignIn),
     ("search_documents", Kind::Correspondence),
     ("sessions", Kind::SignIn),
     ("settings", Kind::Installation),
@@ -59,6 +73,9 @@ pub const REGISTER: &[(&str, Kind)] = &[
     ("ticket_participants", Kind::Correspondence),
     ("ticket_tags", Kind::Correspondence),
     ("tickets", Kind::Correspondence),
+    ("trace_chunks", Kind::CapturedTrace),
+    ("trace_counters", Kind::CapturedTrace),
+    ("trace_keys", Kind::CapturedTrace),
 ];
 
 #[cfg(test)]

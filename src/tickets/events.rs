@@ -54,6 +54,19 @@ text_enum! {
         MayBelongTo = "may_belong_to",
         /// The ticket goes on from another, long closed (D13).
         FollowsUp = "follows_up",
+        /// An agent asked for diagnostics.
+        ConsentRequested = "consent_requested",
+        /// The first of two who must agree did.
+        ConsentApproved = "consent_approved",
+        ConsentGranted = "consent_granted",
+        ConsentRefused = "consent_refused",
+        ConsentLapsed = "consent_lapsed",
+        ConsentCancelled = "consent_cancelled",
+        ConsentWithdrawn = "consent_withdrawn",
+        ConsentExpired = "consent_expired",
+        ConsentStopped = "consent_stopped",
+        /// What was captured is gone.
+        TracesDestroyed = "traces_destroyed",
     }
 }
 
@@ -68,6 +81,23 @@ impl EventKind {
                 | EventKind::ParticipantRemoved
                 | EventKind::PrivacyChanged
                 | EventKind::AddressConfirmed
+        ) || self.is_of_consent()
+    }
+
+    /// Whether it is a step in the life of a consent.
+    pub fn is_of_consent(self) -> bool {
+        matches!(
+            self,
+            EventKind::ConsentRequested
+                | EventKind::ConsentApproved
+                | EventKind::ConsentGranted
+                | EventKind::ConsentRefused
+                | EventKind::ConsentLapsed
+                | EventKind::ConsentCancelled
+                | EventKind::ConsentWithdrawn
+                | EventKind::ConsentExpired
+                | EventKind::ConsentStopped
+                | EventKind::TracesDestroyed
         )
     }
 }
@@ -123,6 +153,9 @@ pub struct Details {
     pub ticket: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// The public name of a consent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub consent: Option<String>,
 }
 
 /// An event to be recorded.

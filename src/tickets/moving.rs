@@ -1,11 +1,15 @@
 //! Moving a ticket: to another queue, or to another requester and organisation.
 
+use diesel::prelude::*;
+
 use crate::access::{self, Actor};
 use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::schema::consent_requests;
 use crate::db::types::{OrganisationId, PersonId, QueueId};
 use crate::error::{Error, Result};
+use crate::i18n::Message;
 use crate::people::memberships;
 use crate::tickets::assignment;
 use crate::tickets::events::{self, Details, EventKind, NewEvent};
@@ -54,6 +58,9 @@ pub fn to_requester(
         return Err(Error::invalid("requester", "requester-not-member"));
     }
     let leaves = ticket.organisation_id != organisation;
+    if leaves && has_consents(db, ticket)? {
+        return Err(Error::Conflict(Message::new("conflict-ticket-has-consents")));
+    }
     let change = Change {
         organisation_id: leaves.then_some(organisation),
         requester_id: Some(requester),
@@ -87,6 +94,12 @@ pub fn to_requester(
         }),
     };
     audit::record(db, &entry, now)
+}
+
+/// Whether consent was ever asked in the ticket: who gave it gave it for this organisation, and its record stays there.
+fn has_consents(db: &mut DbConnection, ticket: &Ticket) -> Result<bool> {
+    let asked = consent_requests::table.filter(consent_requests::ticket_id.eq(ticket.id));
+    Ok(diesel::select(diesel::dsl::exists(asked)).get_result(db)?)
 }
 
 /// Hides the ticket from colleagues, or shows it to them. Its requester and agents may.

@@ -3,6 +3,7 @@
 pub mod answers;
 pub mod by_hand;
 pub mod changes;
+pub mod consents;
 pub mod originals;
 pub mod people_in_ticket;
 pub mod queue;

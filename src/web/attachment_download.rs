@@ -7,6 +7,7 @@ use actix_web::web::{Data, Path};
 
 use crate::access::Actor;
 use crate::app::App;
+use crate::carry;
 use crate::error::Error;
 use crate::html::file_name::FileName;
 use crate::tickets::attachments;
@@ -37,6 +38,6 @@ pub async fn serve(app: &App, actor: Actor, ip: Option<std::net::IpAddr>, handle
 /// The bytes of that hash, read where waiting for the disk stops nobody else.
 pub async fn read_stored(app: &App, hash: String) -> Result<Vec<u8>, PageError> {
     let storage = app.storage.clone();
-    let read = actix_web::web::block(move || storage.get(&hash)).await;
+    let read = carry::blocking(move || storage.get(&hash)).await;
     Ok(read.map_err(|_| Error::Busy)??)
 }

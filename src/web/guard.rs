@@ -12,13 +12,14 @@ use actix_web::{HttpRequest, HttpResponse};
 use tracing::Instrument;
 
 use crate::app::App;
+use crate::gate;
 use crate::i18n::Texts;
 use crate::secret::random_handle;
 use crate::web::api::errors::is_for_programs;
 use crate::web::page_error::PageError;
 use crate::web::request_log::RequestLog;
 use crate::web::signed_in::find_visitor;
-use crate::web::{api, csrf, error_page, metrics, slow_body};
+use crate::web::{api, csrf, error_page, metrics, serving, slow_body};
 
 /// What pages may load: from here only, nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
@@ -27,13 +28,30 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 /// The middleware; see the module's doc.
 pub async fn guard<B: MessageBody + 'static>(
-    mut request: ServiceRequest,
+    request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let started = Instant::now();
     let Some(app) = request.app_data::<Data<App>>().cloned() else {
         return Ok(request.into_response(HttpResponse::InternalServerError().finish()));
     };
+    let refused = refusal(request.request(), &app);
+    let whom = if refused.is_none() { serving::whom(request.request()).await } else { None };
+    match whom {
+        Some((organisation, person)) => {
+            gate::scoped(organisation.0, Some(person.0), answer(request, next, app, refused, started)).await
+        }
+        None => answer(request, next, app, refused, started).await,
+    }
+}
+
+async fn answer<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+    app: Data<App>,
+    refused: Option<PageError>,
+    started: Instant,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let span = tracing::info_span!(
         target: "accord::web",
         "request",
@@ -41,7 +59,6 @@ pub async fn guard<B: MessageBody + 'static>(
         http.route = tracing::field::Empty,
         http.status = tracing::field::Empty,
     );
-    let refused = refusal(request.request(), &app);
     let pace = slow_body::watch(&mut request);
     let response = match refused {
         Some(error) => request.into_response(actix_web::Error::from(error).error_response()).map_into_boxed_body(),

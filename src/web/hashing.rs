@@ -2,8 +2,8 @@
 //! crowd at the sign-in page must not take the memory of everybody else.
 
 use tokio::sync::Semaphore;
-use tokio::task::spawn_blocking;
 
+use crate::carry;
 use crate::error::{Error, Result};
 use crate::people::passwords::{self, Checked, Password, StoredHash};
 
@@ -24,7 +24,7 @@ pub async fn hash(password: Password) -> Result<StoredHash> {
 
 async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     let turn = TURNS.acquire().await.map_err(|_| Error::Busy)?;
-    let done = spawn_blocking(work).await.map_err(|error| Error::internal(format!("hashing failed: {error}")));
+    let done = carry::blocking(work).await.map_err(|error| Error::internal(format!("hashing failed: {error}")));
     drop(turn);
     done
 }

@@ -6,6 +6,7 @@ use data_encoding::BASE64URL_NOPAD;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::carry;
 use crate::clock::UtcTime;
 use crate::error::{Error, Result};
 use crate::keys::Purpose;
@@ -52,7 +53,7 @@ pub async fn gather(
     }
     if !uploads.is_empty() {
         let storage = app.storage.clone();
-        let stored = actix_web::web::block(move || {
+        let stored = carry::blocking(move || {
             let store = |file: &UploadedFile| attachments::store(&storage, &file.file_name, &file.bytes, None);
             uploads.iter().map(store).collect::<Result<Vec<_>>>()
         });

@@ -15,6 +15,7 @@ use sha2::{Digest, Sha256};
 
 use crate::access::{self, Actor};
 use crate::app::App;
+use crate::carry;
 use crate::clock::UtcTime;
 use crate::error::Error;
 use crate::html::{sanitize_mail, sanitize_mail_with_remote_images};
@@ -98,7 +99,7 @@ pub async fn serve(
         }
     }
     // Parsing takes milliseconds at worst (its input is limited), yet not on the thread that serves everybody.
-    let safe = actix_web::web::block(move || {
+    let safe = carry::blocking(move || {
         let cid = |wanted: &str| images.iter().find(|(id, _)| id == wanted).map(|(_, address)| address.clone());
         if with_images { sanitize_mail_with_remote_images(&html, &cid) } else { sanitize_mail(&html, &cid) }
     })

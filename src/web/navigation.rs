@@ -14,6 +14,7 @@ pub enum Place {
     NewRequest,
     Requests,
     Account,
+    Consents,
     Tickets,
     NewTicket,
     People,
@@ -128,6 +129,7 @@ pub fn for_signed_in(page: &mut Page, signed_in: &SignedIn, mail_goes_to_files: 
                 items: vec![
                     item(page, "nav-requests", "/requests", "inbox", place == Place::Requests),
                     item(page, "nav-new-request", "/requests/new", "plus", place == Place::NewRequest),
+                    item(page, "nav-consents", "/account/consents", "shield", place == Place::Consents),
                     item(page, "nav-account", "/account", "user", place == Place::Account),
                 ],
             }];

@@ -220,8 +220,8 @@ pub struct ConsentBanner {
     pub text: String,
     /// The page that shows it.
     pub href: String,
-    /// Where "stop now" posts to.
-    pub stop_action: String,
+    /// Where "stop now" posts to; nothing for whoever is traced by what another granted for the organisation.
+    pub stop_action: Option<String>,
 }
 
 /// The search box of the head.

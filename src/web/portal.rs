@@ -2,6 +2,8 @@
 //! answering it, and the link in a mail that opens one request and nothing else.
 
 pub mod account;
+pub mod consent_links;
+pub mod consents;
 pub mod conversation;
 pub mod filing;
 pub mod find_request;

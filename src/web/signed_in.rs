@@ -16,6 +16,8 @@ use crate::access::{self, Actor, CustomerActor, StaffActor};
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::config::mail::Outgoing;
+use crate::consent::{asking, grants};
+use crate::db::DbConnection;
 use crate::error::Error;
 use crate::i18n::{Locale, Texts};
 use crate::people::roles::Permission;
@@ -24,7 +26,7 @@ use crate::people::{Person, person};
 use crate::secret::hash_token;
 use crate::settings;
 use crate::web::navigation::{self, Place};
-use crate::web::page::{Flash, LanguageLink, Page, Theme, Tone};
+use crate::web::page::{ConsentBanner, Flash, LanguageLink, Page, Theme, Tone};
 use crate::web::page_error::PageError;
 use crate::web::{csrf, request};
 
@@ -75,6 +77,17 @@ struct Facts {
     now: UtcTime,
     demo: bool,
     said: Option<String>,
+    running: Option<Running>,
+}
+
+/// The capture that concerns the reader, whatever page they are on.
+#[derive(Debug)]
+struct Running {
+    /// The public name of its consent.
+    consent: String,
+    until: UtcTime,
+    is_whole: bool,
+    may_stop: bool,
 }
 
 /// What the first look at the session found, kept on the request for the error page and further extractors.
@@ -127,6 +140,7 @@ impl SignedIn {
         };
         let mail_goes_to_files = matches!(app.config.mail.outgoing, Outgoing::Files(_));
         navigation::for_signed_in(&mut page, self, mail_goes_to_files, place);
+        page.consent = self.facts.running.as_ref().map(|running| running.banner(&page.t, self.facts.now));
         page
     }
 
@@ -176,6 +190,29 @@ impl Agent {
 
     pub fn actor(&self) -> &Actor {
         &self.signed_in.actor
+    }
+}
+
+impl Running {
+    /// What runs for the actor at `now`, if they are a customer.
+    fn find(db: &mut DbConnection, actor: &Actor, now: UtcTime) -> Result<Option<Running>, Error> {
+        let Actor::Customer(customer) = actor else { return Ok(None) };
+        let Some(grant) = grants::running_for(db, customer, now)? else { return Ok(None) };
+        Ok(Some(Running {
+            consent: asking::by_id(db, grant.request_id)?.handle,
+            until: grant.expires_at,
+            is_whole: grant.subject.person().is_none(),
+            may_stop: grant.may_be_withdrawn_by(customer),
+        }))
+    }
+
+    fn banner(&self, t: &Texts, now: UtcTime) -> ConsentBanner {
+        let key = if self.is_whole { "consent-banner-whole" } else { "consent-banner-own" };
+        ConsentBanner {
+            text: t.with(key, "left", t.lasting(&now, &self.until)),
+            href: format!("/consents/{}", self.consent),
+            stop_action: self.may_stop.then(|| format!("/consents/{}/withdrawal", self.consent)),
+        }
     }
 }
 
@@ -257,15 +294,18 @@ pub async fn find_visitor(request: &HttpRequest) -> Result<Visitor, PageError> {
     let cookie = session_cookie(request, &app);
     let hash = cookie.as_deref().map(hash_token);
     let limits = sessions::Limits::from(&app.config.security);
-    let (operator, found) = app
+    let (operator, found, running) = app
         .database
         .read(move |db| {
             let operator = settings::operator_name(db)?;
-            let Some(hash) = hash else { return Ok((operator, None)) };
-            let Some(session) = sessions::find(db, &hash, &limits, now)? else { return Ok((operator, None)) };
+            let Some(hash) = hash else { return Ok((operator, None, None)) };
+            let Some(session) = sessions::find(db, &hash, &limits, now)? else {
+                return Ok((operator, None, None));
+            };
             let person = person::by_id(db, session.person_id)?;
             let actor = access::actor_of(db, session.person_id)?;
-            Ok((operator, Some((session, person, actor))))
+            let running = Running::find(db, &actor, now)?;
+            Ok((operator, Some((session, person, actor)), running))
         })
         .await?;
     if let Some((session, _, _)) = &found
@@ -289,7 +329,7 @@ pub async fn find_visitor(request: &HttpRequest) -> Result<Visitor, PageError> {
     let locale = request::locale(request, found.as_ref().map(|(_, person, _)| person.language.0));
     let ip = request::client_ip(request, &app.config.http.trusted_proxies);
     let demo = request.app_data::<Data<DemoBanner>>().is_some();
-    let facts = Arc::new(Facts { here, path, query, csrf, operator, now, demo, said });
+    let facts = Arc::new(Facts { here, path, query, csrf, operator, now, demo, said, running });
     let signed_in = found.map(|(session, person, actor)| SignedIn { person, actor, session, ip, facts: facts.clone() });
     let user_agent = request::header_text(request, header::USER_AGENT);
     let visitor = Visitor { locale, ip, user_agent, signed_in, facts };

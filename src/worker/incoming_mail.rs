@@ -12,6 +12,7 @@ use crate::intake::{House, from_email};
 use crate::journal::State;
 use crate::journal::claiming::{self, Delivery, Setback, Stage};
 use crate::mail::limits;
+use crate::worker::serving;
 use crate::worker::threads::Step;
 
 /// Claims and processes one mail. Doing it twice does no harm: the outcome is recorded once, in the transaction in which
@@ -50,14 +51,17 @@ fn process(app: &App, delivery: Delivery, surroundings: &Surroundings, worker: &
     match carried_out {
         Ok(Ok(applied)) => {
             let record = &applied.record;
-            tracing::info!(
-                target: "accord::mail",
-                rule = %record.rule,
-                decision = %record.decision,
-                reference = applied.ticket.as_ref().map(|ticket| ticket.reference.as_str()),
-                duration_ms = record.duration_ms,
-                "Processed a mail"
-            );
+            let organisation = applied.ticket.as_ref().map(|ticket| ticket.organisation_id);
+            serving::for_organisation(organisation, || {
+                tracing::info!(
+                    target: "accord::mail",
+                    rule = %record.rule,
+                    decision = %record.decision,
+                    reference = applied.ticket.as_ref().map(|ticket| ticket.reference.as_str()),
+                    duration_ms = record.duration_ms,
+                    "Processed a mail"
+                );
+            });
             Ok(())
         }
         Ok(Err(error)) => set_back(app, &delivery, worker, Stage::Applying, &error, now),

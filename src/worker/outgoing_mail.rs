@@ -12,6 +12,7 @@ use crate::notifications::delivery;
 use crate::outbox::courier::{Courier, Permit};
 use crate::outbox::sending::{self, Sending};
 use crate::outbox::{Letter, Settled};
+use crate::worker::serving;
 use crate::worker::threads::Step;
 
 /// Claims and sends one mail.
@@ -21,9 +22,16 @@ pub fn deliver_next(app: &App, worker: &str) -> Result<Step> {
     let Some(id) = claim_one(app, &mut permit, worker, now)? else { return Ok(Step::Idle) };
     let letter = app.database.read_now(|db| sending::load(db, id))?;
     permit.goes_for(letter.organisation);
-    let sending = if letter.expires_at <= now { Sending::Expired } else { send(app, &letter, now) };
-    permit.was_deferred(matches!(sending, Sending::Deferred(_)));
-    settle(app, letter, worker, sending, app.clock.now())?;
+    serving::for_organisation(letter.organisation, || {
+        let span = tracing::info_span!(
+            target: "accord::mail", "delivery", kind = %letter.kind, attempts = letter.attempts
+        );
+        span.in_scope(|| {
+            let sending = if letter.expires_at <= now { Sending::Expired } else { send(app, &letter, now) };
+            permit.was_deferred(matches!(sending, Sending::Deferred(_)));
+            settle(app, letter, worker, sending, app.clock.now())
+        })
+    })?;
     Ok(Step::Worked)
 }
 

@@ -5,10 +5,12 @@ use chrono::TimeDelta;
 
 use crate::app::App;
 use crate::clock::UtcTime;
+use crate::consent::{expiring, links, stopping};
 use crate::db::{LOG_ALARM_BYTES, LOG_CRITICAL_BYTES};
 use crate::error::Result;
 use crate::people::{one_time_tokens, sessions};
 use crate::web::request_log;
+use crate::worker::destroying;
 use crate::{audit, schedule, throttle};
 
 /// One recurring piece of work.
@@ -26,7 +28,10 @@ pub const TABLE: &[Recurring] = &[
     Recurring { name: "forget_throttles", every: TimeDelta::hours(6), run: forget_throttles },
     Recurring { name: "forget_sessions", every: TimeDelta::hours(6), run: forget_sessions },
     Recurring { name: "forget_sign_in_details", every: TimeDelta::hours(24), run: forget_sign_in_details },
+    Recurring { name: "end_consents", every: TimeDelta::seconds(15), run: end_consents },
+    Recurring { name: "forget_consent_links", every: TimeDelta::hours(24), run: forget_consent_links },
     Recurring { name: "remove_access_logs", every: TimeDelta::hours(6), run: remove_access_logs },
+    Recurring { name: "rewrap_trace_keys", every: TimeDelta::hours(24), run: destroying::rewrap_keys },
 ];
 
 /// How a write-ahead log of that size is to be told of, if at all (DB-06).
@@ -79,6 +84,20 @@ fn forget_sessions(app: &App, now: UtcTime) -> Result<()> {
 fn forget_sign_in_details(app: &App, now: UtcTime) -> Result<()> {
     let before = now.minus(TimeDelta::days(i64::from(app.config.log.access_days)));
     app.database.write_now(move |db| audit::forget_details(db, SIGN_IN_KINDS, before).map(drop))
+}
+
+/// Writes down which grants and questions are over, and stops what nobody looks at or may grant any more. What is over
+/// opens nothing even before.
+fn end_consents(app: &App, now: UtcTime) -> Result<()> {
+    app.database.write_now(move |db| {
+        expiring::expire_due(db, now)?;
+        expiring::lapse_due(db, now)?;
+        stopping::stop_due(db, now).map(drop)
+    })
+}
+
+fn forget_consent_links(app: &App, now: UtcTime) -> Result<()> {
+    app.database.write_now(move |db| links::forget_old(db, now).map(drop))
 }
 
 /// Every process has its own folder and removes its own; running once too often finds nothing.

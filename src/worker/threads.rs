@@ -17,7 +17,7 @@ use crate::outbox::sending;
 use crate::queue::{self, Job};
 use crate::secret::random_handle;
 use crate::web::metrics;
-use crate::worker::{handlers, incoming_mail, outgoing_mail, recurring};
+use crate::worker::{destroying, handlers, incoming_mail, outgoing_mail, recurring, serving};
 
 /// How long a thread waits when nothing in this process was committed; others may have enqueued.
 const POLL: Duration = Duration::from_millis(500);
@@ -48,6 +48,7 @@ pub const WORK: &[(&str, usize, Work)] = &[
     ("jobs", JOB_THREADS, run_next_job),
     ("incoming-mail", PARSE_SLOTS, incoming_mail::process_next),
     ("outgoing-mail", DELIVERY_THREADS, outgoing_mail::deliver_next),
+    ("destroying", 1, destroying::destroy_next),
 ];
 
 /// Running threads; they stop when the token is cancelled, after what they are doing.
@@ -149,8 +150,11 @@ pub fn run_next_job(app: &App, worker: &str) -> Result<Step> {
     let now = app.clock.now();
     let due = app.database.read_now(|db| queue::due(db, now))?;
     let Some(job) = claim_one(app, worker, &due)? else { return Ok(Step::Idle) };
-    let span = tracing::info_span!(target: "accord::worker", "job", job.name = %job.name, job.attempts = job.attempts);
-    let outcome = span.in_scope(|| catch_unwind(AssertUnwindSafe(|| handlers::run(app, &job, now))));
+    let outcome = serving::for_job(app, &job, || {
+        let span =
+            tracing::info_span!(target: "accord::worker", "job", job.name = %job.name, job.attempts = job.attempts);
+        span.in_scope(|| catch_unwind(AssertUnwindSafe(|| handlers::run(app, &job, now))))
+    });
     let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("the job panicked")));
     match outcome {
         Ok(()) => app.database.write_now(move |db| queue::finish(db, &job))?,

@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its rank; a module names only lower ranks.
 const RANKS: &[(u8, &[&str])] = &[
-    (0, &["cards", "clock", "html", "secret"]),
-    (1, &["i18n"]),
+    (0, &["cards", "clock", "gate", "html", "secret"]),
+    (1, &["carry", "i18n"]),
     (2, &["error"]),
     (3, &["config"]),
     (4, &["db", "mail"]),
@@ -17,8 +17,8 @@ const RANKS: &[(u8, &[&str])] = &[
     (6, &["journal", "outbox", "people"]),
     (7, &["access", "teams"]),
     (8, &["tickets"]),
-    (9, &["notifications", "search"]),
-    (10, &["intake"]),
+    (9, &["consent", "notifications", "search"]),
+    (10, &["diagnostics", "intake"]),
     (11, &["privacy"]),
     (12, &["reactions"]),
     (13, &["app"]),
@@ -40,6 +40,12 @@ const OWNERS: &[(&str, &str)] = &[
     ("audit_details", "audit"),
     ("audit_ledger", "audit"),
     ("connection_contexts", "tickets"),
+    ("consent_events", "consent"),
+    ("consent_grants", "consent"),
+    ("consent_links", "consent"),
+    ("consent_receipts", "consent"),
+    ("consent_requests", "consent"),
+    ("consent_wordings", "consent"),
     ("environment_components", "people"),
     ("environments", "people"),
     ("idempotency_keys", "tickets"),
@@ -55,7 +61,9 @@ const OWNERS: &[(&str, &str)] = &[
     ("person_addresses", "people"),
     ("queue_members", "teams"),
     ("queues", "teams"),
+    ("reading_records", "diagnostics"),
     ("recurring_runs", "schedule"),
+    ("sampling_keys", "diagnostics"),
     ("search_documents", "search"),
     ("sessions", "people"),
     ("settings", "settings"),
@@ -73,6 +81,9 @@ const OWNERS: &[(&str, &str)] = &[
     ("ticket_participants", "tickets"),
     ("ticket_tags", "tickets"),
     ("tickets", "tickets"),
+    ("trace_chunks", "diagnostics"),
+    ("trace_counters", "diagnostics"),
+    ("trace_keys", "diagnostics"),
 ];
 
 struct Source {

@@ -7,6 +7,8 @@
 //! - `agent_desk`: the desk in the browser
 //! - `api`: the interface for programs
 //! - `architecture`: the order of the modules, who writes which table, the catalogue
+//! - `captures`: what grants opened, stored, read and destroyed
+//! - `consent`: asking, granting, refusing, withdrawing, and the record of it
 //! - `demo`: the desk of the demonstration
 //! - `mail`: mail in, matched, out
 //! - `migrations`: both databases have the same schema
@@ -30,6 +32,9 @@ mod administration;
 mod agent_desk;
 mod api;
 mod architecture;
+mod captures;
+mod catalogue;
+mod consent;
 mod demo;
 mod mail;
 mod migrations;

@@ -14,6 +14,7 @@ use lettre::transport::smtp::{Error as SmtpError, PoolConfig, SmtpTransport};
 use lettre::{Address, Transport as _};
 
 use super::{FailureKind, SendFailure, printable, relay_failure};
+use crate::carry;
 use crate::config::mail::{SmtpConfig, SmtpTls};
 use crate::error::{Error, Result};
 
@@ -104,8 +105,9 @@ impl SmtpRelay {
         let (done, outcome) = sync_channel(1);
         let transport = self.transport.clone();
         let hanging = Arc::clone(&self.hanging);
+        let attempt = carry::along(move || attempt(&transport));
         let spawned = thread::Builder::new().name("smtp".to_owned()).spawn(move || {
-            let is_unheard = done.send(attempt(&transport)).is_err();
+            let is_unheard = done.send(attempt()).is_err();
             if is_unheard {
                 hanging.fetch_sub(1, Ordering::SeqCst);
             }

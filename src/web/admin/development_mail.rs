@@ -5,6 +5,7 @@ use actix_web::web::{Data, Path};
 use askama::Template;
 
 use crate::app::App;
+use crate::carry;
 use crate::clock::UtcTime;
 use crate::error::Error;
 use crate::mail::incoming;
@@ -23,7 +24,7 @@ const SHOWN: usize = 50;
 /// `GET /admin/development-mail`
 pub async fn list(app: Data<App>, staff: Staff) -> PageResult {
     let folder = folder(&app, &staff)?;
-    let read = actix_web::web::block(move || {
+    let read = carry::blocking(move || {
         let mut rows = Vec::new();
         for name in folder.list(SHOWN)? {
             if let Some(bytes) = folder.find(&name)? {
@@ -41,7 +42,7 @@ pub async fn list(app: Data<App>, staff: Staff) -> PageResult {
 pub async fn show(app: Data<App>, staff: Staff, path: Path<String>) -> PageResult {
     let folder = folder(&app, &staff)?;
     let name = path.into_inner();
-    let read = actix_web::web::block(move || folder.find(&name)).await;
+    let read = carry::blocking(move || folder.find(&name)).await;
     let bytes = read.map_err(|_| Error::Busy)?.map_err(fault)?.ok_or(Error::NotFound)?;
     let mail = incoming::parse(&bytes);
     let p = staff.page(&app, "development-title", Place::DevelopmentMail);

@@ -3,13 +3,14 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
-use actix_web::web::{self, Data, Path, Query};
+use actix_web::web::{Data, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
 use crate::access::{self, Actor};
 use crate::app::App;
 use crate::cards;
+use crate::carry;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::paging::{Cursor, PAGE_SIZE};
@@ -119,7 +120,7 @@ pub async fn download(app: Data<App>, staff: Staff, path: Path<String>) -> PageR
         })
         .await?;
     let storage = app.storage.clone();
-    let bytes = web::block(move || original.read(&storage)).await.map_err(|_| Error::Busy)??;
+    let bytes = carry::blocking(move || original.read(&storage)).await.map_err(|_| Error::Busy)??;
     Ok(HttpResponse::Ok()
         .content_type("application/octet-stream")
         .insert_header((header::CONTENT_DISPOSITION, format!("attachment; filename=\"{}.eml\"", mail.handle)))
@@ -243,7 +244,7 @@ async fn read_again(
         let reading = reading::read(&house, &app.storage, &delivery, &surroundings)?;
         Ok::<_, Error>((house, delivery, reading))
     };
-    Ok(web::block(read).await.map_err(|_| Error::Busy)??)
+    Ok(carry::blocking(read).await.map_err(|_| Error::Busy)??)
 }
 
 async fn mail_page(
@@ -268,7 +269,7 @@ async fn mail_page(
         Some(original) => {
             let (storage, limit) = (app.storage.clone(), app.config.limits.mail_bytes);
             let read = move || original.read(&storage).map(|bytes| Content::of(&parse_within(&bytes, limit)));
-            Some(web::block(read).await.map_err(|_| Error::Busy)??)
+            Some(carry::blocking(read).await.map_err(|_| Error::Busy)??)
         }
     };
     let p = staff.page(&app, "unprocessed-mail", Place::UnprocessedMail);

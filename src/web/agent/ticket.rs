@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::access::Actor;
 use crate::app::App;
 use crate::clock::UtcTime;
+use crate::consent::{ConsentRequest, Grant, asking, grants};
 use crate::db::DbConnection;
 use crate::db::types::{PersonId, QueueId};
 use crate::error::{FieldErrors, Result};
@@ -37,6 +38,7 @@ use crate::tickets::status::{Occasion, Status, may_become};
 use crate::tickets::ticket::{self, Ticket};
 use crate::tickets::{attachments, contacts, tags};
 use crate::web::agent::ticket::history::EventView;
+use crate::web::consents::{self, ConsentLine};
 use crate::web::conversation::{self, Around, MessageView};
 use crate::web::kept_files::KeptFile;
 use crate::web::navigation::Place;
@@ -47,6 +49,8 @@ use crate::web::signed_in::Agent;
 
 /// Events looked at for one ticket; more would not be read.
 const EVENTS: i64 = 300;
+/// Consents shown at the side of the ticket, the latest.
+const CONSENTS: i64 = 10;
 
 /// What the ticket page is asked for.
 #[derive(Deserialize)]
@@ -89,6 +93,7 @@ pub struct Loaded {
     colleagues: Vec<Colleague>,
     queues: Vec<Queue>,
     failed: Vec<Outgoing>,
+    consents: Vec<(ConsentRequest, Option<Grant>)>,
 }
 
 #[derive(Template)]
@@ -127,6 +132,7 @@ struct TicketPage {
     context: Vec<(String, String)>,
     context_at: Option<UtcTime>,
     history: Vec<EventView>,
+    consents: Vec<ConsentLine>,
     failed: Vec<FailedMail>,
     statuses: Vec<Choice>,
     priorities: Vec<Choice>,
@@ -217,6 +223,11 @@ pub fn load(db: &mut DbConnection, actor: &Actor, reference: &str, all: bool) ->
     let of_organisation = if is_company { related::of_organisation(db, actor, &ticket)? } else { Vec::new() };
     let mut failed = outbox::listing::of_ticket(db, ticket.id)?;
     failed.retain(|mail| mail.state == outbox::State::Dead);
+    let mut consents = Vec::new();
+    for request in asking::of_ticket(db, &ticket, CONSENTS)? {
+        let grant = grants::of_request(db, request.id)?;
+        consents.push((request, grant));
+    }
     Ok(Loaded {
         names: names(db, &ticket, &events)?,
         participants: participants::shown(db, &ticket)?,
@@ -234,6 +245,7 @@ pub fn load(db: &mut DbConnection, actor: &Actor, reference: &str, all: bool) ->
         environments,
         of_organisation,
         failed,
+        consents,
         ticket,
     })
 }
@@ -308,6 +320,14 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, reader: PersonId) -> TicketPa
         context: context.map(|(context, _)| context_lines(&t, context)).unwrap_or_default(),
         context_at: context.map(|(_, at)| *at),
         history,
+        consents: loaded
+            .consents
+            .iter()
+            .map(|(request, grant)| {
+                let href = format!("/tickets/{}/consents/{}", ticket.reference, request.handle);
+                consents::line(&t, request, grant.as_ref(), &ticket.reference, href, p.now)
+            })
+            .collect(),
         failed: loaded.failed.iter().map(failed_view).collect(),
         statuses: status_choices(&t, ticket.status),
         priorities: Choice::list(

@@ -79,6 +79,22 @@ fn find_caller(request: &HttpRequest) -> Option<Caller> {
     Some(Caller { app, secret, now, ip })
 }
 
+/// Whom a request with a genuine token is for: the token's organisation, or the only one of the person. Staff's is for
+/// nobody.
+pub async fn whom(request: &HttpRequest) -> Option<(OrganisationId, PersonId)> {
+    let Caller { app, secret, now, .. } = find_caller(request)?;
+    let found = app.database.read(move |db| {
+        let Some(token) = api_tokens::find_in_force(db, &secret, now)? else { return Ok(None) };
+        let Actor::Customer(customer) = access::actor_of(db, token.person_id)? else { return Ok(None) };
+        let of_token = |organisation: OrganisationId| token.organisation_id.is_none_or(|only| only == organisation);
+        let mut theirs =
+            customer.memberships.iter().map(|membership| membership.organisation_id).filter(|one| of_token(*one));
+        let (Some(organisation), None) = (theirs.next(), theirs.next()) else { return Ok(None) };
+        Ok(Some((organisation, token.person_id)))
+    });
+    found.await.ok()?
+}
+
 impl Caller {
     /// Runs `query` as the program, if its token is in force and has `scope`.
     pub async fn read<T, F>(&self, scope: Scope, query: F) -> std::result::Result<T, ApiError>

@@ -334,11 +334,14 @@ fn framed(p: Page, reader: &SignedIn, tab: Tab, part: &impl Template, status: St
     let part = part.render().map_err(|error| PageError::fault(&format!("a page could not be made: {error}")))?;
     let name = reader.person.display_name();
     let item = |key, href: &str, icon| NavigationItem::new(p.t.say(key), href, icon);
-    let tabs = vec![
+    let mut tabs = vec![
         item("account-tab-information", "/account", "user").current_if(tab == Tab::Information),
         item("account-tab-security", "/account/security", "lock").current_if(tab == Tab::Security),
         item("account-tab-organisation", "/account/organisation", "building"),
     ];
+    if !reader.actor.is_staff() {
+        tabs.push(item("nav-consents", "/account/consents", "shield"));
+    }
     if reader.actor.is_staff() {
         page_with(&StaffFrame { p, name, tabs, part }, status)
     } else {

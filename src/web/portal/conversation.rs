@@ -3,6 +3,7 @@
 
 use crate::access::Actor;
 use crate::clock::UtcTime;
+use crate::consent::{ConsentRequest, Grant, asking, grants};
 use crate::db::DbConnection;
 use crate::db::types::MessageId;
 use crate::error::Result;
@@ -19,10 +20,13 @@ use crate::tickets::events::{self, Event, EventKind};
 use crate::tickets::messages::{self, Channel, Message, MessageKind, Reading};
 use crate::tickets::participants::{self, Part, ParticipantShown, Standing};
 use crate::tickets::status::Status;
+use crate::web::consents::{self, ConsentLine};
 use crate::web::page::AttachmentLink;
 
 /// Events of one request that are shown.
 const EVENTS: i64 = 200;
+/// Consents of one request that are shown, the latest.
+const CONSENTS: i64 = 10;
 
 /// Everything that is shown of a request, as it was read in one go.
 pub struct Loaded {
@@ -36,6 +40,7 @@ pub struct Loaded {
     site: Option<String>,
     environment: Option<String>,
     recorded: Option<(ConnectionContext, UtcTime)>,
+    consents: Vec<(ConsentRequest, Option<Grant>)>,
     has_earlier: bool,
 }
 
@@ -58,7 +63,9 @@ pub fn load(db: &mut DbConnection, ticket: Ticket, actor: &Actor, reader: &Perso
         if since.or(shown_from).is_some_and(|since| event.created_at < since) {
             continue;
         }
-        let name = match event.details.0.person {
+        // Who did a step of a consent is who acted; of other events, whom they concern.
+        let named_person = if event.kind.is_of_consent() { event.actor_id } else { event.details.0.person };
+        let name = match named_person {
             Some(id) => person::by_id(db, id)?.display_name(),
             None => String::new(),
         };
@@ -79,7 +86,13 @@ pub fn load(db: &mut DbConnection, ticket: Ticket, actor: &Actor, reader: &Perso
         }
         None => None,
     };
+    let mut consents = Vec::new();
+    for request in asking::of_ticket(db, &ticket, CONSENTS)? {
+        let grant = grants::of_request(db, request.id)?;
+        consents.push((request, grant));
+    }
     Ok(Loaded {
+        consents,
         messages,
         files: attachments::of_ticket(db, &ticket)?,
         events: named,
@@ -118,6 +131,7 @@ pub struct Conversation {
     pub entries: Vec<Entry>,
     pub participants: Vec<ParticipantRow>,
     pub recorded: Vec<(String, String)>,
+    pub consents: Vec<ConsentLine>,
 }
 
 impl Conversation {
@@ -159,7 +173,15 @@ pub struct ParticipantRow {
 
 impl Loaded {
     /// The request in the reader's words, for the page at `base`. Its files are below `files` and its mails below `mails`.
-    pub fn in_words(self, texts: &Texts, reader: &Person, base: String, files: &str, mails: &str) -> Conversation {
+    pub fn in_words(
+        self,
+        texts: &Texts,
+        reader: &Person,
+        base: String,
+        files: &str,
+        mails: &str,
+        now: UtcTime,
+    ) -> Conversation {
         let ticket = &self.ticket;
         let is_mine = ticket.requester_id == reader.id;
         let mut entries: Vec<(UtcTime, Entry)> = Vec::new();
@@ -203,6 +225,14 @@ impl Loaded {
                 })
                 .collect(),
             recorded: self.recorded.map(|(context, at)| recorded(texts, reader, &context, at)).unwrap_or_default(),
+            consents: self
+                .consents
+                .iter()
+                .map(|(request, grant)| {
+                    let href = format!("/consents/{}", request.handle);
+                    consents::line(texts, request, grant.as_ref(), &self.ticket.reference, href, now)
+                })
+                .collect(),
             base,
         }
     }
@@ -273,7 +303,10 @@ fn happened(texts: &Texts, event: &Event, name: &str) -> Option<(&'static str, S
             Some((if is_private { "lock" } else { "eye" }, texts.say(key)))
         }
         EventKind::AddressConfirmed => Some(("check", texts.say("request-event-confirmed"))),
-        _ => None,
+        kind => {
+            let (icon, key) = consents::in_ticket(kind, details.to.as_deref())?;
+            Some((icon, texts.with(key, "who", name)))
+        }
     }
 }
 

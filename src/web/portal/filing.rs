@@ -3,9 +3,10 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header;
-use actix_web::web::{Data, block};
+use actix_web::web::Data;
 
 use crate::app::App;
+use crate::carry;
 use crate::error::FieldErrors;
 use crate::tickets::attachments::{self, NewAttachment};
 use crate::tickets::connection_context::ConnectionContext;
@@ -25,7 +26,7 @@ pub async fn store(app: &Data<App>, files: Vec<UploadedFile>) -> Result<Vec<NewA
         return Err(PageError::too_large());
     }
     let storage = app.storage.clone();
-    let stored = block(move || {
+    let stored = carry::blocking(move || {
         files.iter().map(|file| attachments::store(&storage, &file.file_name, &file.bytes, None)).collect()
     })
     .await;

@@ -225,7 +225,7 @@ async fn show_page(
     .await?;
     let mut p = reader.page(app, "request-title", Place::Requests);
     let base = format!("/requests/{}", loaded.ticket.reference);
-    let request = loaded.in_words(&p.t, &reader.person, base, "/attachments", "/messages");
+    let request = loaded.in_words(&p.t, &reader.person, base, "/attachments", "/messages", p.now);
     p.title = request.title(&p.t);
     let colleagues = colleagues
         .into_iter()

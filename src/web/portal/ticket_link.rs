@@ -201,7 +201,7 @@ async fn show_page(
     };
     let mut p = visitor.page(app, "request-title", Place::Nowhere);
     let below = |part: &str| format!("{base}/{part}");
-    let request = loaded.in_words(&p.t, &person, base.clone(), &below("attachments"), &below("messages"));
+    let request = loaded.in_words(&p.t, &person, base.clone(), &below("attachments"), &below("messages"), p.now);
     p.title = request.title(&p.t);
     let page =
         RequestPage { p, errors, r: request, typed: form, crumbs: Vec::new(), colleagues: Vec::new(), is_link: true };

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::data::{DataReader, Refusal};
 use super::{GRAIN, Shared};
+use crate::carry;
 use crate::error::Error;
 use crate::intake::addressing;
 use crate::journal::{self, NewMail, Recipient, Way};
@@ -240,7 +241,7 @@ where
 async fn write_down(shared: &Shared, sender: String, recipients: Vec<Recipient>, content: Vec<u8>) -> String {
     let recipients = one_for_each_mailbox(recipients);
     let mail = if content.len() > LARGE {
-        match tokio::task::spawn_blocking(move || NewMail::new(recipients, sender, Way::Lmtp, content)).await {
+        match carry::blocking(move || NewMail::new(recipients, sender, Way::Lmtp, content)).await {
             Ok(mail) => mail,
             Err(_) => return "451 4.3.0 Try again later".to_owned(),
         }

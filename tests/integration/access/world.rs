@@ -4,6 +4,13 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use accord::access;
+use accord::consent::asking::{self, Terms};
+use accord::consent::granting::{self, Outcome};
+use accord::consent::links::Opens;
+use accord::consent::receipt::Counts;
+use accord::consent::scope::{PurposeCode, Recipients, Subject};
+use accord::consent::withdrawing::{self, Kept};
+use accord::consent::{ConsentRequest, Level, Scope as Traced};
 use accord::db::schema::{outbox as outbox_table, tickets as tickets_table};
 use accord::db::types::PersonId;
 use accord::i18n::Locale;
@@ -152,6 +159,15 @@ struct Things {
     api_secret: String,
     /// Tokens of links in mails about accounts, by the word in their path.
     tokens: BTreeMap<&'static str, String>,
+    /// A request of Paul's in which consent was asked.
+    traced: String,
+    /// A question about the whole organisation, which waits for an answer, and the text of it.
+    question: String,
+    wording: String,
+    /// What Claire granted of her own use: it runs; it was withdrawn, and what was captured is kept; that is destroyed.
+    running: String,
+    kept: String,
+    destroyed: String,
 }
 
 impl World {
@@ -180,6 +196,7 @@ impl World {
         test.signed_in(cast.paul).await;
         things.session = test.read(|db| sessions::of_person(db, cast.paul, &limits, now)).remove(0).handle;
         account_links(&test, &cast, &mut things);
+        consents(&test, &cast, &mut things);
         let paul = test.signed_in(cast.paul).await;
         let frame = paul.get(&format!("/messages/{}/frame", things.message)).await.text();
         let image = frame.split("src=\"/inline/").nth(1).expect("an address").split('"').next().unwrap();
@@ -265,6 +282,7 @@ impl World {
             "locale" | "lang" => return "fr".to_owned(),
             "name" => return assets::asset_path("accord.css").trim_start_matches("/assets/").to_owned(),
             "reference" if route.ends_with("/reopening") => &things.closed,
+            "reference" if route.contains("/consents") => &things.traced,
             "reference" => &things.reference,
             "site" if route.ends_with("/removal") => &things.spare_site,
             "site" => &things.site,
@@ -281,6 +299,12 @@ impl World {
             "token" => match route.split('/').nth(2).and_then(|word| things.tokens.get(word)) {
                 Some(token) => token,
                 None => return random_handle(),
+            },
+            "handle" if route.contains("/consents/{handle}") => match route.rsplit('/').next() {
+                Some("{handle}" | "cancellation" | "grant" | "refusal") => &things.question,
+                Some("destruction") => &things.kept,
+                Some("certificate.jsonld") => &things.destroyed,
+                _ => &things.running,
             },
             "handle" => match route.rsplit_once("/{handle}").unwrap().0 {
                 "/organisations" | "/api/v1/organisations" => &things.organisation,
@@ -517,6 +541,31 @@ impl World {
                 return vec![("reference", things.reference.clone())];
             }
             "/requests/{reference}/visibility" => &[("visibility", "private")],
+            "/tickets/{reference}/consents" | "/tickets/{reference}/consents/preview" => &[
+                ("purpose", "Comprendre la panne"),
+                ("purpose_code", "fault"),
+                ("subject", "person"),
+                ("components", "pages"),
+                ("level", "debug"),
+                ("duration", "60"),
+                ("retention", "7"),
+                ("recipients", "me"),
+            ],
+            // Claire grants what was asked, others their own use.
+            "/consents/{handle}/grant" if role == Role::Claire => {
+                return vec![("way", own("all")), ("wording", things.wording.clone())];
+            }
+            "/consents/{handle}/grant" => {
+                return vec![
+                    ("way", own("less")),
+                    ("wording", things.wording.clone()),
+                    ("own_use", own("true")),
+                    ("components", own("pages")),
+                    ("level", own("info")),
+                    ("duration", own("10")),
+                    ("retention", own("1")),
+                ];
+            }
             _ => &[],
         };
         fields.iter().map(|(name, value)| (*name, (*value).to_owned())).collect()
@@ -804,6 +853,70 @@ fn account_links(test: &TestApp, cast: &Cast, things: &mut Things) {
         keep("registration", one_time_tokens::issue(db, Purpose::Registration, None, &registration, now)?);
         Ok(tokens)
     });
+}
+
+/// Léa asked four times, and Claire granted three of it, of her own use.
+fn consents(test: &TestApp, cast: &Cast, things: &mut Things) {
+    let paul = test.read(|db| person::by_id(db, cast.paul));
+    let id = test.given().ticket(&paul, "Lenteur", "Tout est lent.").id;
+    let (lea, claire, now) = (test.actor(cast.lea), test.actor(cast.claire), test.now());
+    let ask = |subject| {
+        let lea = lea.clone();
+        test.write(move |db| {
+            let ticket = ticket::by_id(db, id)?;
+            let terms = Terms {
+                subject,
+                purpose: "Comprendre la lenteur".to_owned(),
+                purpose_code: PurposeCode::Performance,
+                scope: Traced::of(&[accord::consent::Component::Pages], Level::Debug, Vec::new()),
+                duration_minutes: 60,
+                retention_days: 7,
+                recipients: Recipients::Queue(ticket.queue_id),
+                exports_allowed: false,
+                stop_condition: String::new(),
+                idle_minutes: None,
+            };
+            asking::ask(db, &ticket, &terms, &lea, now)
+        })
+    };
+    let grant = |request: &ConsentRequest| {
+        let (app, request, claire) = (test.app.clone(), request.clone(), claire.clone());
+        test.write(move |db| {
+            let seen = granting::notice_for(db, &request, Locale::Fr)?.sha256;
+            granting::grant(db, &app.keys, &request, None, &seen, Locale::Fr, &claire, now)
+        })
+    };
+    let withdraw = |request: &ConsentRequest, kept| {
+        let (request, claire) = (request.clone(), claire.clone());
+        test.write(move |db| withdrawing::withdraw(db, &request, kept, &claire, now));
+    };
+    let destroyed = ask(Subject::Person(cast.claire));
+    let Outcome::Granted(granted) = grant(&destroyed) else { panic!("one is enough for one's own use") };
+    withdraw(&destroyed, Kept::No);
+    let app = test.app.clone();
+    test.write(move |db| {
+        let ended = accord::consent::grants::by_id(db, granted.id)?;
+        withdrawing::destroyed(db, &app.keys, &ended, &Counts::default(), now)
+    });
+    let kept = ask(Subject::Person(cast.claire));
+    grant(&kept);
+    withdraw(&kept, Kept::UntilItsDate);
+    let running = ask(Subject::Person(cast.claire));
+    grant(&running);
+    let question = ask(Subject::Organisation);
+    let (asked, runs, until, person) = (question.clone(), running.clone(), question.expires_at, cast.claire);
+    let (wording, links) = test.write(move |db| {
+        let open = accord::consent::links::create(db, Opens::Question, &asked, person, until, now)?;
+        let stop = accord::consent::links::create(db, Opens::Stop, &runs, person, until, now)?;
+        let wording = granting::notice_for(db, &asked, Locale::Fr)?.sha256;
+        Ok((wording, [("consent", open.expose().to_owned()), ("stop", stop.expose().to_owned())]))
+    });
+    things.tokens.extend(links);
+    test.run_jobs();
+    things.traced = test.read(|db| ticket::by_id(db, id)).reference;
+    things.wording = wording;
+    (things.question, things.running) = (question.handle, running.handle);
+    (things.kept, things.destroyed) = (kept.handle, destroyed.handle);
 }
 
 /// A mail at which reading stumbles again and again, until an administrator is asked.

@@ -32,7 +32,7 @@ impl Drop for Listening {
 fn listen(desk: &Desk) -> Listening {
     let door = Door::open(&LmtpListen::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();
     let (port, stop) = (door.port().unwrap(), CancellationToken::new());
-    tokio::spawn(lmtp::serve(desk.test.app.clone(), door, stop.clone()));
+    accord::carry::task(lmtp::serve(desk.test.app.clone(), door, stop.clone()));
     Listening { port, stop }
 }
 

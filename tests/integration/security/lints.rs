@@ -106,7 +106,9 @@ fn q_02_no_expression_engine_goes_back_and_forth() {
             patterns.push((path.file_name().unwrap().to_string_lossy().into_owned(), count));
         }
     }
-    assert_eq!(patterns, [("automatic.rs".to_owned(), 2)]);
+    patterns.sort();
+    let known = [("automatic.rs", 2), ("patterns.rs", 1), ("sql.rs", 1)];
+    assert_eq!(patterns, known.map(|(file, count)| (file.to_owned(), count)));
 }
 
 #[test]

@@ -21,6 +21,8 @@ pub struct Moment {
     kept: Dump,
     /// Each table with its columns, those that are not compared too.
     tables: BTreeMap<String, Vec<String>>,
+    /// SQLite's triggers that refuse changes, each with its table; the way back has to pass them.
+    rules: Vec<Rule>,
     /// What SQLite tells when another connection has written.
     version: Option<i64>,
 }
@@ -39,7 +41,8 @@ impl Moment {
             keep.push_str(&format!("CREATE TABLE kept.{table} AS SELECT * FROM {table};"));
         }
         db.batch_execute(&keep).unwrap();
-        let mut moment = Moment { db, query, kept: Dump::new(), tables, version: None };
+        let rules = rules(&mut db);
+        let mut moment = Moment { db, query, kept: Dump::new(), tables, rules, version: None };
         moment.version = moment.version_now();
         moment.kept = moment.dump();
         moment
@@ -79,11 +82,18 @@ impl Moment {
             DbConnection::Postgres(_) => "BEGIN; SET LOCAL session_replication_role = replica;".to_owned(),
             DbConnection::Sqlite(_) => "BEGIN IMMEDIATE;".to_owned(),
         };
+        let in_the_way = || self.rules.iter().filter(|rule| differing.contains(&rule.table));
+        for rule in in_the_way() {
+            back.push_str(&format!("DROP TRIGGER {};", rule.name));
+        }
         for table in &differing {
             let columns = self.tables[table].join(", ");
             back.push_str(&format!(
                 "DELETE FROM {table}; INSERT INTO {table} ({columns}) SELECT {columns} FROM kept.{table};"
             ));
+        }
+        for rule in in_the_way() {
+            back.push_str(&format!("{};", rule.sql));
         }
         back.push_str("COMMIT");
         self.db.batch_execute(&back).unwrap();
@@ -116,6 +126,27 @@ impl Moment {
             }
         }
     }
+}
+
+/// A trigger that refuses changes.
+#[derive(QueryableByName)]
+struct Rule {
+    #[diesel(sql_type = Text)]
+    name: String,
+    #[diesel(sql_type = Text)]
+    table: String,
+    #[diesel(sql_type = Text)]
+    sql: String,
+}
+
+/// Evidence is only added to, which the way back undoes. PostgreSQL leaves triggers aside for it by itself.
+fn rules(db: &mut DbConnection) -> Vec<Rule> {
+    if matches!(db, DbConnection::Postgres(_)) {
+        return Vec::new();
+    }
+    let query = "SELECT name, tbl_name AS \"table\", sql FROM sqlite_master \
+                 WHERE type = 'trigger' AND sql LIKE '%RAISE(ABORT%'";
+    diesel::sql_query(query).load(db).unwrap()
 }
 
 #[derive(QueryableByName)]

@@ -11,6 +11,10 @@ use crate::teams::queues::Queue;
 use crate::tickets::events::{Details, Event, EventKind, Maker};
 use crate::tickets::priority::Priority;
 use crate::tickets::status::Status;
+use crate::web::consents;
+
+/// Stands in the history where a step has no words of its own.
+const NO_SUCH_STEP: (&str, &str) = ("shield", "consent-title");
 
 /// A line of the history.
 pub(super) struct EventView {
@@ -95,6 +99,19 @@ pub(super) fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, Str
         }
         EventKind::FollowsUp => {
             ("link", t.with("event-follows-up", "ticket", details.ticket.as_deref().unwrap_or_default()))
+        }
+        EventKind::ConsentRequested
+        | EventKind::ConsentApproved
+        | EventKind::ConsentGranted
+        | EventKind::ConsentRefused
+        | EventKind::ConsentLapsed
+        | EventKind::ConsentCancelled
+        | EventKind::ConsentWithdrawn
+        | EventKind::ConsentExpired
+        | EventKind::ConsentStopped
+        | EventKind::TracesDestroyed => {
+            let (icon, key) = consents::in_ticket(event.kind, details.to.as_deref()).unwrap_or(NO_SUCH_STEP);
+            (icon, t.with(key, "who", who))
         }
     };
     EventView { icon, text, at: event.created_at }

@@ -1,0 +1,15 @@
+//! Looking inside the program for a customer who agreed to it: what can be recorded, the capturing itself, and what
+//! becomes of the bytes, which are redacted, sealed, stored, read on record and destroyed. Who agreed to what is consent's; this module is
+//! told the active grants.
+
+pub mod buffers;
+pub mod capture;
+pub mod catalogue;
+pub mod reading_record;
+pub mod record;
+pub mod redaction;
+pub mod scope;
+pub mod sealing;
+pub mod stored;
+pub mod trace_store;
+pub mod viewing;

@@ -1,0 +1,64 @@
+//! Captures whose time is over, or which the customer wants gone: destroyed as soon as that is known, one at a time.
+
+use crate::app::App;
+use crate::clock::UtcTime;
+use crate::consent::{Grant, grants};
+use crate::diagnostics::trace_store::{self, Destroying};
+use crate::error::Result;
+use crate::worker::threads::Step;
+
+/// Captures looked at in one step; one that cannot be destroyed keeps no other waiting.
+const DUE: i64 = 20;
+/// How often it is tried to get what was deleted out of the files, should somebody be in the way.
+const SCRUBBINGS: usize = 3;
+
+/// Takes one capture that is due a step nearer to its end. Doing it twice does no harm: what is gone is gone, and
+/// certified once.
+pub fn destroy_next(app: &App, _worker: &str) -> Result<Step> {
+    let now = app.clock.now();
+    let due = app.database.read_now(|db| grants::to_be_destroyed(db, now, DUE))?;
+    let mut failure = None;
+    for grant in due {
+        match destroy(app, grant, now) {
+            Ok(()) => return Ok(Step::Worked),
+            Err(error) => failure = Some(error),
+        }
+    }
+    failure.map_or(Ok(Step::Idle), Err)
+}
+
+fn destroy(app: &App, grant: Grant, now: UtcTime) -> Result<()> {
+    let (keys, handle) = (app.keys.clone(), grant.handle.clone());
+    let step = app.database.write_now(move |db| trace_store::destroy(db, &keys, &grant, now))?;
+    if let Destroying::Done(counts) = step {
+        tracing::info!(
+            target: "accord::worker",
+            grant = handle,
+            records = counts.records,
+            chunks = counts.chunks,
+            "Destroyed what grant {handle} had captured"
+        );
+        scrub(app)?;
+    }
+    Ok(())
+}
+
+fn scrub(app: &App) -> Result<()> {
+    for _ in 0..SCRUBBINGS {
+        if app.database.scrub()? {
+            return Ok(());
+        }
+    }
+    tracing::warn!(target: "accord::worker", "The write-ahead log could not be emptied; the next destruction does");
+    Ok(())
+}
+
+/// Wraps the keys of captures anew after the installation's keys were rotated; doing it twice finds none.
+pub fn rewrap_keys(app: &App, _now: UtcTime) -> Result<()> {
+    loop {
+        let keys = app.keys.clone();
+        if app.database.write_now(move |db| trace_store::rewrap(db, &keys))? == 0 {
+            return Ok(());
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! The whole line in one process: a grant in the database opens the gate, what is captured is kept, read on record, and
+//! gone when the customer says so (CN-02, CN-03, CN-10).
+
+use accord::clock::{Clock, UtcTime};
+use accord::consent::asking::{self, Terms};
+use accord::consent::granting::{self, Outcome};
+use accord::consent::receipt::{self, Kind};
+use accord::consent::scope::{PurposeCode, Recipients};
+use accord::consent::{Component, Grant, Level, Scope, Subject, grants};
+use accord::db::DbConnection;
+use accord::diagnostics::catalogue::Catalogue;
+use accord::gate::{Cause, GATE, LEASE_NANOS};
+use accord::i18n::Locale;
+use accord::people::person;
+use accord::tickets::{Ticket, ticket};
+use accord::worker::drain::Drain;
+use accord::worker::publishing;
+use diesel::connection::SimpleConnection;
+
+use super::{Turn, next_grant, turn};
+use crate::support::TestApp;
+use crate::support::cast::Cast;
+
+/// An installation at the time of the machine, which the gate goes by, where Claire granted what Léa asked.
+struct Line {
+    app: TestApp,
+    cast: Cast,
+    turn: Turn,
+    ticket: Ticket,
+    grant: Grant,
+    handle: String,
+}
+
+impl Line {
+    fn begin() -> Line {
+        let (app, cast) = TestApp::with_cast();
+        let turn = turn();
+        app.clock.set_wall(UtcTime::from_micros(turn.capture.moment().wall_micros));
+        let paul = app.read(|db| person::by_id(db, cast.paul));
+        let ticket = app.given().ticket(&paul, "Écran noir", "Rien ne s'affiche.");
+        let terms = |queue| Terms {
+            subject: Subject::Organisation,
+            purpose: "Comprendre pourquoi l'écran reste noir".to_owned(),
+            purpose_code: PurposeCode::Fault,
+            scope: Scope::of(&[Component::Pages, Component::Sql], Level::Debug, Vec::new()),
+            duration_minutes: 60,
+            retention_days: 7,
+            recipients: Recipients::Queue(queue),
+            exports_allowed: false,
+            stop_condition: String::new(),
+            idle_minutes: None,
+        };
+        let (lea, claire, now) = (app.actor(cast.lea), app.actor(cast.claire), app.now());
+        let (program, asked, number) = (app.app.clone(), ticket.clone(), next_grant());
+        app.write(move |db| {
+            let numbering = match db {
+                DbConnection::Sqlite(_) => {
+                    format!("INSERT INTO sqlite_sequence (name, seq) VALUES ('consent_grants', {})", number - 1)
+                }
+                DbConnection::Postgres(_) => format!("ALTER SEQUENCE consent_grants_id_seq RESTART WITH {number}"),
+            };
+            Ok(db.batch_execute(&numbering)?)
+        });
+        let (outcome, handle) = app.write(move |db| {
+            let request = asking::ask(db, &asked, &terms(asked.queue_id), &lea, now)?;
+            let seen = granting::notice_for(db, &request, Locale::Fr)?.sha256;
+            let outcome = granting::grant(db, &program.keys, &request, None, &seen, Locale::Fr, &claire, now)?;
+            Ok((outcome, request.handle))
+        });
+        let Outcome::Granted(grant) = outcome else { panic!("{outcome:?}") };
+        let ticket = app.read(|db| ticket::by_id(db, ticket.id));
+        Line { app, cast, turn, ticket, grant: *grant, handle }
+    }
+
+    fn publish(&self) -> Vec<i64> {
+        publishing::publish(&self.app.app.database, self.turn.capture).unwrap().started
+    }
+}
+
+#[actix_web::test]
+async fn what_was_captured_is_read_on_record_and_gone_with_the_withdrawal() {
+    let line = Line::begin();
+    let capture = line.turn.capture;
+    let (claire, lea) = (line.app.signed_in(line.cast.claire).await, line.app.signed_in(line.cast.lea).await);
+    assert_eq!(GATE.live(), 0);
+    assert_eq!(line.publish(), [line.grant.id.0]);
+    claire.get("/requests").await.assert_status(200);
+    let (app, clock) = (&line.app.app, Clock::system());
+    let mut drain = Drain::new(app.database.clone(), app.keys.clone(), clock, Catalogue::own());
+    line.publish();
+    let over = drain.round(&GATE, capture.drain(), &capture.counts());
+    assert_eq!(over, []);
+
+    // The agent sees that there is something, and reads it for a reason.
+    let page = format!("/tickets/{}/consents/{}", line.ticket.reference, line.handle);
+    let records = lea.get(&format!("{page}/records")).await;
+    records.assert_says("Personne n’a encore lu").assert_silent_about("<code>accord::web</code>");
+    let readings = format!("{page}/readings");
+    let read = lea.post(&readings, &[("text", ""), ("level", ""), ("reason", "Écran noir au démarrage")]).await;
+    read.assert_status(200).assert_says("<code>accord::web</code>").assert_says("Écran noir au démarrage");
+    let searched = lea.post(&readings, &[("text", "nothing says this"), ("level", "debug")]).await;
+    searched.assert_says("Aucun enregistrement ne correspond").assert_silent_about("<code>accord::web</code>");
+
+    // The customer sees both within the same second, by name; a stranger sees nothing.
+    let seen = claire.get(&format!("/consents/{}/records", line.handle)).await;
+    let name = line.app.read(|db| person::by_id(db, line.cast.lea)).display_name();
+    seen.assert_says(&name).assert_says("Écran noir au démarrage").assert_says("nothing says this");
+    seen.assert_says(&line.ticket.reference);
+    let own = claire.post(&format!("/consents/{}/readings", line.handle), &[("text", "")]).await;
+    own.assert_says("<code>accord::web</code>");
+    let zoe = line.app.signed_in(line.cast.zoe).await;
+    zoe.post(&format!("/consents/{}/readings", line.handle), &[("text", "")]).await.assert_status(404);
+
+    // The gate is closed when the withdrawal is answered, and nothing is left to read though nothing was destroyed yet.
+    line.publish();
+    assert_eq!(GATE.live(), 1);
+    claire.post(&format!("/consents/{}/withdrawal", line.handle), &[]).await.assert_status(303);
+    assert_eq!(GATE.live(), 0);
+    assert_eq!(line.publish(), [] as [i64; 0]);
+    claire.get("/requests").await;
+    assert_eq!(line.turn.captured(), []);
+    let gone = lea.post(&readings, &[("text", "")]).await;
+    gone.assert_says("plus rien à lire").assert_silent_about("<code>accord::web</code>");
+    line.app.run_jobs();
+    lea.post(&readings, &[("text", "")]).await.assert_says("plus rien à lire");
+    let certificate = line.app.read(|db| receipt::find(db, line.grant.id, Kind::Certificate)).expect("a certificate");
+    receipt::verify(&certificate.document).unwrap();
+    assert!(certificate.document["accord:destroyed"]["records"].as_i64().unwrap() > 0);
+    // Who looked is known ever after.
+    claire.get(&format!("/consents/{}/records", line.handle)).await.assert_says("Écran noir au démarrage");
+}
+
+#[actix_web::test]
+async fn cn_02_an_agent_s_stop_closes_the_gate_before_it_is_answered() {
+    let line = Line::begin();
+    line.publish();
+    assert_eq!(GATE.live(), 1);
+    let lea = line.app.signed_in(line.cast.lea).await;
+    let stop = format!("/tickets/{}/consents/{}/stop", line.ticket.reference, line.handle);
+    lea.post(&stop, &[]).await.assert_status(303);
+    assert_eq!(GATE.live(), 0);
+}
+
+#[actix_web::test]
+async fn a_stranger_s_withdrawal_closes_nothing() {
+    let line = Line::begin();
+    let claire = line.app.signed_in(line.cast.claire).await;
+    line.publish();
+    for person in [line.cast.zoe, line.cast.paul] {
+        let browser = line.app.signed_in(person).await;
+        let answer = browser.post(&format!("/consents/{}/withdrawal", line.handle), &[]).await;
+        assert_ne!(answer.status, 303, "{person:?}");
+    }
+    assert_eq!(GATE.live(), 1);
+    line.publish();
+    claire.get("/requests").await.assert_status(200);
+    assert!(!line.turn.captured().is_empty());
+}
+
+#[test]
+fn cn_03_while_the_grants_cannot_be_read_the_lease_runs_out() {
+    let line = Line::begin();
+    let capture = line.turn.capture;
+    line.publish();
+    line.app.write(|db| Ok(db.batch_execute("ALTER TABLE consent_grants RENAME TO elsewhere")?));
+    assert!(publishing::publish(&line.app.app.database, capture).is_err());
+    let mut later = capture.moment();
+    assert_eq!(GATE.tick(later), []);
+    assert_eq!(GATE.live(), 1);
+    later.monotonic_nanos += LEASE_NANOS;
+    let causes: Vec<Cause> = GATE.tick(later).into_iter().map(|stopped| stopped.cause).collect();
+    assert_eq!(causes, [Cause::LeaseLost]);
+    assert_eq!(GATE.live(), 0);
+    line.app.write(|db| Ok(db.batch_execute("ALTER TABLE elsewhere RENAME TO consent_grants")?));
+    assert_eq!(line.publish(), [line.grant.id.0], "it comes back with the database");
+}
+
+#[test]
+fn a_grant_that_ended_elsewhere_is_closed_by_the_next_reading() {
+    let line = Line::begin();
+    line.publish();
+    let (claire, now, id) = (line.app.actor(line.cast.claire), line.app.now(), line.grant.request_id);
+    line.app.write(move |db| {
+        let request = asking::by_id(db, id)?;
+        accord::consent::withdrawing::withdraw(db, &request, accord::consent::withdrawing::Kept::No, &claire, now)
+    });
+    line.publish();
+    assert_eq!(GATE.live(), 0);
+    assert_eq!(line.app.read(|db| grants::live(db, now)).len(), 0);
+}

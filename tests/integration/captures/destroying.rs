@@ -1,0 +1,176 @@
+//! The end of what was captured: at once, or at its date, certified, and gone from the files too (CN-10).
+
+use accord::config::database::DatabaseUrl;
+use accord::consent::receipt::{self, Kind};
+use accord::consent::withdrawing::{self, Kept};
+use accord::db::schema::{trace_chunks, trace_keys};
+use accord::keys::Keys;
+use chrono::TimeDelta;
+use diesel::prelude::*;
+
+use super::*;
+
+impl Process {
+    /// A grant with something captured, and pieces of what stands in the database for it: of its key and of each chunk.
+    fn with_captures(&mut self) -> (Grant, Vec<Vec<u8>>) {
+        let grant = self.grant();
+        let pass = self.open(&grant);
+        for number in 0..5 {
+            self.capture(&grant, pass, &[&format!("what happened, part {number}")]);
+        }
+        let pieces = self.test.read(|db| {
+            let mut pieces: Vec<Vec<u8>> = trace_chunks::table.select(trace_chunks::sealed).load(db)?;
+            pieces.extend(trace_keys::table.select(trace_keys::wrapped_key).load::<Vec<u8>>(db)?);
+            Ok(pieces)
+        });
+        assert_eq!(pieces.len(), 6);
+        (grant, pieces.into_iter().map(|piece| piece[..24].to_vec()).collect())
+    }
+
+    fn is_gone(&self) -> bool {
+        ["trace_keys", "trace_chunks", "trace_counters"].iter().all(|table| self.count(table) == 0)
+    }
+
+    /// How many of `pieces` stand in the files of the database; nothing where there are no files to look at.
+    fn pieces_in_files(&self, pieces: &[Vec<u8>]) -> Option<usize> {
+        let DatabaseUrl::Sqlite(path) = self.test.app.database.url() else { return None };
+        let mut found = 0;
+        for suffix in ["", "-wal"] {
+            let mut path = path.clone().into_os_string();
+            path.push(suffix);
+            let bytes = std::fs::read(path).unwrap_or_default();
+            found += pieces.iter().filter(|piece| bytes.windows(piece.len()).any(|window| window == *piece)).count();
+        }
+        Some(found)
+    }
+}
+
+#[test]
+fn cn_10_a_withdrawal_destroys_at_once_and_the_certificate_says_what() {
+    let mut process = Process::begin();
+    let (grant, pieces) = process.with_captures();
+    assert_ne!(process.pieces_in_files(&pieces), Some(0), "or the search below finds nothing because it cannot");
+    let head = process.test.read(|db| {
+        let last = trace_chunks::table.order(trace_chunks::number.desc()).select(trace_chunks::tag);
+        Ok(last.first::<Vec<u8>>(db)?)
+    });
+    process.withdraw(&grant, Kept::No);
+    process.test.run_jobs();
+    assert!(process.is_gone());
+    assert!(matches!(process.pieces_in_files(&pieces), None | Some(0)), "nothing is left in the files");
+    assert_eq!(process.texts(&grant), Vec::<String>::new());
+    let after = process.again(&grant);
+    assert_eq!(after.destroyed_at, Some(process.now()));
+    let certificate = process.test.read(|db| receipt::find(db, grant.id, Kind::Certificate)).expect("a certificate");
+    receipt::verify(&certificate.document).unwrap();
+    let destroyed = &certificate.document["accord:destroyed"];
+    assert_eq!(destroyed["records"], 5);
+    assert_eq!(destroyed["chunks"], 5);
+    assert_eq!(destroyed["head"], data_encoding::HEXLOWER.encode(&head));
+    assert!(destroyed["bytes"].as_i64().unwrap() > 5 * 40, "{destroyed}");
+    assert!(destroyed["key"].is_string());
+}
+
+#[test]
+fn cn_10_what_is_kept_is_kept_until_its_date_and_no_longer() {
+    let mut process = Process::begin();
+    let (grant, pieces) = process.with_captures();
+    process.withdraw(&grant, Kept::UntilItsDate);
+    process.test.pass(TimeDelta::days(7) - TimeDelta::seconds(1));
+    assert_eq!(process.texts(&grant).len(), 5);
+    process.test.pass(TimeDelta::seconds(1));
+    assert!(process.is_gone());
+    assert!(matches!(process.pieces_in_files(&pieces), None | Some(0)));
+    assert!(process.again(&grant).destroyed_at.is_some());
+}
+
+#[test]
+fn cn_10_delete_now_destroys_what_was_to_be_kept() {
+    let mut process = Process::begin();
+    let (grant, _) = process.with_captures();
+    process.withdraw(&grant, Kept::UntilItsDate);
+    let (by, now, id) = (process.test.actor(grant.granted_by), process.now(), grant.request_id);
+    process.test.write(move |db| {
+        let request = asking::by_id(db, id)?;
+        withdrawing::destroy_early(db, &request, &by, now)
+    });
+    process.test.run_jobs();
+    assert!(process.is_gone());
+}
+
+#[test]
+fn cn_10_one_capture_is_destroyed_and_others_stay() {
+    let mut process = Process::begin();
+    let (grant, _) = process.with_captures();
+    let other = process.grant_of(process.cast.zoe, "");
+    let pass = process.open(&other);
+    process.capture(&other, pass, &["theirs"]);
+    process.withdraw(&grant, Kept::No);
+    process.test.run_jobs();
+    assert_eq!((process.count("trace_keys"), process.count("trace_chunks")), (1, 1));
+    assert_eq!(process.texts(&other), ["theirs"]);
+}
+
+#[test]
+fn a_large_capture_is_destroyed_in_steps_its_key_first() {
+    let mut process = Process::begin();
+    let (grant, _) = process.with_captures();
+    // As if there had been many more.
+    let rows = "WITH RECURSIVE more (number) AS (SELECT 6 UNION ALL SELECT number + 1 FROM more WHERE number < 600)
+        INSERT INTO trace_chunks (organisation_id, grant_id, number, channel, sealed, tag, previous_tag, records,
+            first_at, last_at, created_at)
+        SELECT one.organisation_id, one.grant_id, more.number, one.channel, one.sealed, one.tag, one.previous_tag,
+            one.records, one.first_at, one.last_at, one.created_at
+        FROM more, trace_chunks AS one WHERE one.number = 5";
+    process.sql(rows);
+    process.withdraw(&grant, Kept::No);
+    let (app, ended, now) = (process.test.app.clone(), process.again(&grant), process.now());
+    let step = process.test.write(move |db| trace_store::destroy(db, &app.keys, &ended, now));
+    assert_eq!(step, trace_store::Destroying::Rows);
+    assert_eq!((process.count("trace_keys"), process.count("trace_chunks")), (0, 600 - 256));
+    assert_eq!(process.texts(&grant), Vec::<String>::new(), "without its key nothing can be read");
+    assert_eq!(process.again(&grant).destroyed_at, None);
+    process.test.run_jobs();
+    assert!(process.is_gone());
+    let certificate = process.test.read(|db| receipt::find(db, grant.id, Kind::Certificate)).expect("a certificate");
+    assert_eq!(certificate.document["accord:destroyed"]["chunks"], 600);
+}
+
+#[test]
+fn what_an_active_grant_captures_cannot_be_destroyed() {
+    let mut process = Process::begin();
+    let (grant, _) = process.with_captures();
+    let (app, active, now) = (process.test.app.clone(), grant.clone(), process.now());
+    let outcome = app.database.write_now({
+        let app = app.clone();
+        move |db| trace_store::destroy(db, &app.keys, &active, now)
+    });
+    assert!(outcome.is_err());
+    assert_eq!(process.texts(&grant).len(), 5);
+}
+
+#[test]
+fn keys_are_wrapped_anew_after_the_installation_s_were_rotated() {
+    let mut process = Process::begin();
+    let (grant, _) = process.with_captures();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.json");
+    let now = process.now();
+    let (old, clock) = (Keys::load_or_create(&path, now).unwrap(), process.test.clock.clone());
+    let other = process.grant_of(process.cast.zoe, "");
+    let (keys, id) = (old.clone(), other.id);
+    process.test.write(move |db| trace_store::key(db, &keys, id, &clock).map(drop));
+    // The first grant's key is wrapped under keys that are not these.
+    let keys = old.clone();
+    assert!(process.test.app.database.read_now(|db| trace_store::find_key(db, &keys, grant.id)).is_err());
+    process.sql("DELETE FROM trace_keys WHERE grant_id = (SELECT min(id) FROM consent_grants)");
+    for _ in 0..2 {
+        Keys::rotate(&path, now).unwrap();
+        let keys = Keys::load_or_create(&path, now).unwrap();
+        let rotated = keys.clone();
+        assert_eq!(process.test.write(move |db| trace_store::rewrap(db, &rotated)), 1);
+        let rotated = keys.clone();
+        assert_eq!(process.test.write(move |db| trace_store::rewrap(db, &rotated)), 0);
+        assert!(process.test.read(|db| trace_store::find_key(db, &keys, other.id)).is_some());
+    }
+}
