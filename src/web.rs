@@ -17,6 +17,7 @@ pub mod guard;
 pub mod hashing;
 pub mod health;
 pub mod home;
+pub mod jwt;
 pub mod kept_files;
 pub mod lookups;
 pub mod message_frame;

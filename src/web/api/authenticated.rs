@@ -21,7 +21,8 @@ use crate::people::api_tokens::{self, Scope};
 use crate::throttle::{self, Rate};
 use crate::tickets::ticket::{self, Ticket};
 use crate::web::api::errors::ApiError;
-use crate::web::api::token::{LONGEST_TOKEN, TokenKeys};
+use crate::web::api::token::TokenKeys;
+use crate::web::jwt::LONGEST_TOKEN;
 use crate::web::request::client_ip;
 
 /// What is not found may be asked for so often by one program that is no staff's (T-04).
