@@ -251,6 +251,17 @@ pub fn can_manage_organisation(actor: &Actor, organisation: OrganisationId) -> b
     }
 }
 
+/// Whether `actor` may grant tracing for the whole organisation; staff never may (CN-06).
+pub fn can_grant_tracing(actor: &Actor, organisation: OrganisationId) -> bool {
+    match actor {
+        Actor::Customer(customer) => customer
+            .memberships
+            .iter()
+            .any(|membership| membership.organisation_id == organisation && membership.grants_tracing),
+        Actor::Staff(_) | Actor::LinkHolder { .. } | Actor::System => false,
+    }
+}
+
 /// Whether `actor` may change how somebody is known and signs in: address, invitation, sessions, being let in at all.
 /// For staff only those who manage staff, or who manages people could take an administrator's place.
 pub fn can_change_identity(actor: &Actor, of_staff: bool) -> bool {

@@ -10,6 +10,7 @@ use crate::config::Config;
 use crate::config::database::DatabaseUrl;
 use crate::db::connection::{Role, open};
 use crate::db::{Database, migrations, paging};
+use crate::diagnostics::otlp::door::Door;
 use crate::intake::reading_room::ReadingRoom;
 use crate::keys::{Keys, Purpose};
 use crate::mail::transport::Transport;
@@ -28,6 +29,8 @@ pub struct App {
     pub courier: Courier,
     /// The memory that mails being read share.
     pub reading_room: ReadingRoom,
+    /// What this process remembers of products that send.
+    pub products: Door,
     /// Keeps other processes away from an embedded database while this one lives (DB-07).
     _lock: Option<DataLock>,
 }
@@ -130,6 +133,7 @@ impl App {
             transport,
             courier: Courier::default(),
             reading_room: ReadingRoom::default(),
+            products: Door::default(),
             _lock: lock,
         }))
     }

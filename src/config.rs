@@ -5,6 +5,7 @@
 //! settings; they stand as constants beside what they govern.
 
 pub mod database;
+pub mod diagnostics;
 pub mod http;
 pub mod limits;
 pub mod log;
@@ -18,6 +19,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use database::DatabaseConfig;
+pub use diagnostics::DiagnosticsConfig;
 pub use http::HttpConfig;
 pub use limits::LimitsConfig;
 pub use log::LogConfig;
@@ -37,6 +39,7 @@ pub struct Config {
     pub security: SecurityConfig,
     pub limits: LimitsConfig,
     pub log: LogConfig,
+    pub diagnostics: DiagnosticsConfig,
 }
 
 /// What the command line says, which wins over everything else.
@@ -103,8 +106,13 @@ pub fn parse(source: &str, variables: BTreeMap<String, String>, overrides: &Over
     let security = SecurityConfig::read(&mut reader, &data);
     let limits = LimitsConfig::read(&mut reader);
     let log = LogConfig::read(&mut reader, &data);
+    let diagnostics = DiagnosticsConfig::read(&mut reader);
     let problems = reader.finish();
-    if problems.is_empty() { Ok(Config { data, http, database, mail, security, limits, log }) } else { Err(problems) }
+    if problems.is_empty() {
+        Ok(Config { data, http, database, mail, security, limits, log, diagnostics })
+    } else {
+        Err(problems)
+    }
 }
 
 #[cfg(test)]

@@ -5,11 +5,14 @@
 pub mod buffers;
 pub mod capture;
 pub mod catalogue;
+pub mod otlp;
 pub mod reading_record;
 pub mod record;
 pub mod redaction;
+pub mod sampling;
 pub mod scope;
 pub mod sealing;
 pub mod stored;
 pub mod trace_store;
 pub mod viewing;
+pub mod words;

@@ -424,6 +424,12 @@ impl<P: Primitives> Gate<P> {
         })
     }
 
+    /// Whether the grant ended in this process, for good: withdrawn here, if perhaps not yet in the database, or over by
+    /// one of the clocks.
+    pub fn has_ended(&self, grant: i64) -> bool {
+        self.book.with(|book| book.known.get(&grant).is_some_and(|known| known.ended))
+    }
+
     /// How many grants are live.
     pub fn live(&self) -> usize {
         self.book.with(|book| book.held.iter().flatten().count())

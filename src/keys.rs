@@ -25,6 +25,8 @@ pub enum Purpose {
     Form,
     /// API tokens.
     Api,
+    /// Tokens with which products send what a grant opened.
+    Otlp,
     /// Masking ids in cursors.
     Cursor,
     /// Wrapping the keys of what grants opened.
@@ -39,6 +41,7 @@ impl Purpose {
             Purpose::Mail => b"accord mail 1",
             Purpose::Form => b"accord form 1",
             Purpose::Api => b"accord api 1",
+            Purpose::Otlp => b"accord otlp 1",
             Purpose::Cursor => b"accord cursor 1",
             Purpose::Trace => b"accord trace 1",
             Purpose::Receipt => b"accord receipt 1",

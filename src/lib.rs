@@ -48,6 +48,10 @@
 //! ([`intake::reading_room`]), parses it ([`mail::incoming`]), decides where it belongs ([`mail::threading`], one pure
 //! table) → a ticket or a message in one transaction ([`intake::from_email`]).
 //!
+//! *A trace of a product*: [`web::otlp`] decides on the headers of a request, by a token of its grant and by how that grant
+//! stands in the database → [`diagnostics::otlp`] takes the spans that lie inside the grant, redacts them like all that is
+//! captured, and keeps them in one transaction that asks for the grant once more.
+//!
 //! *A page*: a handler's template is the middle; `web::shell` puts head, navigation and foot around it, compiled once.
 //! [`web::guard`] stands around every request, and [`web::slow_body`] waits for no body that trickles in.
 //!
@@ -55,8 +59,9 @@
 //!
 //! - `migrations/`: one folder a database, the same names in both, forward only.
 //! - `templates/`: pages by audience, mails by event, the catalogue in `locales/`, styles and scripts in `assets/`.
-//! - `tests/integration`: the suite, in process. `tests/browser` holds the scripts that drive Chromium, and
-//!   `tests/faults` a library that makes a disk fail; tests called `real_*` use both, and `.ci/run` starts what they need.
+//! - `tests/integration`: the suite, in process. `tests/browser` holds the scripts that drive Chromium, `tests/faults` a
+//!   library that makes a disk fail, `tests/sdks` products with unmodified SDKs; tests called `real_*` use them, and
+//!   `.ci/run` starts what they need.
 //! - `benches/`: what is measured, and how (`benches/README.md`).
 //! - `.cargo/config.toml`: how the bundled SQLite is compiled, and why.
 

@@ -25,6 +25,7 @@ pub mod metrics;
 pub mod navigation;
 pub mod next;
 pub mod organisation;
+pub mod otlp;
 pub mod page;
 pub mod page_error;
 pub mod portal;

@@ -2,15 +2,17 @@
 //! live, for whoever captures. What a grant opens never changes; it only ends.
 
 use diesel::prelude::*;
+use serde_json::json;
 
 use crate::access::CustomerActor;
+use crate::audit;
 use crate::clock::UtcTime;
 use crate::consent::asking;
 use crate::consent::life::{EndReason, GrantState};
 use crate::consent::manifest::Manifest;
 use crate::consent::scope::{Basis, Recipients, Scope, Subject, SubjectKind};
 use crate::db::DbConnection;
-use crate::db::schema::consent_grants;
+use crate::db::schema::{consent_grants, organisations};
 use crate::db::types::{ConsentRequestId, GrantId, Json, OrganisationId, PersonId, TicketId};
 use crate::error::{Error, Result};
 use crate::tickets::Ticket;
@@ -179,6 +181,17 @@ pub fn find_by_handle(db: &mut DbConnection, handle: &str) -> Result<Option<Gran
     Ok(row.map(Grant::from))
 }
 
+/// The grant of that public name, with the public name of its organisation.
+pub fn find_with_organisation(db: &mut DbConnection, handle: &str) -> Result<Option<(Grant, String)>> {
+    let found: Option<(Row, String)> = consent_grants::table
+        .inner_join(organisations::table)
+        .filter(consent_grants::handle.eq(handle))
+        .select((grant_columns!(), organisations::handle))
+        .first(db)
+        .optional()?;
+    Ok(found.map(|(row, organisation)| (row.into(), organisation)))
+}
+
 /// What came of the question, if it was granted.
 pub fn of_request(db: &mut DbConnection, request: ConsentRequestId) -> Result<Option<Grant>> {
     let row: Option<Row> = consent_grants::table
@@ -238,13 +251,29 @@ pub struct Live {
 pub fn live(db: &mut DbConnection, now: UtcTime) -> Result<Vec<Live>> {
     let mut live = Vec::new();
     for grant in all_active(db)?.into_iter().filter(|grant| grant.is_live(now)) {
-        let request = asking::by_id(db, grant.request_id)?;
-        // What was asked for and not granted is not in the manifest of what was granted.
-        let asked = &request.manifest;
-        let granted = Manifest::of(&grant.scope);
-        live.push(Live { manifest: granted.within(asked), recipients: request.terms.recipients, grant });
+        live.push(with_manifest(db, grant)?);
     }
     Ok(live)
+}
+
+/// A grant with what of it may be kept.
+pub fn with_manifest(db: &mut DbConnection, grant: Grant) -> Result<Live> {
+    let request = asking::by_id(db, grant.request_id)?;
+    // What was asked for and not granted is not in the manifest of what was granted.
+    let granted = Manifest::of(&grant.scope);
+    Ok(Live { manifest: granted.within(&request.manifest), recipients: request.terms.recipients, grant })
+}
+
+/// Whether products of an organisation have anything to send at `now`: under its grant, or under that of one of its
+/// people.
+pub fn opens_products(db: &mut DbConnection, organisation: OrganisationId, now: UtcTime) -> Result<bool> {
+    let rows: Vec<Row> = consent_grants::table
+        .filter(consent_grants::organisation_id.eq(organisation))
+        .filter(consent_grants::state.eq(GrantState::Active))
+        .filter(consent_grants::expires_at.gt(now))
+        .select(grant_columns!())
+        .load(db)?;
+    Ok(read(rows).iter().any(|grant| grant.scope.products().is_some()))
 }
 
 /// The grant that concerns somebody of the customer now: the one of their own use, else one of an organisation of theirs,
@@ -287,6 +316,18 @@ pub fn seen(db: &mut DbConnection, grant: GrantId, now: UtcTime) -> Result<()> {
     let active = consent_grants::table.find(grant).filter(consent_grants::state.eq(GrantState::Active));
     diesel::update(active).set(consent_grants::last_viewed_at.eq(now)).execute(db)?;
     Ok(())
+}
+
+/// Puts on record that `by` asked for a token with which products send under the grant; the token itself is kept nowhere.
+pub fn note_token(db: &mut DbConnection, grant: &Grant, by: PersonId, now: UtcTime) -> Result<()> {
+    let entry = audit::Entry {
+        kind: "grant_token_created",
+        actor: Some(by),
+        subject: grant.subject.person(),
+        organisation: Some(grant.organisation_id),
+        detail: json!({ "handle": grant.handle }),
+    };
+    audit::record(db, &entry, now)
 }
 
 /// The grant behind a question which must have one.

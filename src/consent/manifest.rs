@@ -8,8 +8,10 @@ use crate::consent::scope::{Component, Scope};
 /// What every event and span of Accord may say.
 const EVERYWHERE: &[&str] = &["message", "duration_ms", "error", "error.kind", "attempts", "count"];
 
-/// What the operator's products may say: the names of OpenTelemetry's conventions that hold no content.
+/// What the operator's products may say: the names of OpenTelemetry's conventions that hold no content, and what is told
+/// of a span beside its attributes.
 const CONVENTIONS: &[&str] = &[
+    "message",
     "service.name",
     "service.version",
     "service.instance.id",
@@ -49,6 +51,9 @@ const CONVENTIONS: &[&str] = &[
     "exception.message",
     "exception.stacktrace",
     "otel.status_code",
+    "otel.status_description",
+    "otel.span.kind",
+    "otel.links",
 ];
 
 /// The longest name of an attribute of a product, and how many may be added.

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{Semaphore, oneshot, watch};
 
 use crate::carry::{self, Here};
 use crate::config::database::DatabaseUrl;
@@ -68,6 +68,7 @@ type Change = Box<dyn Fn(&mut DbConnection) -> Result<()> + Send>;
 pub struct Changes {
     count: Mutex<u64>,
     changed: Condvar,
+    told: watch::Sender<u64>,
 }
 
 impl Changes {
@@ -83,10 +84,16 @@ impl Changes {
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
+    /// The same for tasks: it changes with every commit from now on.
+    pub fn follow(&self) -> watch::Receiver<u64> {
+        self.told.subscribe()
+    }
+
     /// Wakes whoever waits.
     pub fn tell(&self) {
         *self.count.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.changed.notify_all();
+        self.told.send_modify(|count| *count += 1);
     }
 }
 

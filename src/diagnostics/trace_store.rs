@@ -261,6 +261,11 @@ fn tally(db: &mut DbConnection, grant: GrantId) -> Result<Option<Tally>> {
     Ok(found.map(|json| json.0))
 }
 
+/// How many sealed bytes a grant has come to.
+pub fn sealed_bytes(db: &mut DbConnection, grant: GrantId) -> Result<i64> {
+    Ok(tally(db, grant)?.map_or(0, |tally| tally.sealed_bytes))
+}
+
 fn end_of_chain(db: &mut DbConnection, grant: GrantId) -> Result<Option<(i64, Tag)>> {
     let last: Option<(i64, Vec<u8>)> = trace_chunks::table
         .filter(trace_chunks::grant_id.eq(grant))

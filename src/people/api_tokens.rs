@@ -40,6 +40,8 @@ text_enum! {
         OrganisationsWrite = "organisations:write",
         EnvironmentsRead = "environments:read",
         EnvironmentsWrite = "environments:write",
+        /// Ask which diagnostics are granted now.
+        TracingRead = "tracing:read",
         /// Hand over mail, as a mail server does; for who operates the installation (see [`may_hand_over_mail`]).
         Inbound = "inbound",
     }

@@ -9,6 +9,7 @@ pub mod input;
 pub mod token;
 
 pub mod environments;
+pub mod grants;
 pub mod inbound;
 pub mod messages;
 pub mod organisations;

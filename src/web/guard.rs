@@ -19,7 +19,7 @@ use crate::web::api::errors::is_for_programs;
 use crate::web::page_error::PageError;
 use crate::web::request_log::RequestLog;
 use crate::web::signed_in::find_visitor;
-use crate::web::{api, csrf, error_page, metrics, serving, slow_body};
+use crate::web::{api, csrf, error_page, metrics, otlp, serving, slow_body};
 
 /// What pages may load: from here only, nothing inline.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; \
@@ -67,7 +67,9 @@ async fn answer<B: MessageBody + 'static>(
     let response = pace.answer(response);
     // Only now, for routing needs the request to itself.
     let http_request = response.request().clone();
-    let mut response = if is_for_programs(&http_request) {
+    let mut response = if otlp::is_for_products(http_request.path()) {
+        otlp::answers::with_body(&http_request, response)
+    } else if is_for_programs(&http_request) {
         span.in_scope(|| api::errors::with_body(&http_request, response))
     } else {
         with_error_page(&http_request, &app, response).instrument(span.clone()).await
@@ -78,7 +80,9 @@ async fn answer<B: MessageBody + 'static>(
     span.record("http.route", route.as_deref().unwrap_or("-"));
     add_headers(&mut response, &app);
     metrics::count_request(response.status().as_u16(), started.elapsed());
-    if let Some(log) = http_request.app_data::<Data<RequestLog>>() {
+    // What products are refused is counted: they send it again for as long as they run.
+    let is_refused_product = otlp::is_for_products(http_request.path()) && response.status().is_client_error();
+    if let Some(log) = http_request.app_data::<Data<RequestLog>>().filter(|_| !is_refused_product) {
         log.write(&http_request, &response, &app);
     }
     Ok(response)
@@ -95,8 +99,8 @@ fn refusal(request: &HttpRequest, app: &App) -> Option<PageError> {
         let for_programs = request.path().starts_with("/api/");
         return Some(if for_programs { PageError::bad_request() } else { crate::error::Error::NotFound.into() });
     }
-    // Programs have no page to come from; the API takes no cookie, so nothing can be forged in its name.
-    let for_programs = is_for_programs(request);
+    // Programs have no page to come from; neither the API nor the door of products takes a cookie, so nothing can be forged in its name.
+    let for_programs = is_for_programs(request) || otlp::is_for_products(request.path());
     if csrf::is_unsafe(request.method()) && !for_programs && !csrf::is_same_origin(request, &app.config.http.base_url) {
         return Some(PageError::forged());
     }

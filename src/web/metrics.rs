@@ -34,11 +34,23 @@ impl EncodeLabelSet for WorkKind {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Outcome(&'static str);
+
+impl EncodeLabelSet for Outcome {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        use prometheus_client::encoding::EncodeLabel;
+        ("outcome", self.0).encode(encoder.encode_label())
+    }
+}
+
 struct Counters {
     registry: Registry,
     requests: Family<Class, Counter<u64, AtomicU64>>,
     durations: Histogram,
     work: Family<WorkKind, Counter<u64, AtomicU64>>,
+    products: Family<Outcome, Counter<u64, AtomicU64>>,
+    spans: Family<Outcome, Counter<u64, AtomicU64>>,
     jobs_waiting: Gauge,
     jobs_failed: Gauge,
     mail_unprocessed: Gauge,
@@ -52,11 +64,14 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
     // From a quarter of a millisecond to eight seconds.
     let durations = Histogram::new(exponential_buckets(0.000_25, 2.0, 16));
     let work = Family::default();
+    let (products, spans) = (Family::default(), Family::default());
     let (jobs_waiting, jobs_failed) = (Gauge::default(), Gauge::default());
     let (mail_unprocessed, mail_dead) = (Gauge::default(), Gauge::default());
     registry.register("http_requests", "Requests answered, by class of status", requests.clone());
     registry.register("http_request_seconds", "Time to answer a request", durations.clone());
     registry.register("work_done", "Pieces of work this process has done, by kind", work.clone());
+    registry.register("product_requests", "Requests of products with traces, by outcome", products.clone());
+    registry.register("product_spans", "Spans that products sent, by outcome", spans.clone());
     registry.register("jobs_waiting", "Jobs waiting or under way", jobs_waiting.clone());
     registry.register("jobs_failed", "Jobs kept as failed", jobs_failed.clone());
     registry.register("mail_unprocessed", "Incoming mail held or failed", mail_unprocessed.clone());
@@ -68,6 +83,8 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
         requests,
         durations,
         work,
+        products,
+        spans,
         jobs_waiting,
         jobs_failed,
         mail_unprocessed,
@@ -90,6 +107,17 @@ pub fn count_request(status: u16, took: Duration) {
 /// Counts one piece of work: a job, a mail read, a mail sent.
 pub fn count_work(kind: &'static str) {
     COUNTERS.work.get_or_create(&WorkKind(kind)).inc();
+}
+
+/// Counts one request of a product, in place of a line in a log: there may be any number of them.
+pub fn count_product_request(outcome: &'static str) {
+    COUNTERS.products.get_or_create(&Outcome(outcome)).inc();
+}
+
+/// Counts what became of the spans of one request.
+pub fn count_product_spans(taken: u64, not_taken: u64) {
+    COUNTERS.spans.get_or_create(&Outcome("taken")).inc_by(taken);
+    COUNTERS.spans.get_or_create(&Outcome("not_taken")).inc_by(not_taken);
 }
 
 /// What the database knows of work and mail.

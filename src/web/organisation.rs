@@ -1,9 +1,10 @@
-//! The pages of one organisation: information, sites, environments, members. Its own people and the operator's staff use
+//! The pages of one organisation: information, sites, environments, members, keys for sampling. Its own people and the operator's staff use
 //! the same addresses, each in their own surroundings; `access` says who sees them and who changes what is there.
 
 pub mod environments;
 pub mod information;
 pub mod members;
+pub mod sampling;
 pub mod sites;
 
 use actix_web::HttpResponse;
@@ -56,6 +57,7 @@ enum Tab {
     Sites,
     Environments,
     Members,
+    Sampling,
 }
 
 impl Tab {
@@ -65,6 +67,7 @@ impl Tab {
             Tab::Sites => "organisation-tab-sites",
             Tab::Environments => "organisation-tab-environments",
             Tab::Members => "organisation-tab-members",
+            Tab::Sampling => "organisation-tab-sampling",
         }
     }
 }
@@ -99,6 +102,9 @@ impl Frame {
         // Somebody on their own has no colleagues to list.
         if organisation.kind != OrganisationKind::Individual {
             tabs.push(item(Tab::Members, "/members", "users"));
+        }
+        if access::can_grant_tracing(&reader.actor, organisation.id) {
+            tabs.push(item(Tab::Sampling, "/sampling", "pulse"));
         }
         let crumbs = if is_staff {
             vec![Crumb::new(p.t.say("nav-organisations"), "/admin/organisations")]

@@ -7,6 +7,7 @@ pub mod consents;
 pub mod conversation;
 pub mod filing;
 pub mod find_request;
+pub mod grant_token;
 pub mod home;
 pub mod new_request;
 pub mod password;

@@ -88,12 +88,13 @@ pub fn remove_old(folder: &Path, days: u32, now: UtcTime) -> std::io::Result<usi
     Ok(removed)
 }
 
-/// The path with its query; what follows `/l/` is somebody's key, and a query may hold what somebody typed.
+/// The path with its query; what follows `/l/` and `/sampling/` is somebody's key, and a query may hold what somebody typed.
 fn shown_path(path: &str, query: &str) -> String {
     let first = path.strip_prefix('/').and_then(|path| path.split('/').next()).unwrap_or_default();
     let path = match first {
         "l" => "/l/-".to_owned(),
         "setup" => "/setup/-".to_owned(),
+        "sampling" => "/sampling/-".to_owned(),
         // Routing reads `/%6c/` as `/l/`, and no path of ours begins with a percent sign.
         first if first.contains('%') => "/-".to_owned(),
         _ => quoted(path),
@@ -122,6 +123,8 @@ mod tests {
         assert_eq!(shown_path("/l/abcdef", ""), "/l/-");
         assert_eq!(shown_path("/l/abcdef/messages", "x=1"), "/l/-?-");
         assert_eq!(shown_path("/setup/abcdef", ""), "/setup/-");
+        assert_eq!(shown_path("/sampling/smp_abcdef", "service=a"), "/sampling/-?-");
+        assert_eq!(shown_path("/%73ampling/smp_abcdef", ""), "/-");
         assert_eq!(shown_path("/%6c/ticket/abcdef", ""), "/-");
         assert_eq!(shown_path("/%73etup/abcdef", "x=1"), "/-?-");
         assert_eq!(shown_path("/", ""), "/");

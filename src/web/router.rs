@@ -7,8 +7,8 @@ use actix_web::{Resource, Route};
 
 use crate::web::portal::{account, password, registration, sign_in};
 use crate::web::{
-    admin, agent, api, asset_route, attachment_download, health, home, message_frame, organisation, portal, setup,
-    undertaking,
+    admin, agent, api, asset_route, attachment_download, health, home, message_frame, organisation, otlp, portal,
+    setup, undertaking,
 };
 
 /// One method on one path, and what answers it.
@@ -81,9 +81,16 @@ table! {
     GET "/consents/{handle}/receipt.jsonld" => portal::consents::receipt_file,
     GET "/consents/{handle}/certificate.jsonld" => portal::consents::certificate_file,
     GET "/consents/{handle}/evidence.json" => portal::consents::evidence,
+    POST "/consents/{handle}/token" => portal::grant_token::create,
     GET "/l/consent/{token}" => portal::consent_links::open,
     GET "/l/stop/{token}" => portal::consent_links::show,
     POST "/l/stop/{token}" => portal::consent_links::stop,
+    // What products ask and send
+    POST "/v1/traces" => otlp::traces::take,
+    POST "/otlp/v1/traces" => otlp::traces::take,
+    GET "/.well-known/jwks.json" => otlp::jwks::show,
+    GET "/sampling/{key}" => otlp::sampling::show,
+    GET "/sampling/{key}/sampling" => otlp::sampling::show,
     // The interface for programs
     POST "/api/v1/inbound" => api::inbound::take,
     POST "/api/v1/token" => api::token::create,
@@ -93,6 +100,7 @@ table! {
     GET "/api/v1/tickets/{reference}" => api::tickets::show,
     GET "/api/v1/tickets/{reference}/messages" => api::messages::list,
     POST "/api/v1/tickets/{reference}/messages" => api::messages::create,
+    GET "/api/v1/tracing/grants" => api::grants::list,
     GET "/api/v1/people" => api::people::list,
     POST "/api/v1/people" => api::people::create,
     GET "/api/v1/people/{handle}" => api::people::show,
@@ -138,6 +146,9 @@ table! {
     GET "/organisations/{handle}/environments/{environment}" => organisation::environments::show,
     POST "/organisations/{handle}/environments/{environment}" => organisation::environments::update,
     POST "/organisations/{handle}/environments/{environment}/removal" => organisation::environments::remove,
+    GET "/organisations/{handle}/sampling" => organisation::sampling::show,
+    POST "/organisations/{handle}/sampling" => organisation::sampling::create,
+    POST "/organisations/{handle}/sampling/{key}/revocation" => organisation::sampling::revoke,
     GET "/organisations/{handle}/members" => organisation::members::list,
     POST "/organisations/{handle}/members" => organisation::members::invite,
     GET "/organisations/{handle}/members/new" => organisation::members::new,

@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::app::App;
 use crate::config::http::TlsConfig;
 use crate::web::api::token::TokenKeys;
+use crate::web::otlp::grant_tokens::GrantTokens;
 use crate::web::page_error::{PageError, PageResult};
 use crate::web::request_log::RequestLog;
 use crate::web::signed_in::DemoBanner;
@@ -46,6 +47,7 @@ impl Site {
             config.app_data(Data::new(DemoBanner));
         }
         config.app_data(Data::new(TokenKeys::new(&self.app.keys, &self.app.config.http.base_url)));
+        config.app_data(Data::new(GrantTokens::new(&self.app.keys, &self.app.config.http.base_url)));
         router::routes(config);
         config.default_service(web::to(nothing_here));
     }

@@ -14,6 +14,7 @@ use crate::people::organisations;
 use crate::tickets::ticket;
 use crate::web::api::authenticated;
 use crate::web::api::errors::is_for_programs;
+use crate::web::otlp;
 use crate::web::signed_in::{find_visitor, session_cookie};
 
 /// Whom a request is for, if anybody.
@@ -27,6 +28,10 @@ pub async fn whom(request: &HttpRequest) -> Whom {
     let app = request.app_data::<Data<App>>()?;
     if is_for_programs(request) {
         return authenticated::whom(request).await;
+    }
+    // What a product sends is told by its token, and is no work of Accord's for anybody to look at.
+    if otlp::is_for_products(request.path()) {
+        return None;
     }
     // Files of the program itself are nobody's, and ask for no session.
     if request.path().starts_with("/assets/") || session_cookie(request, app).is_none() {

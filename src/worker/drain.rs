@@ -20,10 +20,11 @@ use crate::db::{Database, DbConnection};
 use crate::diagnostics::buffers::{Chunk, Counts};
 use crate::diagnostics::capture::Capture;
 use crate::diagnostics::catalogue::Catalogue;
-use crate::diagnostics::record::{Gap, Reason, Record, Value, decode};
+use crate::diagnostics::record::{Gap, Reason, Record, decode};
 use crate::diagnostics::redaction::{Hits, Redacted, Redactor};
 use crate::diagnostics::sealing::{GrantKey, KEY_HELD};
 use crate::diagnostics::trace_store::{self, Appended, Dropped, NewChunk};
+use crate::diagnostics::words;
 use crate::error::Result;
 use crate::gate::{GATE, Gate, Moment};
 use crate::keys::Keys;
@@ -307,30 +308,10 @@ fn append_all(db: &mut DbConnection, batch: &[Ready], clock: &Clock) -> Result<V
         let appended = trace_store::append(db, grant.organisation_id, grant.id, &ready.key, &chunk, clock)?;
         if appended == Appended::Refused {
             over.push(grant.id);
-        } else if says(&ready.records, &grant.stop_condition) {
+        } else if words::are_said(&ready.records, &grant.stop_condition) {
             stopping::reproduced(db, grant.id, clock.now())?;
             over.push(grant.id);
         }
     }
     Ok(over)
-}
-
-/// Whether any record says what was looked for, in whatever case.
-fn says(records: &[Redacted], condition: &str) -> bool {
-    if condition.is_empty() {
-        return false;
-    }
-    let condition = condition.to_lowercase();
-    records.iter().any(|redacted| {
-        let body = match &redacted.record {
-            Record::Event(event) => &event.body,
-            Record::Span(span) => &span.body,
-            Record::Gap(_) => return false,
-        };
-        body.name.to_lowercase().contains(&condition)
-            || body.fields.iter().any(|field| match &field.value {
-                Value::Text(text) => text.to_lowercase().contains(&condition),
-                _ => false,
-            })
-    })
 }

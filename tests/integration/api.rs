@@ -55,7 +55,7 @@ impl TestApp {
 }
 
 /// Every scope but handing over mail, which customers cannot have.
-const EVERYTHING: [Scope; 8] = [
+const EVERYTHING: [Scope; 9] = [
     Scope::TicketsRead,
     Scope::TicketsWrite,
     Scope::PeopleRead,
@@ -64,6 +64,7 @@ const EVERYTHING: [Scope; 8] = [
     Scope::OrganisationsWrite,
     Scope::EnvironmentsRead,
     Scope::EnvironmentsWrite,
+    Scope::TracingRead,
 ];
 
 impl Program {

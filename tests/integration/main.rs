@@ -15,6 +15,7 @@
 //! - `organisations`: organisations and what belongs to them, queues and mailboxes
 //! - `people`: who somebody is, and how they sign in
 //! - `portal`: the customer's side: filing, following, answering
+//! - `products`: what the operator's products ask and send under a grant
 //! - `real`: the program as processes of its own, among real components; left out unless asked for
 //! - `search`: what is found, by whom
 //! - `security`: what a walk through the whole program may never show, its log never hold, many hands never break
@@ -41,6 +42,7 @@ mod migrations;
 mod organisations;
 mod people;
 mod portal;
+mod products;
 mod real;
 mod search;
 mod security;

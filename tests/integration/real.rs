@@ -13,6 +13,7 @@ mod mail;
 mod mail_wire;
 mod oversize;
 mod process;
+mod products;
 mod secrets;
 mod sharing;
 mod stopping;

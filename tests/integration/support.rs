@@ -7,6 +7,7 @@ pub mod database;
 pub mod desk;
 pub mod dump;
 pub mod given;
+pub mod granted;
 
 pub use app::TestApp;
 pub use cast::Cast;

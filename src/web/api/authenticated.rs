@@ -97,6 +97,11 @@ pub async fn whom(request: &HttpRequest) -> Option<(OrganisationId, PersonId)> {
 }
 
 impl Caller {
+    /// The same program at this moment, for a request that waited.
+    pub fn later(&self) -> Caller {
+        Caller { now: self.app.clock.now(), ..self.clone() }
+    }
+
     /// Runs `query` as the program, if its token is in force and has `scope`.
     pub async fn read<T, F>(&self, scope: Scope, query: F) -> std::result::Result<T, ApiError>
     where

@@ -10,7 +10,7 @@ use utoipa::openapi::{OpenApi as Description, ServerBuilder};
 use utoipa::{Modify, OpenApi};
 
 use crate::app::App;
-use crate::web::api::{environments, messages, organisations, people, tickets, token};
+use crate::web::api::{environments, grants, messages, organisations, people, tickets, token};
 
 /// Everything that programs can ask for.
 #[derive(OpenApi)]
@@ -28,6 +28,7 @@ use crate::web::api::{environments, messages, organisations, people, tickets, to
         people::list, people::create, people::show,
         organisations::list, organisations::create, organisations::show,
         environments::list, environments::create, environments::show,
+        grants::list,
     ),
     modifiers(&Bearer),
 )]

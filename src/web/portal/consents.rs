@@ -84,6 +84,8 @@ struct ConsentPage {
     wording: String,
     answer: Option<AnswerView>,
     may_stop: bool,
+    /// Whether products may send under it, with a token that the reader may have made.
+    may_make_token: bool,
     may_destroy: bool,
     waits_for_other: bool,
 }
@@ -427,6 +429,7 @@ async fn show_page(
         notice: notice.map(|message| p.t.message(&message)),
         answer: may_answer.then(|| answer_view(&p.t, &shown, typed, c.awaits_second)),
         may_stop: c.is_running && may_stop,
+        may_make_token: c.is_running && may_stop && shown.loaded.terms.scope.products().is_some(),
         may_destroy: c.has_ended && !c.is_destroyed && may_stop,
         waits_for_other,
         reference: shown.reference,

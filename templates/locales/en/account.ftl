@@ -3,6 +3,7 @@ organisation-tab-information = Information
 organisation-tab-sites = Sites
 organisation-tab-environments = Environments
 organisation-tab-members = Members
+organisation-tab-sampling = Sampling
 organisation-contact = Contact
 organisation-contact-hint = The person we turn to for everything that concerns the organisation.
 organisation-no-contact = Nobody is a member of this organisation yet.
@@ -257,6 +258,7 @@ scope-organisations-read = Read organisations
 scope-organisations-write = Change organisations
 scope-environments-read = Read environments
 scope-environments-write = Change environments
+scope-tracing-read = Ask which diagnostics are granted
 scope-inbound = Hand over mail
 
 # What was done
@@ -268,6 +270,7 @@ said-address-changed = Your address is changed.
 said-session-ended = That session is over.
 said-account-sessions-ended = All other sessions are over.
 said-secret-revoked = The secret is revoked.
+said-sampling-key-revoked = The key is revoked: products that ask with it are told to produce nothing.
 said-joined = It is done. Sign in with the account you have.
 said-registered = Welcome. Your organisation is registered.
 

@@ -293,3 +293,31 @@ diagnostics-reading-records =
        *[other] { $count } records
     }
 diagnostics-reading-text = containing “{ $text }”
+
+# Products that send under a grant
+
+grant-token-title = Let your products send
+grant-token-offer = Your consent covers products besides this desk. They send what they do with a token, for as long as the consent lasts and no longer.
+grant-token-make = Make a token
+grant-token-secret = Token
+grant-token-hint = Whoever has it can send diagnostics in your name until the consent ends, and can do and read nothing else.
+grant-token-until = Works until
+grant-token-organisation = Organisation, if products name one
+grant-token-user = User, on every request
+grant-token-user-hint = Your consent covers your own use only: products have to say whose each request is, as user.id (this name, or your e-mail address) or as user.hash (its SHA-256). Whatever does not say so is refused.
+grant-token-once = It is shown this once: we keep nothing of it. When you stop the diagnostics, it works no more.
+grant-token-lines = Ready to paste
+grant-token-lines-hint = Where the product is started. Its OpenTelemetry SDK needs nothing else.
+grant-token-kept = Done
+conflict-no-products-granted = There is nothing for products to send: the consent is over, or does not cover them.
+sampling-hint = With such a key your products ask whether to record anything at all. They are told yes only while diagnostics of products are granted.
+sampling-make = Make a key
+sampling-empty = No key
+sampling-empty-hint = Without one, products record what they are set up to, and what is not granted is refused here.
+sampling-name = Key
+sampling-made = Made
+sampling-made-title = Your new sampling key
+sampling-made-hint = It is part of the address that the sampler asks, every few seconds.
+sampling-address = Address to ask
+sampling-once = It is shown this once: we keep only its hash.
+conflict-too-many-sampling-keys = An organisation can have { $most } keys. Revoke one that is no longer used.

@@ -3,6 +3,7 @@ organisation-tab-information = Informations
 organisation-tab-sites = Sites
 organisation-tab-environments = Environnements
 organisation-tab-members = Membres
+organisation-tab-sampling = Échantillonnage
 organisation-contact = Contact
 organisation-contact-hint = La personne à qui nous nous adressons pour tout ce qui concerne l’organisation.
 organisation-no-contact = Personne n’est encore membre de cette organisation.
@@ -257,6 +258,7 @@ scope-organisations-read = Lire les organisations
 scope-organisations-write = Modifier les organisations
 scope-environments-read = Lire les environnements
 scope-environments-write = Modifier les environnements
+scope-tracing-read = Demander quels diagnostics sont accordés
 scope-inbound = Remettre du courrier
 
 # What was done
@@ -268,6 +270,7 @@ said-address-changed = Votre adresse est changée.
 said-session-ended = Cette session est terminée.
 said-account-sessions-ended = Toutes les autres sessions sont terminées.
 said-secret-revoked = Le secret est révoqué.
+said-sampling-key-revoked = La clé est révoquée : les produits qui demandent avec elle ne produiront plus rien.
 said-joined = C’est fait. Connectez-vous avec votre compte habituel.
 said-registered = Bienvenue. Votre organisation est inscrite.
 

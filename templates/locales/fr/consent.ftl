@@ -293,3 +293,31 @@ diagnostics-reading-records =
        *[other] { $count } enregistrements
     }
 diagnostics-reading-text = contenant « { $text } »
+
+# Les produits qui envoient sous un accord
+
+grant-token-title = Laisser vos produits envoyer
+grant-token-offer = Votre accord couvre aussi des produits en dehors de ce guichet. Ils envoient ce qu’ils font avec un jeton, aussi longtemps que dure l’accord et pas au-delà.
+grant-token-make = Créer un jeton
+grant-token-secret = Jeton
+grant-token-hint = Qui le possède peut envoyer des diagnostics en votre nom jusqu’à la fin de l’accord, et ne peut rien faire ni lire d’autre.
+grant-token-until = Valable jusqu’au
+grant-token-organisation = Organisation, si les produits en nomment une
+grant-token-user = Utilisateur, sur chaque requête
+grant-token-user-hint = Votre accord ne couvre que votre propre usage : les produits doivent dire de qui est chaque requête, par user.id (ce nom ou votre adresse électronique) ou par user.hash (son SHA-256). Ce qui ne le dit pas est refusé.
+grant-token-once = Il n’est montré que cette fois : nous n’en gardons rien. Quand vous arrêtez le diagnostic, il ne vaut plus rien.
+grant-token-lines = À coller tel quel
+grant-token-lines-hint = Là où le produit est lancé. Son SDK OpenTelemetry n’a besoin de rien d’autre.
+grant-token-kept = C’est fait
+conflict-no-products-granted = Il n’y a rien à envoyer pour des produits : l’accord est terminé ou ne les couvre pas.
+sampling-hint = Avec une telle clé, vos produits demandent s’ils doivent enregistrer quoi que ce soit. La réponse n’est oui que tant qu’un diagnostic des produits est accordé.
+sampling-make = Créer une clé
+sampling-empty = Aucune clé
+sampling-empty-hint = Sans clé, les produits enregistrent ce pour quoi ils sont réglés, et ce qui n’est pas accordé est refusé ici.
+sampling-name = Clé
+sampling-made = Créée le
+sampling-made-title = Votre nouvelle clé d’échantillonnage
+sampling-made-hint = Elle fait partie de l’adresse que l’échantillonneur interroge, toutes les quelques secondes.
+sampling-address = Adresse à interroger
+sampling-once = Elle n’est montrée que cette fois : nous n’en gardons que l’empreinte.
+conflict-too-many-sampling-keys = Une organisation peut avoir { $most } clés. Révoquez-en une qui ne sert plus.

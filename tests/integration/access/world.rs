@@ -10,9 +10,10 @@ use accord::consent::links::Opens;
 use accord::consent::receipt::Counts;
 use accord::consent::scope::{PurposeCode, Recipients, Subject};
 use accord::consent::withdrawing::{self, Kept};
-use accord::consent::{ConsentRequest, Level, Scope as Traced};
+use accord::consent::{Component as Traceable, ConsentRequest, Level, Scope as Traced};
 use accord::db::schema::{outbox as outbox_table, tickets as tickets_table};
 use accord::db::types::PersonId;
+use accord::diagnostics::sampling;
 use accord::i18n::Locale;
 use accord::journal::claiming::{self, Setback, Stage};
 use accord::journal::{self, NewMail, Recipient, Way};
@@ -97,6 +98,7 @@ pub fn scope_of(method: &Method, route: &str) -> Option<Scope> {
         "/api/v1/token" | "/api/v1/openapi.json" | "/api/v1/inbound" => None,
         _ if route.starts_with("/api/v1/tickets") => Some(if reads { Scope::TicketsRead } else { Scope::TicketsWrite }),
         _ if route.starts_with("/api/v1/people") => Some(if reads { Scope::PeopleRead } else { Scope::PeopleWrite }),
+        "/api/v1/tracing/grants" => Some(Scope::TracingRead),
         _ if route.contains("/environments") => {
             Some(if reads { Scope::EnvironmentsRead } else { Scope::EnvironmentsWrite })
         }
@@ -168,6 +170,8 @@ struct Things {
     running: String,
     kept: String,
     destroyed: String,
+    /// With it products of the company ask whether there is a grant.
+    sampling_key: String,
 }
 
 impl World {
@@ -284,6 +288,8 @@ impl World {
             "reference" if route.ends_with("/reopening") => &things.closed,
             "reference" if route.contains("/consents") => &things.traced,
             "reference" => &things.reference,
+            "key" if route.starts_with("/organisations/") => &things.sampling_key,
+            "key" => return random_handle(),
             "site" if route.ends_with("/removal") => &things.spare_site,
             "site" => &things.site,
             "environment" => &things.environment,
@@ -594,6 +600,7 @@ impl World {
     pub fn body(&self, role: Role, route: &str) -> (&'static str, String) {
         let things = &self.things;
         let json = match route {
+            "/v1/traces" | "/otlp/v1/traces" => return ("application/json", "{}".to_owned()),
             "/api/v1/inbound" => {
                 let mail = "From: <eve@client.example>\r\nTo: <support@garonne.example>\r\nSubject: x\r\n\r\nx\r\n";
                 return ("message/rfc822", mail.to_owned());
@@ -868,7 +875,7 @@ fn consents(test: &TestApp, cast: &Cast, things: &mut Things) {
                 subject,
                 purpose: "Comprendre la lenteur".to_owned(),
                 purpose_code: PurposeCode::Performance,
-                scope: Traced::of(&[accord::consent::Component::Pages], Level::Debug, Vec::new()),
+                scope: Traced::of(&[Traceable::Pages, Traceable::Products], Level::Debug, Vec::new()),
                 duration_minutes: 60,
                 retention_days: 7,
                 recipients: Recipients::Queue(ticket.queue_id),
@@ -912,6 +919,11 @@ fn consents(test: &TestApp, cast: &Cast, things: &mut Things) {
         Ok((wording, [("consent", open.expose().to_owned()), ("stop", stop.expose().to_owned())]))
     });
     things.tokens.extend(links);
+    let (claire, arnaud) = (cast.claire, cast.arnaud);
+    things.sampling_key = test.write(move |db| {
+        sampling::create(db, arnaud, claire, now)?;
+        Ok(sampling::of_organisation(db, arnaud)?.remove(0).name)
+    });
     test.run_jobs();
     things.traced = test.read(|db| ticket::by_id(db, id)).reference;
     things.wording = wording;

@@ -23,6 +23,7 @@ use crate::support::app::BASE_URL;
 /// is too.
 const NOT_PAGES: &[&str] = &[
     "/",
+    "/.well-known/jwks.json",
     "/account/organisation",
     "/admin/unprocessed-mail/{handle}/original",
     "/assets/{name}",
@@ -32,6 +33,8 @@ const NOT_PAGES: &[&str] = &[
     "/l/ticket/{token}/attachments/{handle}",
     "/messages/{handle}/original",
     "/readyz",
+    "/sampling/{key}",
+    "/sampling/{key}/sampling",
 ];
 
 /// Runs a script of `tests/browser` to its end.
