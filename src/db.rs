@@ -4,6 +4,7 @@
 pub mod connection;
 pub mod database;
 pub mod dialect;
+pub mod disk;
 mod instrumentation;
 pub mod migrations;
 pub mod paging;
@@ -12,4 +13,4 @@ pub mod schema;
 pub mod types;
 
 pub use connection::{DbConnection, OpenError};
-pub use database::{Database, LOG_ALARM_BYTES, LOG_CRITICAL_BYTES, stop_since_the_disk_failed};
+pub use database::{Database, LOG_ALARM_BYTES, LOG_CRITICAL_BYTES};

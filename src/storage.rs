@@ -10,7 +10,7 @@ use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use sha2::{Digest, Sha256};
 
-use crate::db::stop_since_the_disk_failed;
+use crate::db::disk;
 use crate::error::{Error, Result};
 use crate::secret::random_handle;
 
@@ -47,7 +47,7 @@ impl Storage {
         }
         self.write(&path, content).map_err(|error| match error.kind() {
             std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::StorageFull,
-            _ if error.raw_os_error() == Some(DISK_FAILED) => stop_since_the_disk_failed(&error),
+            _ if error.raw_os_error() == Some(DISK_FAILED) => disk::stop_since_it_failed(&error),
             _ => Error::Internal(anyhow::Error::new(error).context("a file could not be stored")),
         })?;
         Ok(hash)

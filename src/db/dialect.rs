@@ -91,16 +91,34 @@ impl From<diesel::result::Error> for Error {
         if let diesel::result::Error::RollbackErrorOnCommit { commit_error, .. } = error {
             return Error::from(*commit_error);
         }
-        if let diesel::result::Error::DatabaseError(_, information) = &error {
-            let message = information.message();
-            if message.contains("database or disk is full") || message.contains("No space left on device") {
-                return Error::StorageFull;
-            }
-            if message.contains("database is locked") {
-                return Error::Busy;
-            }
+        if let diesel::result::Error::DatabaseError(_, information) = &error
+            && let Some(kind) = kind_of_message(information.message())
+        {
+            return kind;
         }
         Error::Internal(anyhow::Error::new(error))
+    }
+}
+
+/// The kind of a failure, for each of several who want to know it.
+pub fn failure(error: &diesel::result::Error) -> Error {
+    match error {
+        diesel::result::Error::DatabaseError(_, information) => {
+            let message = information.message();
+            kind_of_message(message).unwrap_or_else(|| Error::internal(message))
+        }
+        other => Error::internal(other.to_string()),
+    }
+}
+
+/// The failures that both databases tell by nothing but their words.
+fn kind_of_message(message: &str) -> Option<Error> {
+    if message.contains("database or disk is full") || message.contains("No space left on device") {
+        Some(Error::StorageFull)
+    } else if message.contains("database is locked") {
+        Some(Error::Busy)
+    } else {
+        None
     }
 }
 

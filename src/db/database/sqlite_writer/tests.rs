@@ -1,0 +1,219 @@
+use std::sync::Mutex;
+
+use super::*;
+use crate::db::Database;
+use crate::db::database::Writer;
+use crate::db::database::tests::{count, count_in, fresh, fresh_with};
+
+/// Keeps the writer at one change, so that others wait together.
+struct Hold {
+    go: SyncSender<()>,
+    held: Receiver<Result<()>>,
+}
+
+impl Hold {
+    fn on(writer: &SqliteWriter) -> Hold {
+        let (go, may_go) = sync_channel::<()>(0);
+        let may_go = Mutex::new(may_go);
+        let (told, begun) = sync_channel::<()>(1);
+        let (answer, held) = sync_channel(1);
+        let wait = move |_: &mut DbConnection| -> Result<()> {
+            told.send(()).unwrap();
+            may_go.lock().unwrap().recv().unwrap();
+            Ok(())
+        };
+        writer.submit(Box::new(wait), Answer::Thread(answer)).unwrap();
+        begun.recv().unwrap();
+        Hold { go, held }
+    }
+
+    fn release(self) {
+        self.go.send(()).unwrap();
+        self.held.recv().unwrap().unwrap();
+    }
+}
+
+fn writer(database: &Database) -> &SqliteWriter {
+    let Writer::Sqlite(writer) = &database.writer else { panic!("these tests are about SQLite") };
+    writer
+}
+
+/// Puts a change in the queue as a thread in the background does, without waiting for it.
+fn submit(
+    writer: &SqliteWriter,
+    change: impl Fn(&mut DbConnection) -> Result<()> + Send + 'static,
+) -> Receiver<Result<()>> {
+    let (answer, receiver) = sync_channel(1);
+    writer.submit(Box::new(change), Answer::Thread(answer)).unwrap();
+    receiver
+}
+
+fn insert(number: i64) -> impl Fn(&mut DbConnection) -> Result<()> + Send + 'static {
+    move |db| Ok(db.batch_execute(&format!("INSERT INTO t VALUES ({number})"))?)
+}
+
+/// More than fits into what is free in a page.
+fn insert_large(db: &mut DbConnection) -> Result<()> {
+    Ok(db.batch_execute("INSERT INTO large VALUES (zeroblob(100000)), (zeroblob(100000))")?)
+}
+
+/// A row more each time, so that doing it twice shows.
+fn insert_next(db: &mut DbConnection) -> Result<()> {
+    Ok(db.batch_execute("INSERT INTO t SELECT coalesce(max(id), 0) + 1 FROM t")?)
+}
+
+#[test]
+fn writes_from_many_threads_are_all_kept_and_failures_fail_alone() {
+    let (_folder, database) = fresh();
+    std::thread::scope(|scope| {
+        for thread in 0..8_i64 {
+            let database = database.clone();
+            scope.spawn(move || {
+                for number in 0..50_i64 {
+                    let id = thread * 50 + number;
+                    let outcome = database.write_now(move |db| {
+                        db.batch_execute(&format!("INSERT INTO t VALUES ({id})"))?;
+                        if id % 10 == 0 { Err(Error::NotFound) } else { Ok(()) }
+                    });
+                    assert_eq!(outcome.is_err(), id % 10 == 0);
+                }
+            });
+        }
+    });
+    assert_eq!(count(&database), 360);
+}
+
+#[test]
+fn a_panicking_change_fails_and_the_next_one_works() {
+    let (_folder, database) = fresh();
+    assert!(database.write_now(|_| -> Result<()> { panic!("a fault of ours") }).is_err());
+    database.write_now(|db| Ok(db.batch_execute("INSERT INTO t VALUES (1)")?)).unwrap();
+    assert_eq!(count(&database), 1);
+}
+
+#[test]
+fn db_03_the_queue_of_the_writer_is_bounded_and_says_busy() {
+    let (_folder, database) = fresh();
+    let hold = Hold::on(writer(&database));
+    let answers: Vec<_> = (0..WRITE_QUEUE).map(|number| submit(writer(&database), insert(number as i64))).collect();
+    assert!(matches!(database.write_now(|_| Ok(())), Err(Error::Busy)));
+    hold.release();
+    answers.into_iter().for_each(|answer| answer.recv().unwrap().unwrap());
+    assert_eq!(count(&database), WRITE_QUEUE as i64);
+}
+
+#[test]
+fn db_03_whoever_waits_goes_before_the_work_in_the_background_which_goes_on_meanwhile() {
+    let (_folder, database) = fresh();
+    let hold = Hold::on(writer(&database));
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let note = |name: &'static str| {
+        let order = order.clone();
+        move |_: &mut DbConnection| {
+            order.lock().unwrap().push(name);
+            Ok(())
+        }
+    };
+    let works: Vec<_> = (0..3).map(|_| submit(writer(&database), note("work"))).collect();
+    let waits: Vec<_> = (0..2).map(|_| writer(&database).write(Box::new(note("wait"))).unwrap()).collect();
+    hold.release();
+    works.into_iter().for_each(|answer| answer.recv().unwrap().unwrap());
+    waits.into_iter().for_each(|answer| answer.blocking_recv().unwrap().unwrap());
+    assert_eq!(*order.lock().unwrap(), ["wait", "wait", "work", "work", "work"]);
+    assert_eq!(BACKGROUND_MEANWHILE, 1, "work goes on, one change a commit");
+}
+
+#[test]
+fn db_04_a_change_has_the_write_lock_from_its_beginning() {
+    let (_folder, database) = fresh();
+    let url = database.url().clone();
+    let refused = database.write_now(move |_| {
+        let mut other = open(&url, Role::Writer).unwrap();
+        other.batch_execute("PRAGMA busy_timeout = 0")?;
+        Ok(dialect::begin_writing(&mut other).is_err())
+    });
+    assert!(refused.unwrap(), "somebody else could begin to write");
+    // A read that turns into a write meets no lock of its own making: it waits its turn from the start.
+    let mut other = open(database.url(), Role::Writer).unwrap();
+    dialect::begin_writing(&mut other).unwrap();
+    other.batch_execute("INSERT INTO t VALUES (1)").unwrap();
+    let (waiting, waits) = sync_channel::<()>(1);
+    let writing = database.clone();
+    let writer = std::thread::spawn(move || {
+        waiting.send(()).unwrap();
+        writing.write_now(|db| {
+            let seen = count_in(db)?;
+            db.batch_execute("INSERT INTO t VALUES (2)")?;
+            Ok(seen)
+        })
+    });
+    waits.recv().unwrap();
+    dialect::commit(&mut other).unwrap();
+    assert_eq!(writer.join().unwrap().unwrap(), 1);
+}
+
+#[test]
+fn ft_09_while_somebody_else_has_the_lock_changes_are_busy_and_afterwards_all_is_well() {
+    let (_folder, database) = fresh();
+    database.write_now(|db| Ok(db.batch_execute("PRAGMA busy_timeout = 20")?)).unwrap();
+    let mut other = open(database.url(), Role::Writer).unwrap();
+    dialect::begin_writing(&mut other).unwrap();
+    std::thread::scope(|scope| {
+        for _ in 0..20 {
+            let database = &database;
+            scope.spawn(move || assert!(matches!(database.write_now(insert_next), Err(Error::Busy))));
+        }
+    });
+    assert_eq!(count(&database), 0, "reads go on");
+    dialect::roll_back(&mut other).unwrap();
+    database.write_now(insert_next).unwrap();
+    assert_eq!(count(&database), 1);
+}
+
+#[test]
+fn db_06_the_log_is_given_back_once_nobody_writes() {
+    let (_folder, database) = fresh_with(Duration::from_millis(30));
+    for number in 0..20 {
+        database.write_now(insert(number)).unwrap();
+    }
+    let mut seen = 0;
+    for _ in 0..100 {
+        if database.log_bytes() == Some(0) {
+            break;
+        }
+        seen = database.changes().wait(seen, Duration::from_secs(5));
+    }
+    assert_eq!(database.log_bytes(), Some(0));
+    assert_eq!(count(&database), 20);
+}
+
+#[test]
+fn ft_04_a_change_for_which_there_is_no_room_fails_alone_and_nothing_is_done_twice() {
+    let (_folder, database) = fresh();
+    database
+        .write_now(|db| {
+            db.batch_execute("CREATE TABLE large (content BLOB)")?;
+            Ok(db.batch_execute("PRAGMA max_page_count = 1")?)
+        })
+        .unwrap();
+    // All of them wait for the same commit, those that need room and those that need none.
+    let hold = Hold::on(writer(&database));
+    let answers: Vec<_> = (0..40)
+        .map(|number| {
+            let change = if number % 4 == 1 { insert_large } else { insert_next };
+            (number, submit(writer(&database), change))
+        })
+        .collect();
+    hold.release();
+    for (number, answer) in answers {
+        let outcome = answer.recv().unwrap();
+        if number % 4 == 1 {
+            assert!(matches!(outcome, Err(Error::StorageFull)), "{number}: {outcome:?}");
+        } else {
+            outcome.unwrap();
+        }
+    }
+    assert_eq!(count(&database), 30);
+    database.write_now(|db| Ok(db.batch_execute("PRAGMA max_page_count = 1000000")?)).unwrap();
+    database.write_now(insert_large).unwrap();
+}
