@@ -1,6 +1,7 @@
 //! The database: one connection type for SQLite and PostgreSQL, transactions, the schema and its migrations, keyset
 //! pages. It knows no ticket and no person; capabilities own their tables.
 
+pub mod ballast;
 pub mod connection;
 pub mod database;
 pub mod dialect;
@@ -12,5 +13,6 @@ pub mod paging;
 pub mod schema;
 pub mod types;
 
+pub use ballast::Ballast;
 pub use connection::{DbConnection, OpenError};
 pub use database::{Database, LOG_ALARM_BYTES, LOG_CRITICAL_BYTES};

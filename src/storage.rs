@@ -1,16 +1,18 @@
 //! Bytes outside the database: attachments and kept originals, by the SHA-256 of their content, compressed. A file is
 //! written whole and made durable before its name exists, and never changed afterwards.
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
 use sha2::{Digest, Sha256};
 
-use crate::db::disk;
+use crate::db::{Ballast, disk};
 use crate::error::{Error, Result};
 use crate::secret::random_handle;
 
@@ -19,43 +21,61 @@ const DISK_FAILED: i32 = 5;
 /// The largest content that is given back; nothing larger is ever stored (50 MiB is the largest mail).
 const LARGEST: u64 = 256 * 1024 * 1024;
 
-/// The room left where `folder` is, in bytes, for a process without special rights.
-pub fn free_bytes(folder: &Path) -> std::io::Result<u64> {
-    let room = rustix::fs::statvfs(folder)?;
-    Ok(room.f_bavail.saturating_mul(room.f_frsize))
-}
-
 /// A folder of contents.
 #[derive(Clone, Debug)]
 pub struct Storage {
     folder: PathBuf,
+    ballast: Ballast,
+    /// The folders in it, one for each beginning of a name, that this process knows to be on the disk.
+    durable_folders: Arc<Mutex<HashSet<PathBuf>>>,
 }
 
 impl Storage {
     /// Uses `folder`, which is made if it is missing.
-    pub fn open(folder: &Path) -> std::io::Result<Storage> {
+    pub fn open(folder: &Path) -> io::Result<Storage> {
         std::fs::create_dir_all(folder)?;
-        Ok(Storage { folder: folder.to_owned() })
+        let beside = folder.parent().unwrap_or(folder);
+        File::open(beside)?.sync_all()?;
+        Ok(Storage { folder: folder.to_owned(), ballast: Ballast::beside(beside), durable_folders: Arc::default() })
     }
 
-    /// Keeps `content` durably and gives its name. The same content is kept once.
+    /// What is kept for a full disk beside the contents.
+    pub fn ballast(&self) -> &Ballast {
+        &self.ballast
+    }
+
+    /// Keeps `content` durably and gives its name. The same content is kept once; where what is there is damaged, it is
+    /// written anew.
     pub fn put(&self, content: &[u8]) -> Result<String> {
         let hash = data_encoding::HEXLOWER.encode(&Sha256::digest(content));
         let path = self.path(&hash);
         if path.exists() {
-            return Ok(hash);
+            match self.get(&hash) {
+                Ok(_) => return Ok(hash),
+                Err(error) => {
+                    tracing::warn!(target: "accord::db", error = format!("{error:#}"), "A stored file is written anew");
+                }
+            }
         }
-        self.write(&path, content).map_err(|error| match error.kind() {
-            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::StorageFull,
-            _ if error.raw_os_error() == Some(DISK_FAILED) => disk::stop_since_it_failed(&error),
-            _ => Error::Internal(anyhow::Error::new(error).context("a file could not be stored")),
+        let mut written = self.write(&path, content);
+        if written.as_ref().is_err_and(is_for_want_of_room) && self.ballast.give_up() {
+            written = self.write(&path, content);
+        }
+        written.map_err(|error| {
+            if is_for_want_of_room(&error) {
+                return Error::StorageFull;
+            }
+            if error.raw_os_error() == Some(DISK_FAILED) {
+                disk::stop_since_it_failed(&error);
+            }
+            Error::Internal(anyhow::Error::new(error).context("a file could not be stored"))
         })?;
         Ok(hash)
     }
 
-    fn write(&self, path: &Path, content: &[u8]) -> std::io::Result<()> {
+    fn write(&self, path: &Path, content: &[u8]) -> io::Result<()> {
         let folder = path.parent().unwrap_or(&self.folder);
-        std::fs::create_dir_all(folder)?;
+        self.make_durable_folder(folder)?;
         let temporary = folder.join(format!(".{}", random_handle()));
         let written = (|| {
             let mut encoder = ZlibEncoder::new(File::create(&temporary)?, Compression::fast());
@@ -71,13 +91,25 @@ impl Storage {
         written
     }
 
+    /// Makes the folder, if it is missing, and its name durable. Nobody uses one that somebody else has only just made.
+    fn make_durable_folder(&self, folder: &Path) -> io::Result<()> {
+        let mut durable = self.durable_folders.lock().unwrap_or_else(PoisonError::into_inner);
+        if durable.contains(folder) && folder.exists() {
+            return Ok(());
+        }
+        std::fs::create_dir_all(folder)?;
+        File::open(&self.folder)?.sync_all()?;
+        durable.insert(folder.to_owned());
+        Ok(())
+    }
+
     /// The content of that name, checked against it.
     pub fn get(&self, hash: &str) -> Result<Vec<u8>> {
         if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(Error::NotFound);
         }
         let file = File::open(self.path(hash)).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => Error::internal(format!("the stored file {hash} is missing")),
+            ErrorKind::NotFound => Error::internal(format!("the stored file {hash} is missing")),
             _ => Error::Internal(anyhow::Error::new(error).context("a stored file cannot be read")),
         })?;
         let mut content = Vec::new();
@@ -94,7 +126,7 @@ impl Storage {
     /// Removes the content of that name, if it is there.
     pub fn remove(&self, hash: &str) -> Result<()> {
         match std::fs::remove_file(self.path(hash)) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(Error::Internal(anyhow::Error::new(error).context("a stored file cannot be removed")))
             }
             _ => Ok(()),
@@ -104,6 +136,10 @@ impl Storage {
     fn path(&self, hash: &str) -> PathBuf {
         self.folder.join(hash.get(..2).unwrap_or("00")).join(hash)
     }
+}
+
+fn is_for_want_of_room(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
 }
 
 #[cfg(test)]
@@ -120,6 +156,29 @@ mod tests {
         let other = storage.put(b"Bonsoir").unwrap();
         std::fs::copy(storage.path(&other), storage.path(&hash)).unwrap();
         assert!(storage.get(&hash).is_err());
+    }
+
+    #[test]
+    fn ft_11_what_is_damaged_is_written_anew_when_it_comes_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        let hash = storage.put(b"Bonjour").unwrap();
+        for damage in ["", "not compressed at all"] {
+            std::fs::write(storage.path(&hash), damage).unwrap();
+            assert!(storage.get(&hash).is_err());
+            assert_eq!(storage.put(b"Bonjour").unwrap(), hash);
+            assert_eq!(storage.get(&hash).unwrap(), b"Bonjour");
+        }
+    }
+
+    #[test]
+    fn a_folder_that_was_taken_away_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        let hash = storage.put(b"Bonjour").unwrap();
+        std::fs::remove_dir_all(storage.path(&hash).parent().unwrap()).unwrap();
+        assert_eq!(storage.put(b"Bonjour").unwrap(), hash);
+        assert_eq!(storage.get(&hash).unwrap(), b"Bonjour");
     }
 
     #[test]

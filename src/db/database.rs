@@ -8,7 +8,7 @@
 
 mod sqlite_writer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use crate::carry;
 use crate::config::database::DatabaseUrl;
 use crate::db::connection::{Manager, OpenError, PooledDb, Role, open};
-use crate::db::{DbConnection, dialect, disk};
+use crate::db::{Ballast, DbConnection, dialect, disk};
 use crate::error::{Error, Result};
 use sqlite_writer::SqliteWriter;
 
@@ -98,7 +98,10 @@ impl Database {
         let readers = pool(url, Role::Reader, connections)?;
         let changes = Arc::new(Changes::default());
         let writer = match url {
-            DatabaseUrl::Sqlite(_) => Writer::Sqlite(SqliteWriter::start(url, changes.clone(), idle)?),
+            DatabaseUrl::Sqlite(path) => {
+                let ballast = Ballast::beside(path.parent().unwrap_or(Path::new(".")));
+                Writer::Sqlite(SqliteWriter::start(url, ballast, changes.clone(), idle)?)
+            }
             DatabaseUrl::Postgres(_) => Writer::Postgres(pool(url, Role::Writer, connections)?),
         };
         let turns = Arc::new(Semaphore::new(connections.max(1) as usize));
@@ -113,6 +116,14 @@ impl Database {
     /// Where this database is.
     pub fn url(&self) -> &DatabaseUrl {
         &self.url
+    }
+
+    /// What is kept for a full disk beside an embedded database.
+    pub fn ballast(&self) -> Option<&Ballast> {
+        match &self.writer {
+            Writer::Sqlite(writer) => Some(writer.ballast()),
+            Writer::Postgres(_) => None,
+        }
     }
 
     /// How large the write-ahead log of an embedded database is now.

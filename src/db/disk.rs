@@ -1,11 +1,19 @@
-//! What is done when the disk under the database or the stored files fails: the process ends, for it no longer knows
-//! what is there (DB-08).
+//! The disk under the database and the stored files: what is left of it, and what is done when it fails. Then the
+//! process ends, for it no longer knows what is there (DB-08).
+
+use std::path::Path;
 
 use crate::db::dialect;
 use crate::error::{Error, Result};
 
 /// `EX_IOERR` of sysexits.h.
 const EXIT_DISK_FAILED: i32 = 74;
+
+/// The room left where `folder` is, in bytes, for a process without special rights.
+pub fn free_bytes(folder: &Path) -> std::io::Result<u64> {
+    let room = rustix::fs::statvfs(folder)?;
+    Ok(room.f_bavail.saturating_mul(room.f_frsize))
+}
 
 /// Ends the process if that is what this failure of the database means.
 pub fn stop_if_it_failed(error: &diesel::result::Error) {

@@ -34,12 +34,20 @@ pub async fn ready(app: Data<App>) -> HttpResponse {
 
 async fn show_metrics(app: Data<App>) -> HttpResponse {
     let database_log_bytes = app.database.log_bytes().and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or_default();
+    let ballast_bytes = i64::try_from(app.storage.ballast().held_bytes()).unwrap_or_default();
     let levels = app.database.read(move |db| {
         let (jobs_waiting, jobs_failed) = queue::counts(db)?;
         let mail_in = journal::unprocessed::counts(db)?;
         let mail_dead = outbox::listing::counts(db)?.dead;
         let mail_unprocessed = mail_in.held + mail_in.failed;
-        Ok(metrics::Levels { jobs_waiting, jobs_failed, mail_unprocessed, mail_dead, database_log_bytes })
+        Ok(metrics::Levels {
+            jobs_waiting,
+            jobs_failed,
+            mail_unprocessed,
+            mail_dead,
+            database_log_bytes,
+            ballast_bytes,
+        })
     });
     match levels.await {
         Ok(levels) => HttpResponse::Ok()

@@ -56,6 +56,7 @@ struct Counters {
     mail_unprocessed: Gauge,
     mail_dead: Gauge,
     database_log_bytes: Gauge,
+    ballast_bytes: Gauge,
 }
 
 static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
@@ -78,6 +79,8 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
     registry.register("mail_dead", "Outgoing mail given up", mail_dead.clone());
     let database_log_bytes = Gauge::default();
     registry.register("database_log_bytes", "Size of the write-ahead log of SQLite", database_log_bytes.clone());
+    let ballast_bytes = Gauge::default();
+    registry.register("ballast_bytes", "Room kept for a full disk; none once it was given up", ballast_bytes.clone());
     Counters {
         registry,
         requests,
@@ -90,6 +93,7 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
         mail_unprocessed,
         mail_dead,
         database_log_bytes,
+        ballast_bytes,
     }
 });
 
@@ -128,6 +132,7 @@ pub struct Levels {
     pub mail_unprocessed: i64,
     pub mail_dead: i64,
     pub database_log_bytes: i64,
+    pub ballast_bytes: i64,
 }
 
 /// All of it, as Prometheus reads it.
@@ -137,6 +142,7 @@ pub fn render(levels: Levels) -> String {
     COUNTERS.mail_unprocessed.set(levels.mail_unprocessed);
     COUNTERS.mail_dead.set(levels.mail_dead);
     COUNTERS.database_log_bytes.set(levels.database_log_bytes);
+    COUNTERS.ballast_bytes.set(levels.ballast_bytes);
     let mut text = String::new();
     if let Err(error) = encode(&mut text, &COUNTERS.registry) {
         let _ = write!(text, "# {error}");

@@ -53,6 +53,17 @@ pub fn watch_log(app: &App) {
     }
 }
 
+/// Takes what is kept for a full disk, or takes it again once there is room (FT-04).
+pub fn keep_ballast(app: &App) {
+    for ballast in app.database.ballast().into_iter().chain([app.storage.ballast()]) {
+        match ballast.take() {
+            Ok(true) => tracing::info!(target: "accord::db", "Room is kept for the day on which the disk is full"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(target: "accord::db", %error, "No room can be kept for a full disk"),
+        }
+    }
+}
+
 /// Runs what is due; gives how many ran.
 pub fn run_due(app: &App, now: UtcTime) -> Result<usize> {
     let mut ran = 0;

@@ -132,6 +132,7 @@ fn stand_back() {
 fn run_recurring(app: &App, stop: &CancellationToken) {
     while !stop.is_cancelled() {
         recurring::watch_log(app);
+        recurring::keep_ballast(app);
         if let Err(error) = recurring::run_due(app, app.clock.now()) {
             tracing::warn!(target: "accord::worker", ?error, "Recurring work could not be looked at");
         }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use accord::secret::random_handle;
+use accord::teams::queues::{self, QueueKind};
 use accord::web::guard::guard;
 use accord::web::server::Site;
 use accord::web::slow_body::Patience;
@@ -16,6 +18,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, LocalBoxStream};
 
 use crate::support::TestApp;
+use crate::support::desk::Desk;
 
 /// A body that comes in its own time.
 type Trickle = LocalBoxStream<'static, Result<Bytes, PayloadError>>;
@@ -113,4 +116,44 @@ async fn ft_14_a_body_that_trickles_in_is_not_waited_for() {
             assert!(String::from_utf8_lossy(&text).contains(said), "{path}: {text:?}");
         }
     }
+}
+
+#[actix_web::test]
+async fn ft_04_without_room_a_form_gets_the_page_that_says_so_and_is_taken_when_there_is_room() {
+    let desk = Desk::open();
+    let browser = desk.test.browser().await;
+    if !desk.fill_disk() {
+        return;
+    }
+    let text = "L’écran reste noir.\n".repeat(2_500);
+    let queue = desk.test.read(|db| queues::find_by_kind(db, QueueKind::Support)).unwrap().handle;
+    for (language, said, key) in [
+        ("fr", "Il n’y a plus de place pour enregistrer", random_handle()),
+        ("en", "There is no room left to store this", random_handle()),
+    ] {
+        let fields = [
+            ("name", "Nadia Ferrand"),
+            ("email", "nadia@inconnue.example"),
+            ("queue", &queue),
+            ("subject", "Écran noir"),
+            ("text", &text),
+            ("key", &key),
+        ];
+        let path = format!("/{language}/requests");
+        let answer = browser.upload(&path, &fields, &[]).await;
+        answer.assert_status(507).assert_says(said).assert_says(&format!("<html lang=\"{language}\""));
+        browser.get(&format!("/{language}/requests/new")).await.assert_status(200);
+        assert!(desk.tickets().is_empty());
+    }
+    desk.make_room();
+    let fields = [
+        ("name", "Nadia Ferrand"),
+        ("email", "nadia@inconnue.example"),
+        ("queue", &queue),
+        ("subject", "Écran noir"),
+        ("text", &text),
+        ("key", &random_handle()),
+    ];
+    browser.upload("/fr/requests", &fields, &[]).await.assert_status(303);
+    assert_eq!(desk.ticket().subject, "Écran noir");
 }

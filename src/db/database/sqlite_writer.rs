@@ -17,7 +17,7 @@ use super::{Change, Changes, LONGEST_CHANGE, roll_back, warn_of_length};
 use crate::carry::Here;
 use crate::config::database::DatabaseUrl;
 use crate::db::connection::{OpenError, Role, open};
-use crate::db::{DbConnection, dialect, disk};
+use crate::db::{Ballast, DbConnection, dialect, disk};
 use crate::error::{Error, Result};
 
 /// Writes that may wait for the SQLite writer; further ones are told that it is busy (DB-03).
@@ -34,22 +34,28 @@ pub(super) const IDLE: Duration = Duration::from_secs(20);
 #[derive(Clone)]
 pub(super) struct SqliteWriter {
     queue: SyncSender<WriteTask>,
+    ballast: Ballast,
 }
 
 impl SqliteWriter {
     /// Opens the writing connection, and gives it to a thread that empties the write-ahead log after `idle` without work.
-    pub(super) fn start(url: &DatabaseUrl, changes: Arc<Changes>, idle: Duration) -> Result<SqliteWriter, OpenError> {
+    pub(super) fn start(
+        url: &DatabaseUrl,
+        ballast: Ballast,
+        changes: Arc<Changes>,
+        idle: Duration,
+    ) -> Result<SqliteWriter, OpenError> {
         let db = open(url, Role::Writer)?;
         let (queue, receiver) = sync_channel(WRITE_QUEUE);
-        let url = url.clone();
+        let (url, kept) = (url.clone(), ballast.clone());
         std::thread::Builder::new()
             .name("database-writer".to_owned())
-            .spawn(move || write_loop(&url, db, &receiver, &changes, idle))
+            .spawn(move || write_loop(&url, db, &kept, &receiver, &changes, idle))
             .map_err(|error| {
                 let error = format!("no thread for the writer: {error}");
                 OpenError::Connection(diesel::ConnectionError::BadConnection(error))
             })?;
-        Ok(SqliteWriter { queue })
+        Ok(SqliteWriter { queue, ballast })
     }
 
     /// For somebody who waits: goes before what is written in the background. Gives where the outcome will stand.
@@ -64,6 +70,11 @@ impl SqliteWriter {
         let (answer, receiver) = sync_channel(1);
         self.submit(change, Answer::Thread(answer))?;
         receiver.recv().map_err(|_| Error::Busy)?
+    }
+
+    /// What is kept for the day on which the disk is full.
+    pub(super) fn ballast(&self) -> &Ballast {
+        &self.ballast
     }
 
     fn submit(&self, change: Change, answer: Answer) -> Result<()> {
@@ -140,21 +151,28 @@ impl WriteTask {
     }
 
     /// The transaction is on the disk: tells the outcome.
-    fn committed(self) {
-        let outcome = self.outcome.unwrap_or_else(|| Err(Error::internal("a change was committed without running")));
+    fn committed(mut self) {
+        let outcome = self.take_outcome();
         self.answer.send(outcome);
     }
 
-    /// It did not happen.
     fn failed(self, error: Error) {
-        self.answer.send(Err(match self.outcome {
-            Some(Err(own)) => own,
-            _ => error,
-        }));
+        self.answer.send(Err(error));
+    }
+
+    fn take_outcome(&mut self) -> Result<()> {
+        self.outcome.take().unwrap_or_else(|| Err(Error::internal("a change was committed without running")))
     }
 }
 
-fn write_loop(url: &DatabaseUrl, mut db: DbConnection, queue: &Receiver<WriteTask>, changes: &Changes, idle: Duration) {
+fn write_loop(
+    url: &DatabaseUrl,
+    mut db: DbConnection,
+    ballast: &Ballast,
+    queue: &Receiver<WriteTask>,
+    changes: &Changes,
+    idle: Duration,
+) {
     let mut is_log_empty = false;
     let mut background = VecDeque::new();
     loop {
@@ -171,7 +189,10 @@ fn write_loop(url: &DatabaseUrl, mut db: DbConnection, queue: &Receiver<WriteTas
             Err(RecvTimeoutError::Disconnected) => return,
         };
         is_log_empty = false;
-        let usable = if group.len() == 1 { run_alone(&mut db, group.remove(0)) } else { run_group(&mut db, group) };
+        let usable = match group.len() {
+            1 => run_alone(&mut db, ballast, group.remove(0)),
+            _ => run_group(&mut db, ballast, group),
+        };
         changes.tell();
         if !usable {
             match open(url, Role::Writer) {
@@ -216,26 +237,31 @@ fn empty_log(db: &mut DbConnection) {
 }
 
 /// Runs the tasks under one commit; when that fails, each again on its own. Gives whether the connection is usable.
-fn run_group(db: &mut DbConnection, mut group: Vec<WriteTask>) -> bool {
-    if let Err(error) = dialect::begin_writing(db) {
-        // Somebody else holds the lock, and each of them would wait for it in vain once more (FT-09).
-        group.into_iter().for_each(|task| task.failed(dialect::failure(&error)));
-        return is_usable_after(&error);
-    }
-    let sound = group.iter_mut().all(|task| task.run(db, false) == Soundness::Sound);
-    if sound {
-        match dialect::commit(db) {
-            Ok(()) => {
-                group.into_iter().for_each(WriteTask::committed);
-                return true;
+fn run_group(db: &mut DbConnection, ballast: &Ballast, mut group: Vec<WriteTask>) -> bool {
+    let mut usable = true;
+    match dialect::begin_writing(db) {
+        Ok(()) => {
+            if group.iter_mut().all(|task| task.run(db, false) == Soundness::Sound) {
+                match dialect::commit(db) {
+                    Ok(()) => {
+                        group.into_iter().for_each(WriteTask::committed);
+                        return true;
+                    }
+                    Err(error) => disk::stop_if_it_failed(&error),
+                }
             }
-            Err(error) => disk::stop_if_it_failed(&error),
+            usable = roll_back(db);
+        }
+        Err(error) if matches!(dialect::failure(&error), Error::StorageFull) => {}
+        Err(error) => {
+            // Somebody else holds the lock, and each of them would wait for it in vain once more (FT-09).
+            group.into_iter().for_each(|task| task.failed(dialect::failure(&error)));
+            return is_usable_after(&error);
         }
     }
-    let mut usable = roll_back(db);
     for task in group {
         if usable {
-            usable = run_alone(db, task);
+            usable = run_alone(db, ballast, task);
         } else {
             task.failed(Error::Busy);
         }
@@ -243,33 +269,37 @@ fn run_group(db: &mut DbConnection, mut group: Vec<WriteTask>) -> bool {
     usable
 }
 
-fn run_alone(db: &mut DbConnection, mut task: WriteTask) -> bool {
+/// Runs the task under a commit of its own, and once more if there was no room and some could be made. Gives whether the
+/// connection is usable.
+fn run_alone(db: &mut DbConnection, ballast: &Ballast, mut task: WriteTask) -> bool {
+    let (mut outcome, mut usable) = attempt(db, &mut task);
+    if usable && matches!(outcome, Err(Error::StorageFull)) && ballast.give_up() {
+        (outcome, usable) = attempt(db, &mut task);
+    }
+    task.answer.send(outcome);
+    usable
+}
+
+/// What came of the task in a transaction of its own, which was committed if that is well; and whether the connection is
+/// usable.
+fn attempt(db: &mut DbConnection, task: &mut WriteTask) -> (Result<()>, bool) {
     if let Err(error) = dialect::begin_writing(db) {
-        task.failed(dialect::failure(&error));
-        return is_usable_after(&error);
+        return (Err(dialect::failure(&error)), is_usable_after(&error));
     }
     match task.run(db, true) {
         Soundness::Sound => match dialect::commit(db) {
-            Ok(()) => {
-                task.committed();
-                true
-            }
+            Ok(()) => (task.take_outcome(), true),
             Err(error) => {
                 disk::stop_if_it_failed(&error);
                 let usable = roll_back(db);
-                task.failed(Error::from(error));
-                usable
+                (Err(Error::from(error)), usable)
             }
         },
         Soundness::Undo | Soundness::Broken => {
             let usable = roll_back(db);
-            task.failed(Error::Busy);
-            usable
+            (task.take_outcome(), usable)
         }
-        Soundness::Panicked => {
-            task.failed(Error::internal("the change panicked"));
-            false
-        }
+        Soundness::Panicked => (Err(Error::internal("the change panicked")), false),
     }
 }
 

@@ -5,7 +5,7 @@ use askama::Template;
 
 use crate::app::App;
 use crate::audit;
-use crate::db::DbConnection;
+use crate::db::{DbConnection, disk};
 use crate::error::Result;
 use crate::i18n::{Message, Texts};
 use crate::people::roles::Permission;
@@ -16,7 +16,7 @@ use crate::web::page::{Page, Tone};
 use crate::web::page_error::PageResult;
 use crate::web::respond::{page, redirect_saying};
 use crate::web::signed_in::Staff;
-use crate::{journal, outbox, storage};
+use crate::{journal, outbox};
 
 /// Failed jobs shown one by one; more are only counted.
 const FAILED_SHOWN: i64 = 20;
@@ -29,7 +29,8 @@ const LITTLE_ROOM: u64 = 2_000_000_000;
 pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
     staff.require(Permission::OperateInstallation)?;
     let found = app.database.read(load).await?;
-    let room = storage::free_bytes(&app.config.data).ok();
+    let room = disk::free_bytes(&app.config.data).ok();
+    let has_ballast = app.storage.ballast().is_held();
     let p = staff.page(&app, "status-title", Place::Status);
     let t = p.t;
     let database = if app.config.database.url.is_sqlite() { "SQLite" } else { "PostgreSQL" };
@@ -40,7 +41,8 @@ pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
         match room {
             Some(room) => {
                 let tone = if room < LITTLE_ROOM { Tone::Late } else { Tone::Done };
-                Line::new(&t, "status-room", "server", tone, t.with("status-room-left", "size", t.size(room)))
+                let key = if has_ballast { "status-room-left" } else { "status-room-without-ballast" };
+                Line::new(&t, "status-room", "server", tone, t.with(key, "size", t.size(room)))
             }
             None => Line::new(&t, "status-room", "server", Tone::Act, t.say("status-room-unknown")),
         },

@@ -177,6 +177,7 @@ status-ledger = Ledger
 status-ledger-broken = The chain is broken.
 status-room = Room on the disk
 status-room-left = { $size } free
+status-room-without-ballast = { $size } free. Nothing is kept in reserve for a full disk: please make room.
 status-room-unknown = The free room could not be read.
 status-mail-in = Mail in
 status-mail-in-counts = { $waiting } waiting, { $held } to look at, { $failed } failed

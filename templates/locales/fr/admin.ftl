@@ -177,6 +177,7 @@ status-ledger = Journal des preuves
 status-ledger-broken = La chaîne est rompue.
 status-room = Place sur le disque
 status-room-left = { $size } libres
+status-room-without-ballast = { $size } libres. La réserve pour un disque plein n’est pas constituée : faites de la place.
 status-room-unknown = La place libre n’a pas pu être lue.
 status-mail-in = Courrier entrant
 status-mail-in-counts = { $waiting } en attente, { $held } à examiner, { $failed } en échec

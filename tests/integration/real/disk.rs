@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use accord::clock::Clock;
 use accord::db::schema::{journal, ticket_messages};
+use accord::db::{Ballast, disk};
 use accord::people::api_tokens::{self, NewApiToken, Scope};
 use accord::secret::random_long_handle;
 use diesel::prelude::*;
@@ -49,8 +50,8 @@ impl Drop for SmallDisk {
 fn real_ft_04_on_a_full_disk_no_mail_is_taken_and_all_is_well_as_soon_as_there_is_room() {
     let disk = SmallDisk::mount("24m");
     let lmtp = free_address();
-    let installation = Installation::in_folder(Kind::Sqlite, tempfile::tempdir_in(disk.0.path()).unwrap())
-        .with_settings(&format!("[mail]\nlmtp = \"{lmtp}\"\noutgoing = \"files\"\n"));
+    let installation =
+        Installation::in_folder(Kind::Sqlite, tempfile::tempdir_in(disk.0.path()).unwrap()).taking_mail(lmtp);
     let secret = set_up(&installation);
     let mut server = installation.serve();
 
@@ -98,11 +99,47 @@ fn real_ft_04_on_a_full_disk_no_mail_is_taken_and_all_is_well_as_soon_as_there_i
 }
 
 #[test]
+#[ignore = "needs the right to mount a small disk and processes of its own"]
+fn real_ft_04_the_ballast_is_given_up_first_and_taken_again_when_there_is_room() {
+    let disk = SmallDisk::mount("340m");
+    let lmtp = free_address();
+    let installation =
+        Installation::in_folder(Kind::Sqlite, tempfile::tempdir_in(disk.0.path()).unwrap()).taking_mail(lmtp);
+    set_up(&installation);
+    let server = installation.serve();
+    let ballast = Ballast::beside(&installation.data());
+    wait_until("the ballast is taken", PATIENCE, || ballast.is_held());
+
+    let filler = disk.0.path().join("filler");
+    let room = disk::free_bytes(disk.0.path()).unwrap();
+    std::fs::write(&filler, vec![0; usize::try_from(room).unwrap() - (6 << 20)]).unwrap();
+    let deliver = || deliver_by_lmtp(lmtp, "claire@client.example", desk::MAILBOX, &mail());
+    let began = Instant::now();
+    let mut acknowledged = 0_i64;
+    while ballast.is_held() {
+        deliver().unwrap_or_else(|error| panic!("{error}: {}", installation.said()));
+        acknowledged += 1;
+        assert!(began.elapsed() < PATIENCE * 4, "the disk does not get full");
+    }
+    deliver().unwrap();
+    acknowledged += 1;
+    assert!(installation.said().contains("what was kept for this is given up"), "{}", installation.said());
+    assert_eq!(ballast.held_bytes(), 0);
+
+    std::fs::remove_file(&filler).unwrap();
+    wait_until("the ballast is taken again", PATIENCE * 2, || ballast.is_held());
+    server.stop();
+    let mut db = installation.database();
+    let kept: i64 = journal::table.count().get_result(&mut db).unwrap();
+    assert_eq!(kept, acknowledged);
+    desk::assert_sound(&installation);
+}
+
+#[test]
 #[ignore = "needs a C compiler and processes of its own"]
 fn real_db_08_when_the_disk_fails_nothing_more_is_acknowledged_and_the_process_ends() {
     let lmtp = free_address();
-    let installation =
-        Installation::empty(Kind::Sqlite).with_settings(&format!("[mail]\nlmtp = \"{lmtp}\"\noutgoing = \"files\"\n"));
+    let installation = Installation::empty(Kind::Sqlite).taking_mail(lmtp);
     set_up(&installation);
     let shim = installation.folder.path().join("failing_fsync.so");
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/failing_fsync.c");

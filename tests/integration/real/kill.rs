@@ -58,8 +58,7 @@ fn real_ft_02_killed_while_mail_goes_out_on_postgresql() {
 fn kill_while_mail_comes_in(kind: Kind) {
     let chance = Chance::new();
     let lmtp = free_address();
-    let installation =
-        Installation::empty(kind).with_settings(&format!("[mail]\nlmtp = \"{lmtp}\"\noutgoing = \"files\"\n"));
+    let installation = Installation::empty(kind).taking_mail(lmtp);
     let mut db = installation.database();
     desk::set_up(&mut db, Clock::system().now());
 

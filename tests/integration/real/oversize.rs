@@ -48,6 +48,9 @@ fn real_ft_15_what_is_too_large_is_refused_at_once_and_hardly_read() {
     let packed = format!("{post}Content-Encoding: gzip\r\nContent-Length: 10000000\r\n\r\n");
     let (status, _) = flood(address, &packed, b"");
     assert_eq!(status, 415);
+    let (status, _) = flood(address, "GET / HTTP/9.9\r\n\r\n", b"");
+    assert_eq!(status, 400, "no request at all");
+    assert!(!installation.said().contains("ERROR"), "what strangers send is no error of ours: {}", installation.said());
 }
 
 /// Sends `head`, and then `more` again and again until there is an answer; gives its status and how much was sent.

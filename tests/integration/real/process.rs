@@ -64,6 +64,11 @@ impl Installation {
         Installation { settings: settings.to_owned(), ..self }
     }
 
+    /// The same taking mail over LMTP at that address; what goes out is written to files.
+    pub fn taking_mail(self, lmtp: SocketAddr) -> Installation {
+        self.with_settings(&format!("[mail]\nlmtp = \"{lmtp}\"\noutgoing = \"files\"\n"))
+    }
+
     pub fn data(&self) -> PathBuf {
         self.folder.path().join("data")
     }

@@ -27,8 +27,7 @@ fn real_ft_22_told_to_stop_under_load_it_ends_soon_on_postgresql() {
 
 fn stop_under_load(kind: Kind) {
     let lmtp = free_address();
-    let installation =
-        Installation::empty(kind).with_settings(&format!("[mail]\nlmtp = \"{lmtp}\"\noutgoing = \"files\"\n"));
+    let installation = Installation::empty(kind).taking_mail(lmtp);
     let mut db = installation.database();
     desk::set_up(&mut db, Clock::system().now());
     let acknowledged = Mutex::new(BTreeSet::new());

@@ -217,3 +217,27 @@ fn ft_04_a_change_for_which_there_is_no_room_fails_alone_and_nothing_is_done_twi
     database.write_now(|db| Ok(db.batch_execute("PRAGMA max_page_count = 1000000")?)).unwrap();
     database.write_now(insert_large).unwrap();
 }
+
+/// Writes a row, once the ballast is given up; before, there is no room.
+fn insert_next_once_there_is_room(database: &Database) -> impl Fn(&mut DbConnection) -> Result<()> + Send + 'static {
+    let ballast = writer(database).ballast().clone();
+    move |db| if ballast.is_held() { Err(Error::StorageFull) } else { insert_next(db) }
+}
+
+#[test]
+fn ft_04_a_full_disk_costs_the_ballast_first_and_no_change() {
+    let (_folder, database) = fresh();
+    let ballast = database.ballast().unwrap().clone();
+    assert!(ballast.take().unwrap(), "these tests need a quarter of a gibibyte of room");
+    database.write_now(insert_next_once_there_is_room(&database)).unwrap();
+    assert!(!ballast.is_held());
+
+    assert!(ballast.take().unwrap());
+    let hold = Hold::on(writer(&database));
+    let answers: Vec<_> =
+        (0..10).map(|_| submit(writer(&database), insert_next_once_there_is_room(&database))).collect();
+    hold.release();
+    answers.into_iter().for_each(|answer| answer.recv().unwrap().unwrap());
+    assert!(!ballast.is_held());
+    assert_eq!(count(&database), 11);
+}
