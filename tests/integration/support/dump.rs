@@ -23,8 +23,8 @@ pub struct Moment {
     tables: BTreeMap<String, Vec<String>>,
     /// SQLite's triggers that refuse changes, each with its table; the way back has to pass them.
     rules: Vec<Rule>,
-    /// What SQLite tells when another connection has written.
-    version: Option<i64>,
+    /// A number that is another one once another connection has written.
+    version: i64,
 }
 
 impl Moment {
@@ -42,7 +42,7 @@ impl Moment {
         }
         db.batch_execute(&keep).unwrap();
         let rules = rules(&mut db);
-        let mut moment = Moment { db, query, kept: Dump::new(), tables, rules, version: None };
+        let mut moment = Moment { db, query, kept: Dump::new(), tables, rules, version: 0 };
         moment.version = moment.version_now();
         moment.kept = moment.dump();
         moment
@@ -111,20 +111,18 @@ impl Moment {
         dump
     }
 
-    /// Whether something was written since; where that cannot be told it may have been.
+    /// Whether something may have been written since.
     fn has_moved(&mut self) -> bool {
-        let version = self.version_now();
-        version.is_none() || version != self.version
+        self.version_now() != self.version
     }
 
-    fn version_now(&mut self) -> Option<i64> {
-        match &mut self.db {
-            DbConnection::Postgres(_) => None,
-            DbConnection::Sqlite(sqlite) => {
-                let query = diesel::sql_query("SELECT data_version AS number FROM pragma_data_version");
-                Some(query.get_result::<Number>(sqlite).unwrap().number)
-            }
-        }
+    /// On a server that is where its transactions that write have come to, those of other databases too.
+    fn version_now(&mut self) -> i64 {
+        let query = diesel::sql_query(match &self.db {
+            DbConnection::Postgres(_) => "SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS number",
+            DbConnection::Sqlite(_) => "SELECT data_version AS number FROM pragma_data_version",
+        });
+        query.get_result::<Number>(&mut self.db).unwrap().number
     }
 }
 
