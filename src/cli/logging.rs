@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write};
 
 use tracing::Subscriber;
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
@@ -32,14 +32,21 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
 {
-    let level = LevelFilter::from_level(config.level);
+    let shown = shown(LevelFilter::from_level(config.level));
     let writer = OneLine { has_colours, writer };
     // A log without room is a line less. Told of on standard error, which is the log, it would be a panic (FT-04).
     if config.json {
-        fmt::layer().log_internal_errors(false).json().with_writer(writer).with_filter(level).boxed()
+        fmt::layer().log_internal_errors(false).json().with_writer(writer).with_filter(shown).boxed()
     } else {
-        fmt::layer().log_internal_errors(false).with_ansi(has_colours).with_writer(writer).with_filter(level).boxed()
+        fmt::layer().log_internal_errors(false).with_ansi(has_colours).with_writer(writer).with_filter(shown).boxed()
     }
+}
+
+/// What is shown at this level. The reader of HTTP requests calls it an error when a stranger sends what is none, which
+/// anybody can do as often as they like; that is told to who looks closer. A failure of ours is told where it happens.
+fn shown(level: LevelFilter) -> Targets {
+    let of_strangers = if level >= LevelFilter::DEBUG { level } else { LevelFilter::OFF };
+    Targets::new().with_default(level).with_target("actix_http::h1", of_strangers)
 }
 
 /// Hands on each event as one line. Characters that a terminal or a reader of lines obeys are written as escapes, in the
@@ -117,18 +124,34 @@ mod tests {
     }
 
     fn said(json: bool, has_colours: bool, subject: &str) -> String {
-        let config = LogConfig { json, level: tracing::Level::INFO, access_folder: PathBuf::new(), access_days: 10 };
-        let kept = Kept::default();
-        let writer = kept.clone();
-        let console = layer(&config, has_colours, move || writer.clone());
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(console), || {
+        said_at(tracing::Level::INFO, json, has_colours, || {
             let span = tracing::info_span!("mail", subject);
             span.in_scope(|| {
                 tracing::info!(subject, shown = %subject, error = ?subject, "Read {subject}");
             });
-        });
+        })
+    }
+
+    fn said_at(level: tracing::Level, json: bool, has_colours: bool, act: impl FnOnce()) -> String {
+        let config = LogConfig { json, level, access_folder: PathBuf::new(), access_days: 10 };
+        let kept = Kept::default();
+        let writer = kept.clone();
+        let console = layer(&config, has_colours, move || writer.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(console), act);
         let bytes = kept.0.lock().unwrap().clone();
         String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn g_04_what_strangers_send_in_place_of_a_request_is_told_only_to_who_looks_closer() {
+        let act = || {
+            tracing::error!(target: "actix_http::h1::dispatcher", "stream error: invalid HTTP version specified");
+            tracing::error!(target: "accord::web", "A request failed");
+        };
+        let usual = said_at(tracing::Level::INFO, false, false, act);
+        assert!(usual.contains("A request failed") && !usual.contains("stream error"), "{usual}");
+        let closer = said_at(tracing::Level::DEBUG, false, false, act);
+        assert!(closer.contains("stream error"), "{closer}");
     }
 
     #[test]
