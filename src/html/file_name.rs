@@ -74,6 +74,12 @@ pub fn is_invisible(character: char) -> bool {
         | 0x1D173..=0x1D17A | 0xE0000..=0xE0FFF)
 }
 
+/// Whether nobody sees anything of a text: it is empty, or all of it is space or takes no room.
+pub fn is_blank(text: &str) -> bool {
+    // The empty pattern of Braille counts as a letter's place, and shows nothing.
+    text.chars().all(|c| c.is_whitespace() || c.is_control() || is_invisible(c) || c == '\u{2800}')
+}
+
 fn is_combining_mark(character: char) -> bool {
     matches!(u32::from(character), 0x300..=0x36F)
 }

@@ -13,6 +13,7 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::types::{EnvironmentId, OrganisationId, PersonId, QueueId, SiteId};
 use crate::error::{Error, FieldErrors, Result};
+use crate::html::file_name::is_blank;
 use crate::i18n::{Locale, Texts};
 use crate::mail::address::EmailAddress;
 use crate::people::fields::{self, NAME_LENGTH};
@@ -386,12 +387,12 @@ fn queue(db: &mut DbConnection, errors: &mut FieldErrors, handle: &str) -> Resul
 }
 
 fn check_words(errors: &mut FieldErrors, subject: &str, text: &str) {
-    if subject.trim().is_empty() {
+    if is_blank(subject) {
         errors.add("subject", "error-mandatory");
     } else if subject.trim().chars().count() > opening::LONGEST_SUBJECT {
         errors.add("subject", "subject-too-long");
     }
-    if text.trim().is_empty() {
+    if is_blank(text) {
         errors.add("text", "error-mandatory");
     } else if text.chars().count() > messages::LONGEST_TEXT {
         errors.add("text", "text-too-long");

@@ -20,6 +20,7 @@ use crate::db::schema::ticket_messages;
 use crate::db::types::{JournalId, MessageId, PersonId, text_enum};
 use crate::error::{Error, Result};
 use crate::html;
+use crate::html::file_name::is_blank;
 use crate::people::person;
 use crate::secret::random_handle;
 use crate::tickets::attachments::{self, NewAttachment};
@@ -331,7 +332,7 @@ fn agent_message(
 }
 
 pub(super) fn require_content(message: &NewMessage) -> Result<()> {
-    if message.text.trim().is_empty() && message.attachments.is_empty() {
+    if is_blank(&message.text) && message.attachments.is_empty() {
         return Err(Error::invalid("text", "text-required"));
     }
     if message.text.chars().count() > LONGEST_TEXT {

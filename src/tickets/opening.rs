@@ -12,6 +12,7 @@ use crate::db::types::{
     EnvironmentId, EventId, Language, MailboxId, MessageId, OrganisationId, PersonId, QueueId, SiteId,
 };
 use crate::error::{Error, FieldErrors, Result};
+use crate::html::file_name::is_blank;
 use crate::i18n::Locale;
 use crate::secret::random_number;
 use crate::settings;
@@ -103,6 +104,8 @@ pub fn open(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> 
     let channel = new.message.channel;
     check_content(db, &new)?.into_result()?;
     let reference = free_reference(db)?;
+    // A subject of which nothing can be seen is shown as none.
+    let subject = if is_blank(&new.subject) { "" } else { &new.subject };
     let ticket: Ticket = diesel::insert_into(tickets::table)
         .values((
             (
@@ -115,7 +118,7 @@ pub fn open(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> 
                 tickets::site_id.eq(new.site),
                 tickets::environment_id.eq(new.environment),
                 tickets::mailbox_id.eq(new.mailbox),
-                tickets::subject.eq(clean_line(&cards::mask_numbers(&new.subject), LONGEST_SUBJECT)),
+                tickets::subject.eq(clean_line(&cards::mask_numbers(subject), LONGEST_SUBJECT)),
                 tickets::status.eq(Status::WaitingForUs),
                 tickets::priority.eq(new.priority),
             ),
@@ -183,7 +186,7 @@ fn check_content(db: &mut DbConnection, new: &NewTicket) -> Result<FieldErrors> 
     };
     if channel != Channel::Email {
         let subject = new.subject.trim();
-        if subject.is_empty() {
+        if is_blank(subject) {
             errors.add("subject", "subject-required");
         } else if subject.chars().count() > LONGEST_SUBJECT {
             errors.add("subject", "subject-too-long");

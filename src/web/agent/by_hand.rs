@@ -12,6 +12,7 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::types::OrganisationId;
 use crate::error::{Error, FieldErrors, Result};
+use crate::html::file_name::is_blank;
 use crate::i18n::Texts;
 use crate::mail::address::EmailAddress;
 use crate::people::environments::{self, Environment};
@@ -261,10 +262,10 @@ fn read_form(
         errors.add("queue", "error-mandatory");
     }
     let priority = Priority::parse(&form.priority).unwrap_or(Priority::Normal);
-    if form.subject.trim().is_empty() {
+    if is_blank(&form.subject) {
         errors.add("subject", "subject-required");
     }
-    if form.text.trim().is_empty() {
+    if is_blank(&form.text) {
         errors.add("text", "text-required");
     }
     let Some(queue) = queue.filter(|_| errors.is_empty()) else { return Err(Error::Invalid(errors)) };

@@ -121,6 +121,17 @@ async fn e1_what_is_missing_is_said_beside_each_field_and_what_was_typed_is_kept
 }
 
 #[actix_web::test]
+async fn h_05_what_nobody_can_see_is_no_subject_and_no_text() {
+    let (app, _) = TestApp::with_cast();
+    let browser = app.browser().await;
+    let unseen = "\u{200b}\u{2060} \u{ad}\u{3164}\u{2800}\u{202e}";
+    let form = Form { subject: unseen.to_owned(), text: unseen.to_owned(), ..Form::of(&app) };
+    let answer = form.send(&browser).await;
+    answer.assert_status(422).assert_says("id=\"subject-error\"").assert_says("id=\"text-error\"");
+    assert!(tickets(&app).is_empty());
+}
+
+#[actix_web::test]
 async fn b16_every_field_says_why_it_is_asked() {
     let (app, cast) = TestApp::with_cast();
     let stranger = app.browser().await.get("/fr/requests/new").await.text();
