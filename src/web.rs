@@ -29,6 +29,7 @@ pub mod otlp;
 pub mod page;
 pub mod page_error;
 pub mod portal;
+pub mod profile;
 pub mod request;
 pub mod request_log;
 pub mod respond;

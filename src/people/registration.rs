@@ -19,7 +19,8 @@ use crate::people::sign_in::{self, SignedIn};
 use crate::people::{fields, staff};
 
 /// The form as typed. The first five are mandatory, the rest may be left out and change nothing (E1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct RegistrationForm {
     pub legal_name: String,
     pub first_name: String,

@@ -4,7 +4,7 @@
 use tokio::sync::Semaphore;
 
 use crate::carry;
-use crate::error::{Error, Result};
+use crate::error::{Error, FieldErrors, Result};
 use crate::people::passwords::{self, Checked, Password, StoredHash};
 
 /// Hashes computed at the same time.
@@ -20,6 +20,14 @@ pub async fn check(stored: Option<StoredHash>, password: Password) -> Result<Che
 /// [`passwords::hash`], in turn.
 pub async fn hash(password: Password) -> Result<StoredHash> {
     in_turn(move || passwords::hash(&password)).await?
+}
+
+/// The hash of a password that was just chosen, or what is wrong with it; `own` are words about oneself that do not do.
+pub async fn chosen(password: Password, own: &[&str]) -> Result<StoredHash> {
+    let mut errors = FieldErrors::default();
+    passwords::judge(&mut errors, "password", &password, own);
+    errors.into_result()?;
+    hash(password).await
 }
 
 async fn in_turn<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {

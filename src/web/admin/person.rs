@@ -12,7 +12,7 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::types::StaffRoleId;
 use crate::error::{Error, FieldErrors, Result};
-use crate::i18n::{Locale, Message, Texts};
+use crate::i18n::{Message, Texts};
 use crate::mail::address::EmailAddress;
 use crate::people::memberships;
 use crate::people::notices::{self, Notice};
@@ -28,21 +28,9 @@ use crate::web::navigation::Place;
 use crate::web::organisation::information::languages;
 use crate::web::page::{Choice, Crumb, Page};
 use crate::web::page_error::{PageError, PageResult};
+use crate::web::profile::{ProfileForm, time_zones};
 use crate::web::respond::{page_with, redirect_saying};
 use crate::web::signed_in::Staff;
-
-/// The form of somebody's profile.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProfileForm {
-    version: i64,
-    first_name: String,
-    last_name: String,
-    job_title: String,
-    telephone: String,
-    language: String,
-    time_zone: String,
-}
 
 /// The form of a new address.
 #[derive(Clone, Debug, Deserialize)]
@@ -75,8 +63,7 @@ pub async fn show(app: Data<App>, staff: Staff, path: Path<String>) -> PageResul
 /// `POST /admin/people/{handle}`
 pub async fn update(app: Data<App>, staff: Staff, path: Path<String>, Form(form): Form<ProfileForm>) -> PageResult {
     let (actor, now, handle) = (staff.actor().clone(), app.clock.now(), path.into_inner());
-    let language = Locale::parse(&form.language).ok_or_else(PageError::bad_request)?;
-    let (target, typed) = (handle.clone(), form.clone());
+    let (target, version, typed) = (handle.clone(), form.version, form.for_other()?);
     let outcome = app
         .database
         .write(move |db| {
@@ -84,17 +71,9 @@ pub async fn update(app: Data<App>, staff: Staff, path: Path<String>, Form(form)
                 return Err(Error::Forbidden);
             }
             let person = person::find_by_handle(db, &target)?.ok_or(Error::NotFound)?;
-            let profile = Profile {
-                first_name: typed.first_name.clone(),
-                last_name: typed.last_name.clone(),
-                job_title: typed.job_title.clone(),
-                telephone: typed.telephone.clone(),
-                language,
-                time_zone: typed.time_zone.clone(),
-                theme: person.theme,
-                mailed_about_tickets: person.mailed_about_tickets,
-            };
-            person::update(db, person.id, typed.version, &profile, now)
+            let Person { theme, mailed_about_tickets, .. } = person;
+            let profile = Profile { theme, mailed_about_tickets, ..typed.clone() };
+            person::update(db, person.id, version, &profile, now)
         })
         .await;
     settle(&app, &staff, handle, Some(form), outcome, "said-saved").await
@@ -233,6 +212,7 @@ async fn person_page(
     let p = staff.page(app, "person-title", Place::People);
     let p = Page { title: person.display_name(), ..p };
     let t = p.t;
+    let typed = typed.unwrap_or_else(|| ProfileForm::of(&person));
     let template = PersonPage {
         errors,
         crumbs: vec![Crumb::new(t.say("nav-people"), "/admin/people")],
@@ -243,7 +223,8 @@ async fn person_page(
         may_manage: staff.staff.may(Permission::ManagePeople),
         may_change_identity: access::can_change_identity(staff.actor(), is_staff),
         may_give_roles: staff.staff.may(Permission::ManageStaff),
-        languages: languages(&t, typed.as_ref().map_or(person.language.0.code(), |typed| &typed.language)),
+        languages: languages(&t, &typed.language),
+        time_zones: time_zones(&typed.time_zone),
         facts: facts(&t, &person, undertaking),
         addresses: addresses
             .into_iter()
@@ -268,7 +249,7 @@ async fn person_page(
             })
             .collect(),
         sessions: t.count("person-sessions", session_count),
-        typed: typed.unwrap_or_else(|| ProfileForm::of(&person)),
+        typed,
         p,
     };
     page_with(&template, status)
@@ -308,20 +289,6 @@ fn facts(t: &Texts, person: &Person, undertaking: Option<UtcTime>) -> Vec<(Strin
     facts
 }
 
-impl ProfileForm {
-    fn of(person: &Person) -> Self {
-        ProfileForm {
-            version: person.version,
-            first_name: person.first_name.clone(),
-            last_name: person.last_name.clone(),
-            job_title: person.job_title.clone(),
-            telephone: person.telephone.clone(),
-            language: person.language.0.code().to_owned(),
-            time_zone: person.time_zone.clone(),
-        }
-    }
-}
-
 struct AddressRow {
     address: String,
     is_primary: bool,
@@ -343,6 +310,7 @@ struct PersonPage {
     may_give_roles: bool,
     typed: ProfileForm,
     languages: Vec<Choice>,
+    time_zones: Vec<Choice>,
     facts: Vec<(String, String)>,
     addresses: Vec<AddressRow>,
     belongings: Vec<(String, String)>,

@@ -13,41 +13,26 @@ use serde::Deserialize;
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::error::{Error, FieldErrors};
-use crate::i18n::{Locale, Message, Texts};
+use crate::i18n::{Message, Texts};
 use crate::mail::address::EmailAddress;
 use crate::people::memberships::{self, Belonging};
 use crate::people::notices::{self, Notice};
+use crate::people::one_time_tokens;
 use crate::people::one_time_tokens::Purpose;
 use crate::people::organisations::OrganisationKind;
 use crate::people::passwords::{self, Password};
-use crate::people::person::{self, Profile, Theme};
+use crate::people::person::{self, Theme};
 use crate::people::sessions::{self, Place};
 use crate::people::sign_in::{self, Start};
-use crate::people::{Person, one_time_tokens};
 use crate::secret::Secret;
 use crate::web::forms::{Form, Nothing};
 use crate::web::navigation::Place as Nav;
 use crate::web::page::{Choice, NavigationItem, Page};
 use crate::web::page_error::{PageError, PageResult};
+use crate::web::profile::{ProfileForm, exact_locale, time_zones};
 use crate::web::respond::{page, page_with, redirect, redirect_saying};
 use crate::web::signed_in::{SignedIn, Visitor};
 use crate::web::{hashing, next};
-
-/// The form of one's profile.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct ProfileForm {
-    version: i64,
-    first_name: String,
-    last_name: String,
-    job_title: String,
-    telephone: String,
-    language: String,
-    time_zone: String,
-    theme: String,
-    #[serde(default)]
-    mailed_about_tickets: bool,
-}
 
 /// A new address for oneself.
 #[derive(Clone, Deserialize)]
@@ -142,7 +127,7 @@ pub async fn show(app: Data<App>, reader: SignedIn) -> PageResult {
 /// `POST /account`
 pub async fn update(app: Data<App>, reader: SignedIn, Form(form): Form<ProfileForm>) -> PageResult {
     let (now, person, version) = (app.clock.now(), reader.person.id, form.version);
-    let profile = form.profile()?;
+    let profile = form.own()?;
     let outcome = app.database.write(move |db| person::update(db, person, version, &profile, now)).await;
     match outcome {
         Ok(()) => Ok(redirect_saying("/account", "said-account-saved")),
@@ -371,7 +356,7 @@ async fn information(
     let part = InformationPart {
         languages: languages(&typed.language),
         time_zones: time_zones(&typed.time_zone),
-        themes: themes(&t, &typed.theme),
+        themes: themes(&t, typed.theme.unwrap_or(reader.person.theme)),
         addresses: addresses
             .into_iter()
             .map(|row| AddressRow { address: row.address, is_primary: row.is_primary, confirmed_at: row.confirmed_at })
@@ -394,56 +379,12 @@ fn belonging(belonging: Belonging) -> Option<BelongingRow> {
     })
 }
 
-impl ProfileForm {
-    fn of(person: &Person) -> ProfileForm {
-        ProfileForm {
-            version: person.version,
-            first_name: person.first_name.clone(),
-            last_name: person.last_name.clone(),
-            job_title: person.job_title.clone(),
-            telephone: person.telephone.clone(),
-            language: person.language.0.code().to_owned(),
-            time_zone: person.time_zone.clone(),
-            theme: person.theme.as_str().to_owned(),
-            mailed_about_tickets: person.mailed_about_tickets,
-        }
-    }
-
-    fn profile(&self) -> Result<Profile, PageError> {
-        Ok(Profile {
-            first_name: self.first_name.clone(),
-            last_name: self.last_name.clone(),
-            job_title: self.job_title.clone(),
-            telephone: self.telephone.clone(),
-            language: exact_locale(&self.language)?,
-            time_zone: self.time_zone.clone(),
-            theme: Theme::parse(&self.theme).ok_or_else(PageError::bad_request)?,
-            mailed_about_tickets: self.mailed_about_tickets,
-        })
-    }
-}
-
-fn exact_locale(code: &str) -> Result<Locale, PageError> {
-    Locale::ALL.into_iter().find(|locale| locale.code() == code).ok_or_else(PageError::bad_request)
-}
-
 fn languages(selected: &str) -> Vec<Choice> {
     Choice::list([("fr", "Français"), ("en", "English")], selected)
 }
 
-fn themes(t: &Texts, selected: &str) -> Vec<Choice> {
-    Choice::list(Theme::ALL.iter().map(|theme| (theme.as_str(), t.say(&format!("theme-{theme}")))), selected)
-}
-
-/// The zones of places; the rest of the list are older names of the same.
-fn time_zones(selected: &str) -> Vec<Choice> {
-    const CONTINENTS: [&str; 9] =
-        ["Africa/", "America/", "Antarctica/", "Asia/", "Atlantic/", "Australia/", "Europe/", "Indian/", "Pacific/"];
-    let zones = chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name());
-    let shown = zones.filter(|name| {
-        *name == selected || *name == "UTC" || CONTINENTS.iter().any(|continent| name.starts_with(continent))
-    });
-    Choice::list(shown.map(|name| (name, name.replace('_', " "))), selected)
+fn themes(t: &Texts, selected: Theme) -> Vec<Choice> {
+    Choice::list(Theme::ALL.iter().map(|theme| (theme.as_str(), t.say(&format!("theme-{theme}")))), selected.as_str())
 }
 
 fn no_password() -> Password {

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::error::{Error, FieldErrors};
 use crate::mail::address::EmailAddress;
 use crate::people::invitations::{self, Accepted, Pending};
-use crate::people::passwords::{self, Password};
+use crate::people::passwords::Password;
 use crate::people::sessions::Limits;
 use crate::people::sign_in;
 use crate::secret::Secret;
@@ -114,15 +114,16 @@ pub async fn use_link(
     let wanted = token.clone();
     let found = app.database.read(move |db| sign_in::find_password_link(db, &wanted, now)).await?;
     let Some(person) = found else { return dead_link(&app, &visitor) };
-    let mut errors = FieldErrors::default();
     let own = [person.address.as_str(), person.first_name.as_str(), person.last_name.as_str()];
-    passwords::judge(&mut errors, "password", &form.password, &own);
-    if !errors.is_empty() {
-        let p = visitor.page(&app, "new-password-title", Place::Nowhere);
-        let action = format!("/l/password/{token}");
-        return form_again(&NewPasswordPage { p, errors, action, address: person.address });
-    }
-    let hash = hashing::hash(form.password).await?;
+    let hash = match hashing::chosen(form.password, &own).await {
+        Ok(hash) => hash,
+        Err(Error::Invalid(errors)) => {
+            let p = visitor.page(&app, "new-password-title", Place::Nowhere);
+            let action = format!("/l/password/{token}");
+            return form_again(&NewPasswordPage { p, errors, action, address: person.address });
+        }
+        Err(error) => return Err(error.into()),
+    };
     let place = place_of(&visitor);
     let used = app.database.write(move |db| sign_in::by_new_password(db, &token, &hash, &place, &limits, now)).await?;
     match used {
@@ -152,13 +153,14 @@ pub async fn accept_invitation(
     let Some(pending) = find_invitation(&app, &token).await? else { return dead_link(&app, &visitor) };
     let mut hash = None;
     if pending.needs_password {
-        let mut errors = FieldErrors::default();
-        passwords::judge(&mut errors, "password", &form.password, &[pending.address.as_str()]);
-        if !errors.is_empty() {
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            return invitation_page(&app, &visitor, &token, pending, errors, status);
+        match hashing::chosen(form.password, &[pending.address.as_str()]).await {
+            Ok(chosen) => hash = Some(chosen),
+            Err(Error::Invalid(errors)) => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                return invitation_page(&app, &visitor, &token, pending, errors, status);
+            }
+            Err(error) => return Err(error.into()),
         }
-        hash = Some(hashing::hash(form.password).await?);
     }
     let (place, language) = (place_of(&visitor), visitor.locale);
     let accepted = app

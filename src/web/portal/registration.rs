@@ -4,15 +4,13 @@ use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
 use askama::Template;
-use serde::Deserialize;
 
 use super::password::{NewPasswordForm, to_sign_in};
 use super::sign_in::{dead_link, enter, place_of, sent};
 use crate::app::App;
 use crate::error::{Error, FieldErrors};
 use crate::people::countries;
-use crate::people::passwords;
-use crate::people::registration::{self, Completed, Pending};
+use crate::people::registration::{self, Completed, Pending, RegistrationForm};
 use crate::people::sessions::Limits;
 use crate::web::forms::Form;
 use crate::web::hashing;
@@ -21,23 +19,6 @@ use crate::web::page::{Choice, Page};
 use crate::web::page_error::PageResult;
 use crate::web::respond::{page_with, redirect};
 use crate::web::signed_in::Visitor;
-
-/// The form; the last six may be left out.
-#[derive(Clone, Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct RegistrationForm {
-    legal_name: String,
-    first_name: String,
-    last_name: String,
-    email: String,
-    telephone: String,
-    address_lines: String,
-    postal_code: String,
-    city: String,
-    country: String,
-    vat_number: String,
-    time_zone: String,
-}
 
 #[derive(Template)]
 #[template(path = "portal/registration.html")]
@@ -67,7 +48,7 @@ pub async fn new(app: Data<App>, visitor: Visitor) -> PageResult {
 
 /// `POST /{locale}/registration`
 pub async fn create(app: Data<App>, visitor: Visitor, Form(form): Form<RegistrationForm>) -> PageResult {
-    let registration = match form.typed().check(visitor.locale) {
+    let registration = match form.check(visitor.locale) {
         Ok(registration) => registration,
         Err(Error::Invalid(errors)) => {
             return show(&app, &visitor, form, errors, StatusCode::UNPROCESSABLE_ENTITY);
@@ -112,13 +93,14 @@ pub async fn use_link(
             registration.last_name.as_str(),
             registration.legal_name.as_str(),
         ];
-        let mut errors = FieldErrors::default();
-        passwords::judge(&mut errors, "password", &form.password, &own);
-        if !errors.is_empty() {
-            let status = StatusCode::UNPROCESSABLE_ENTITY;
-            return confirmation(&app, &visitor, &token, &pending, errors, status);
+        match hashing::chosen(form.password, &own).await {
+            Ok(chosen) => hash = Some(chosen),
+            Err(Error::Invalid(errors)) => {
+                let status = StatusCode::UNPROCESSABLE_ENTITY;
+                return confirmation(&app, &visitor, &token, &pending, errors, status);
+            }
+            Err(error) => return Err(error.into()),
         }
-        hash = Some(hashing::hash(form.password).await?);
     }
     let place = place_of(&visitor);
     let completed =
@@ -129,25 +111,6 @@ pub async fn use_link(
         }
         Some(Completed::KnownPerson) => Ok(to_sign_in(&visitor)),
         None => dead_link(&app, &visitor),
-    }
-}
-
-impl RegistrationForm {
-    fn typed(&self) -> registration::RegistrationForm {
-        let form = self.clone();
-        registration::RegistrationForm {
-            legal_name: form.legal_name,
-            first_name: form.first_name,
-            last_name: form.last_name,
-            email: form.email,
-            telephone: form.telephone,
-            address_lines: form.address_lines,
-            postal_code: form.postal_code,
-            city: form.city,
-            country: form.country,
-            vat_number: form.vat_number,
-            time_zone: form.time_zone,
-        }
     }
 }
 
