@@ -50,6 +50,38 @@ fn managed_by(db: &mut DbConnection, actor: &Actor, handle: &str) -> Result<Orga
     if access::can_manage_organisation(actor, organisation.id) { Ok(organisation) } else { Err(Error::Forbidden) }
 }
 
+/// Looks something up in the organisation with that public name, for who manages it.
+async fn read_managed<T: Send + 'static>(
+    app: &App,
+    reader: &SignedIn,
+    handle: &str,
+    query: impl FnOnce(&mut DbConnection, Organisation) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (actor, handle) = (reader.actor.clone(), handle.to_owned());
+    app.database
+        .read(move |db| {
+            let organisation = managed_by(db, &actor, &handle)?;
+            query(db, organisation)
+        })
+        .await
+}
+
+/// One change in the organisation with that public name, by who manages it.
+async fn change_managed<T: Send + 'static>(
+    app: &App,
+    reader: &SignedIn,
+    handle: &str,
+    change: impl Fn(&mut DbConnection, Organisation) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let (actor, handle) = (reader.actor.clone(), handle.to_owned());
+    app.database
+        .write(move |db| {
+            let organisation = managed_by(db, &actor, &handle)?;
+            change(db, organisation)
+        })
+        .await
+}
+
 /// A part of an organisation's pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Tab {

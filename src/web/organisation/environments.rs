@@ -5,9 +5,9 @@ use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Frame, Tab, managed_by, seen_by};
+use super::{Frame, Tab, change_managed, read_managed, seen_by};
 use crate::app::App;
-use crate::error::{Error, FieldErrors};
+use crate::error::{Error, FieldErrors, Result};
 use crate::people::environments::{self, ComponentKind, EnvironmentDescription};
 use crate::people::sites;
 use crate::web::forms::{Form, Nothing};
@@ -79,35 +79,22 @@ pub async fn create(
     path: Path<String>,
     Form(form): Form<EnvironmentForm>,
 ) -> PageResult {
-    let (actor, handle, now) = (reader.actor.clone(), path.into_inner(), app.clock.now());
-    let (target, description) = (handle.clone(), form.description());
-    let outcome = app
-        .database
-        .write(move |db| {
-            let organisation = managed_by(db, &actor, &target)?;
-            environments::create(db, organisation.id, &description, now)
-        })
-        .await;
-    match outcome {
-        Ok(_) => Ok(redirect_saying(&format!("/organisations/{handle}/environments"), "said-environment-added")),
-        Err(Error::Invalid(errors)) => {
-            form_page(&app, &reader, handle, None, form, errors, StatusCode::UNPROCESSABLE_ENTITY).await
-        }
-        Err(error) => Err(error.into()),
-    }
+    let (handle, description, now) = (path.into_inner(), form.description(), app.clock.now());
+    let outcome = change_managed(&app, &reader, &handle, move |db, organisation| {
+        environments::create(db, organisation.id, &description, now).map(drop)
+    })
+    .await;
+    settle(&app, &reader, handle, None, form, outcome, "said-environment-added").await
 }
 
 /// `GET /organisations/{handle}/environments/{environment}`
 pub async fn show(app: Data<App>, reader: SignedIn, path: Path<(String, String)>) -> PageResult {
     let (handle, environment) = path.into_inner();
-    let (actor, target, wanted) = (reader.actor.clone(), handle.clone(), environment.clone());
-    let found = app
-        .database
-        .read(move |db| {
-            let organisation = managed_by(db, &actor, &target)?;
-            environments::find(db, organisation.id, &wanted)?.ok_or(Error::NotFound)
-        })
-        .await?;
+    let wanted = environment.clone();
+    let found = read_managed(&app, &reader, &handle, move |db, organisation| {
+        environments::find(db, organisation.id, &wanted)?.ok_or(Error::NotFound)
+    })
+    .await?;
     let form = EnvironmentForm {
         products: found.lines_of(ComponentKind::Product),
         components: found.lines_of(ComponentKind::Component),
@@ -127,37 +114,44 @@ pub async fn update(
     Form(form): Form<EnvironmentForm>,
 ) -> PageResult {
     let (handle, environment) = path.into_inner();
-    let (actor, now) = (reader.actor.clone(), app.clock.now());
-    let (target, wanted, description) = (handle.clone(), environment.clone(), form.description());
-    let outcome = app
-        .database
-        .write(move |db| {
-            let organisation = managed_by(db, &actor, &target)?;
-            let environment = environments::find(db, organisation.id, &wanted)?.ok_or(Error::NotFound)?;
-            environments::update(db, &environment, &description, now)
-        })
-        .await;
-    match outcome {
-        Ok(()) => Ok(redirect_saying(&format!("/organisations/{handle}/environments"), "said-saved")),
-        Err(Error::Invalid(errors)) => {
-            form_page(&app, &reader, handle, Some(environment), form, errors, StatusCode::UNPROCESSABLE_ENTITY).await
-        }
-        Err(error) => Err(error.into()),
-    }
+    let (wanted, description, now) = (environment.clone(), form.description(), app.clock.now());
+    let outcome = change_managed(&app, &reader, &handle, move |db, organisation| {
+        let environment = environments::find(db, organisation.id, &wanted)?.ok_or(Error::NotFound)?;
+        environments::update(db, &environment, &description, now)
+    })
+    .await;
+    settle(&app, &reader, handle, Some(environment), form, outcome, "said-saved").await
 }
 
 /// `POST /organisations/{handle}/environments/{environment}/removal`
 pub async fn remove(app: Data<App>, reader: SignedIn, path: Path<(String, String)>, _: Form<Nothing>) -> PageResult {
     let (handle, environment) = path.into_inner();
-    let (actor, now, target) = (reader.actor.clone(), app.clock.now(), handle.clone());
-    app.database
-        .write(move |db| {
-            let organisation = managed_by(db, &actor, &target)?;
-            let environment = environments::find(db, organisation.id, &environment)?.ok_or(Error::NotFound)?;
-            environments::remove(db, &environment, now)
-        })
-        .await?;
+    let now = app.clock.now();
+    change_managed(&app, &reader, &handle, move |db, organisation| {
+        let environment = environments::find(db, organisation.id, &environment)?.ok_or(Error::NotFound)?;
+        environments::remove(db, &environment, now)
+    })
+    .await?;
     Ok(redirect_saying(&format!("/organisations/{handle}/environments"), "said-removed"))
+}
+
+/// After the form was sent: the list, or the form with what is wrong.
+async fn settle(
+    app: &App,
+    reader: &SignedIn,
+    handle: String,
+    environment: Option<String>,
+    form: EnvironmentForm,
+    outcome: Result<()>,
+    said: &str,
+) -> PageResult {
+    match outcome {
+        Ok(()) => Ok(redirect_saying(&format!("/organisations/{handle}/environments"), said)),
+        Err(Error::Invalid(errors)) => {
+            form_page(app, reader, handle, environment, form, errors, StatusCode::UNPROCESSABLE_ENTITY).await
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn form_page(
@@ -169,15 +163,11 @@ async fn form_page(
     errors: FieldErrors,
     status: StatusCode,
 ) -> PageResult {
-    let actor = reader.actor.clone();
-    let (organisation, sites) = app
-        .database
-        .read(move |db| {
-            let organisation = managed_by(db, &actor, &handle)?;
-            let sites = sites::of_organisation(db, organisation.id)?;
-            Ok((organisation, sites))
-        })
-        .await?;
+    let (organisation, sites) = read_managed(app, reader, &handle, |db, organisation| {
+        let sites = sites::of_organisation(db, organisation.id)?;
+        Ok((organisation, sites))
+    })
+    .await?;
     let frame = Frame::new(app, reader, &organisation, Tab::Environments);
     let action = match &environment {
         Some(environment) => format!("{}/environments/{environment}", frame.path),

@@ -6,7 +6,7 @@ use askama::Template;
 use chrono::NaiveDate;
 use serde::Deserialize;
 
-use super::{Frame, Tab, managed_by, seen_by};
+use super::{Frame, Tab, change_managed, seen_by};
 use crate::access;
 use crate::app::App;
 use crate::db::DbConnection;
@@ -65,16 +65,12 @@ pub async fn update(
     path: Path<String>,
     Form(form): Form<InformationForm>,
 ) -> PageResult {
-    let (actor, handle, now) = (reader.actor.clone(), path.into_inner(), app.clock.now());
+    let (by, handle, now) = (reader.actor.person(), path.into_inner(), app.clock.now());
     let (version, information) = (form.version, form.information()?);
-    let target = handle.clone();
-    let outcome = app
-        .database
-        .write(move |db| {
-            let organisation = managed_by(db, &actor, &target)?;
-            organisations::update(db, &organisation, version, &information, actor.person(), now)
-        })
-        .await;
+    let outcome = change_managed(&app, &reader, &handle, move |db, organisation| {
+        organisations::update(db, &organisation, version, &information, by, now)
+    })
+    .await;
     match outcome {
         Ok(()) => Ok(redirect_saying(&format!("/organisations/{handle}"), "said-saved")),
         Err(Error::Invalid(errors)) => {

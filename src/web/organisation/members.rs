@@ -6,7 +6,7 @@ use actix_web::web::{Data, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Frame, Tab, managed_by, seen_by};
+use super::{Frame, Tab, change_managed, read_managed, seen_by};
 use crate::app::App;
 use crate::db::DbConnection;
 use crate::db::paging::PAGE_SIZE;
@@ -112,15 +112,12 @@ pub async fn invite(
     path: Path<String>,
     Form(form): Form<InvitationForm>,
 ) -> PageResult {
-    let (actor, handle, now) = (reader.actor.clone(), path.into_inner(), app.clock.now());
-    let (by, target, new_member) = (reader.person.id, handle.clone(), form.new_member());
-    let outcome = app
-        .database
-        .write(move |db| {
-            let organisation = with_members(managed_by(db, &actor, &target)?)?;
-            invitations::invite_member(db, organisation.id, &new_member, by, now)
-        })
-        .await;
+    let (handle, now) = (path.into_inner(), app.clock.now());
+    let (by, new_member) = (reader.person.id, form.new_member());
+    let outcome = change_managed(&app, &reader, &handle, move |db, organisation| {
+        invitations::invite_member(db, with_members(organisation)?.id, &new_member, by, now)
+    })
+    .await;
     match outcome {
         Ok(()) => Ok(redirect_saying(&format!("/organisations/{handle}/members"), "said-invited")),
         Err(Error::Invalid(errors)) => {
@@ -189,14 +186,12 @@ async fn change(
     member: &str,
     verb: impl Fn(&mut DbConnection, OrganisationId, &Member, Option<PersonId>) -> Result<()> + Send + 'static,
 ) -> Result<()> {
-    let (actor, handle, member) = (reader.actor.clone(), handle.to_owned(), member.to_owned());
-    app.database
-        .write(move |db| {
-            let organisation = managed_by(db, &actor, &handle)?;
-            let member = memberships::find_member(db, organisation.id, &member)?.ok_or(Error::NotFound)?;
-            verb(db, organisation.id, &member, actor.person())
-        })
-        .await
+    let (by, member) = (reader.actor.person(), member.to_owned());
+    change_managed(app, reader, handle, move |db, organisation| {
+        let member = memberships::find_member(db, organisation.id, &member)?.ok_or(Error::NotFound)?;
+        verb(db, organisation.id, &member, by)
+    })
+    .await
 }
 
 /// After a change of a member: back to the list, or the member's page with what stood in the way.
@@ -231,15 +226,12 @@ async fn load(
     handle: String,
     member: String,
 ) -> Result<(Organisation, Member), PageError> {
-    let actor = reader.actor.clone();
-    let found = app
-        .database
-        .read(move |db| {
-            let organisation = with_members(managed_by(db, &actor, &handle)?)?;
-            let member = memberships::find_member(db, organisation.id, &member)?.ok_or(Error::NotFound)?;
-            Ok((organisation, member))
-        })
-        .await?;
+    let found = read_managed(app, reader, &handle, move |db, organisation| {
+        let organisation = with_members(organisation)?;
+        let member = memberships::find_member(db, organisation.id, &member)?.ok_or(Error::NotFound)?;
+        Ok((organisation, member))
+    })
+    .await?;
     Ok(found)
 }
 
@@ -256,10 +248,14 @@ async fn invitation_page(
     errors: FieldErrors,
     status: StatusCode,
 ) -> PageResult {
-    let actor = reader.actor.clone();
-    let organisation = app.database.read(move |db| with_members(managed_by(db, &actor, &handle)?)).await?;
+    let organisation = read_managed(app, reader, &handle, |_, organisation| with_members(organisation)).await?;
     let frame = Frame::new(app, reader, &organisation, Tab::Members);
-    let part = InvitationPart { p: frame.p.clone(), errors, list: format!("{}/members", frame.path), typed: form };
+    let part = InvitationPart {
+        p: frame.p.clone(),
+        errors,
+        list: format!("{}/members", frame.path),
+        typed: form,
+    };
     frame.show(&part, status)
 }
 

@@ -5,10 +5,10 @@ use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Frame, Tab, managed_by, seen_by};
+use super::{Frame, Tab, change_managed, read_managed, seen_by};
 use crate::app::App;
-use crate::error::{Error, FieldErrors};
-use crate::people::sites::{self, Site, SiteDescription};
+use crate::error::{Error, FieldErrors, Result};
+use crate::people::sites::{self, SiteDescription};
 use crate::web::forms::{Form, Nothing};
 use crate::web::page::Page;
 use crate::web::page_error::PageResult;
@@ -58,35 +58,22 @@ pub async fn new(app: Data<App>, reader: SignedIn, path: Path<String>) -> PageRe
 
 /// `POST /organisations/{handle}/sites`
 pub async fn create(app: Data<App>, reader: SignedIn, path: Path<String>, Form(form): Form<SiteForm>) -> PageResult {
-    let (actor, handle, now) = (reader.actor.clone(), path.into_inner(), app.clock.now());
-    let (target, description) = (handle.clone(), form.description());
-    let outcome = app
-        .database
-        .write(move |db| {
-            let organisation = managed_by(db, &actor, &target)?;
-            sites::create(db, organisation.id, &description, now)
-        })
-        .await;
-    match outcome {
-        Ok(_) => Ok(redirect_saying(&format!("/organisations/{handle}/sites"), "said-site-added")),
-        Err(Error::Invalid(errors)) => {
-            form_page(&app, &reader, handle, None, form, errors, StatusCode::UNPROCESSABLE_ENTITY).await
-        }
-        Err(error) => Err(error.into()),
-    }
+    let (handle, description, now) = (path.into_inner(), form.description(), app.clock.now());
+    let outcome = change_managed(&app, &reader, &handle, move |db, organisation| {
+        sites::create(db, organisation.id, &description, now).map(drop)
+    })
+    .await;
+    settle(&app, &reader, handle, None, form, outcome, "said-site-added").await
 }
 
 /// `GET /organisations/{handle}/sites/{site}`
 pub async fn show(app: Data<App>, reader: SignedIn, path: Path<(String, String)>) -> PageResult {
     let (handle, site) = path.into_inner();
-    let (actor, target, wanted) = (reader.actor.clone(), handle.clone(), site.clone());
-    let found: Site = app
-        .database
-        .read(move |db| {
-            let organisation = managed_by(db, &actor, &target)?;
-            sites::find(db, organisation.id, &wanted)?.ok_or(Error::NotFound)
-        })
-        .await?;
+    let wanted = site.clone();
+    let found = read_managed(&app, &reader, &handle, move |db, organisation| {
+        sites::find(db, organisation.id, &wanted)?.ok_or(Error::NotFound)
+    })
+    .await?;
     let form = SiteForm {
         name: found.name,
         person_in_charge: found.person_in_charge,
@@ -104,37 +91,44 @@ pub async fn update(
     Form(form): Form<SiteForm>,
 ) -> PageResult {
     let (handle, site) = path.into_inner();
-    let (actor, now) = (reader.actor.clone(), app.clock.now());
-    let (target, wanted, description) = (handle.clone(), site.clone(), form.description());
-    let outcome = app
-        .database
-        .write(move |db| {
-            let organisation = managed_by(db, &actor, &target)?;
-            let site = sites::find(db, organisation.id, &wanted)?.ok_or(Error::NotFound)?;
-            sites::update(db, &site, &description, now)
-        })
-        .await;
-    match outcome {
-        Ok(()) => Ok(redirect_saying(&format!("/organisations/{handle}/sites"), "said-saved")),
-        Err(Error::Invalid(errors)) => {
-            form_page(&app, &reader, handle, Some(site), form, errors, StatusCode::UNPROCESSABLE_ENTITY).await
-        }
-        Err(error) => Err(error.into()),
-    }
+    let (wanted, description, now) = (site.clone(), form.description(), app.clock.now());
+    let outcome = change_managed(&app, &reader, &handle, move |db, organisation| {
+        let site = sites::find(db, organisation.id, &wanted)?.ok_or(Error::NotFound)?;
+        sites::update(db, &site, &description, now)
+    })
+    .await;
+    settle(&app, &reader, handle, Some(site), form, outcome, "said-saved").await
 }
 
 /// `POST /organisations/{handle}/sites/{site}/removal`
 pub async fn remove(app: Data<App>, reader: SignedIn, path: Path<(String, String)>, _: Form<Nothing>) -> PageResult {
     let (handle, site) = path.into_inner();
-    let (actor, now, target) = (reader.actor.clone(), app.clock.now(), handle.clone());
-    app.database
-        .write(move |db| {
-            let organisation = managed_by(db, &actor, &target)?;
-            let site = sites::find(db, organisation.id, &site)?.ok_or(Error::NotFound)?;
-            sites::remove(db, &site, now)
-        })
-        .await?;
+    let now = app.clock.now();
+    change_managed(&app, &reader, &handle, move |db, organisation| {
+        let site = sites::find(db, organisation.id, &site)?.ok_or(Error::NotFound)?;
+        sites::remove(db, &site, now)
+    })
+    .await?;
     Ok(redirect_saying(&format!("/organisations/{handle}/sites"), "said-removed"))
+}
+
+/// After the form was sent: the list, or the form with what is wrong.
+async fn settle(
+    app: &App,
+    reader: &SignedIn,
+    handle: String,
+    site: Option<String>,
+    form: SiteForm,
+    outcome: Result<()>,
+    said: &str,
+) -> PageResult {
+    match outcome {
+        Ok(()) => Ok(redirect_saying(&format!("/organisations/{handle}/sites"), said)),
+        Err(Error::Invalid(errors)) => {
+            form_page(app, reader, handle, site, form, errors, StatusCode::UNPROCESSABLE_ENTITY).await
+        }
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn form_page(
@@ -146,8 +140,7 @@ async fn form_page(
     errors: FieldErrors,
     status: StatusCode,
 ) -> PageResult {
-    let actor = reader.actor.clone();
-    let organisation = app.database.read(move |db| managed_by(db, &actor, &handle)).await?;
+    let organisation = read_managed(app, reader, &handle, |_, organisation| Ok(organisation)).await?;
     let frame = Frame::new(app, reader, &organisation, Tab::Sites);
     let action = match &site {
         Some(site) => format!("{}/sites/{site}", frame.path),
