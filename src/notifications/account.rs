@@ -46,7 +46,7 @@ pub fn draft(db: &mut DbConnection, letterhead: &Letterhead, notice: &Notice, no
 
 fn words(letterhead: &Letterhead, letter: &Letter, operator: &str) -> Account {
     let t = Texts::new(letter.locale, letter.zone);
-    let (subject, lead, caution) = keys(letter.kind);
+    let (subject, lead, caution) = keys(letter);
     let worded = |key: &'static str| {
         let mut message = Message::new(key).with("operator", operator);
         if let Some(by) = &letter.by {
@@ -54,6 +54,9 @@ fn words(letterhead: &Letterhead, letter: &Letter, operator: &str) -> Account {
         }
         if let Some(organisation) = &letter.organisation {
             message = message.with("organisation", organisation);
+        }
+        if let Some(about) = &letter.about {
+            message = message.with("address", about);
         }
         t.message(&message)
     };
@@ -70,9 +73,9 @@ fn words(letterhead: &Letterhead, letter: &Letter, operator: &str) -> Account {
 }
 
 /// Subject, text and the word of caution.
-fn keys(kind: LetterKind) -> (&'static str, &'static str, &'static str) {
-    let ignore = "mail-account-ignore";
-    match kind {
+fn keys(letter: &Letter) -> (&'static str, &'static str, &'static str) {
+    let (ignore, warn) = ("mail-account-ignore", "mail-account-warn");
+    match letter.kind {
         LetterKind::SignInLink => ("mail-account-sign-in-subject", "mail-account-sign-in", ignore),
         LetterKind::PasswordReset => ("mail-account-password-subject", "mail-account-password", ignore),
         LetterKind::ConfirmRegistration => ("mail-account-registration-subject", "mail-account-registration", ignore),
@@ -81,10 +84,16 @@ fn keys(kind: LetterKind) -> (&'static str, &'static str, &'static str) {
         LetterKind::MemberInvitation => ("mail-account-member-subject", "mail-account-member", ignore),
         LetterKind::ConfirmAddress => ("mail-account-address-subject", "mail-account-address", ignore),
         LetterKind::PasswordChanged => {
-            ("mail-account-password-changed-subject", "mail-account-password-changed", "mail-account-warn")
+            // There is something to look at where programs may act in their name.
+            let lead = match letter.path {
+                Some(_) => "mail-account-password-changed-secrets",
+                None => "mail-account-password-changed",
+            };
+            ("mail-account-password-changed-subject", lead, warn)
         }
-        LetterKind::AddressChanged => {
-            ("mail-account-address-changed-subject", "mail-account-address-changed", "mail-account-warn")
+        LetterKind::AddressChanged => ("mail-account-address-changed-subject", "mail-account-address-changed", warn),
+        LetterKind::ManagerNamed => {
+            ("mail-account-manager-subject", "mail-account-manager", "mail-account-manager-caution")
         }
     }
 }
@@ -94,6 +103,9 @@ fn kind(kind: LetterKind) -> Kind {
         LetterKind::SignInLink | LetterKind::AlreadyRegistered => Kind::SignIn,
         LetterKind::PasswordReset | LetterKind::PasswordChanged => Kind::Password,
         LetterKind::Invitation | LetterKind::MemberInvitation => Kind::Invitation,
-        LetterKind::ConfirmRegistration | LetterKind::ConfirmAddress | LetterKind::AddressChanged => Kind::Confirmation,
+        LetterKind::ConfirmRegistration
+        | LetterKind::ConfirmAddress
+        | LetterKind::AddressChanged
+        | LetterKind::ManagerNamed => Kind::Confirmation,
     }
 }

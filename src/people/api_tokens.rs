@@ -206,6 +206,11 @@ pub fn of_person(db: &mut DbConnection, person: PersonId) -> Result<Vec<ApiToken
         .load(db)?)
 }
 
+/// Whether a program can still act in the name of `person`.
+pub fn has_in_force(db: &mut DbConnection, person: PersonId, now: UtcTime) -> Result<bool> {
+    Ok(of_person(db, person)?.iter().any(|token| token.is_in_force(now)))
+}
+
 /// The tokens of everybody, the newest first, for whoever runs the program on its machine.
 pub fn of_everybody(db: &mut DbConnection) -> Result<Vec<ApiToken>> {
     Ok(api_tokens::table.order(api_tokens::id.desc()).limit(LISTED).select(token_columns!()).load(db)?)

@@ -18,7 +18,7 @@ use crate::people::person::{self, NewPerson, Origin, PersonState};
 use crate::people::roles::{self, Permission};
 use crate::people::sessions::{Limits, Place};
 use crate::people::sign_in::{self, SignedIn};
-use crate::people::{fields, organisations};
+use crate::people::{fields, organisations, staff};
 use crate::throttle::{self, Rate};
 
 /// Invitations that one person may send.
@@ -79,6 +79,9 @@ pub fn invite_member(
         errors.add("address", "error-mandatory");
     } else if address.is_none() {
         errors.add("address", "error-address");
+    }
+    if new.rights.grants_tracing && staff::is_staff(db, by)? {
+        errors.add("", "conflict-tracing-right");
     }
     errors.into_result()?;
     let address = address.ok_or_else(|| Error::invalid("address", "error-address"))?;
@@ -159,13 +162,16 @@ pub fn accept(
         // The address is no longer that of the person who was invited.
         return Ok(None);
     }
+    // Who has become staff since they invited speaks for the operator now (CN-06).
+    let rights = invitation.rights();
+    let rights = Rights { grants_tracing: rights.grants_tracing && !staff::is_staff(db, invitation.by)?, ..rights };
     let person = match known {
         Some(person) if person.state != PersonState::Active => return Ok(None),
         Some(person) => {
             if let Some(organisation) = invitation.organisation
                 && !is_member(db, person.id, organisation)?
             {
-                memberships::add(db, person.id, organisation, invitation.rights(), Some(invitation.by), now)?;
+                memberships::add(db, person.id, organisation, rights, Some(invitation.by), now)?;
             }
             person
         }
@@ -177,7 +183,7 @@ pub fn accept(
                 address_confirmed_at: Some(now),
                 ..NewPerson::at(invitation.address.clone(), language, Origin::Member)
             };
-            person::create(db, &new, Some((organisation, invitation.rights())), Some(invitation.by), now)?
+            person::create(db, &new, Some((organisation, rights)), Some(invitation.by), now)?
         }
     };
     person::confirm_address(db, person.id, &invitation.address, now)?;

@@ -12,8 +12,10 @@ use crate::db::schema::{memberships, organisations, people, person_addresses};
 use crate::db::types::{Language, OrganisationId, PersonId};
 use crate::error::{Error, Result};
 use crate::i18n::Message;
+use crate::people::notices::{self, Notice};
 use crate::people::organisations::{self as organisation, OrganisationKind};
 use crate::people::person::{PersonState, display_name};
+use crate::people::staff;
 
 /// The rights of a member in one organisation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -194,7 +196,8 @@ pub fn find_contact(db: &mut DbConnection, organisation: OrganisationId) -> Resu
         .optional()?)
 }
 
-/// Makes `person` a member. The first member is the organisation's contact; somebody on their own stays so.
+/// Makes `person` a member. The first member is the organisation's contact; somebody on their own stays so. Later ones
+/// have the right to grant tracing from within only, as in [`change_rights`].
 pub fn add(
     db: &mut DbConnection,
     person: PersonId,
@@ -214,6 +217,10 @@ pub fn add(
     if !others.is_empty() && kind_of(db, organisation)? == OrganisationKind::Individual {
         return Err(Error::Forbidden);
     }
+    let from_outside = is_from_outside(db, by)?;
+    if rights.grants_tracing && from_outside && !others.is_empty() {
+        return Err(Error::Conflict(Message::new("conflict-tracing-right")));
+    }
     diesel::insert_into(memberships::table)
         .values((
             memberships::person_id.eq(person),
@@ -225,10 +232,15 @@ pub fn add(
             memberships::created_at.eq(now),
         ))
         .execute(db)?;
+    if let Some(by) = by.filter(|_| rights.manages_organisation && from_outside) {
+        tell_of_manager(db, organisation, person, by, now)?;
+    }
     record(db, "membership_added", organisation, person, rights, by, now)
 }
 
-/// Gives a member other rights. Who manages last goes on managing while there are others to be managed.
+/// Gives a member other rights. Who manages last goes on managing while there are others to be managed. Staff take the
+/// right to grant tracing away and never give it: who asks does not choose who answers (CN-06). When they name somebody
+/// who manages, and so may give it, those who manage or grant already are told.
 pub fn change_rights(
     db: &mut DbConnection,
     organisation: OrganisationId,
@@ -241,7 +253,21 @@ pub fn change_rights(
     if !rights.manages_organisation {
         keep_a_manager(db, organisation, person)?;
     }
-    let changed = diesel::update(
+    let from_outside = is_from_outside(db, by)?;
+    let before: Option<(bool, bool)> = memberships::table
+        .filter(memberships::organisation_id.eq(organisation))
+        .filter(memberships::person_id.eq(person))
+        .select((memberships::manages_organisation, memberships::grants_tracing))
+        .first(db)
+        .optional()?;
+    let (managed, granted) = before.ok_or(Error::NotFound)?;
+    if rights.grants_tracing && !granted && from_outside {
+        return Err(Error::Conflict(Message::new("conflict-tracing-right")));
+    }
+    if let Some(by) = by.filter(|_| rights.manages_organisation && !managed && from_outside) {
+        tell_of_manager(db, organisation, person, by, now)?;
+    }
+    diesel::update(
         memberships::table
             .filter(memberships::organisation_id.eq(organisation))
             .filter(memberships::person_id.eq(person)),
@@ -252,9 +278,6 @@ pub fn change_rights(
         memberships::grants_tracing.eq(rights.grants_tracing),
     ))
     .execute(db)?;
-    if changed == 0 {
-        return Err(Error::NotFound);
-    }
     record(db, "membership_changed", organisation, person, rights, by, now)
 }
 
@@ -323,6 +346,40 @@ pub fn remove(
             .first(db)?;
         let name = display_name(&first_name, &last_name, &address);
         organisation::create_individual(db, person, &name, language.0, now)?;
+    }
+    Ok(())
+}
+
+/// Whether who changes something there speaks for the operator and not for the organisation.
+fn is_from_outside(db: &mut DbConnection, by: Option<PersonId>) -> Result<bool> {
+    match by {
+        Some(by) => staff::is_staff(db, by),
+        None => Ok(false),
+    }
+}
+
+/// Tells those of the organisation whom it concerns that staff named `manager`.
+fn tell_of_manager(
+    db: &mut DbConnection,
+    organisation: OrganisationId,
+    manager: PersonId,
+    by: PersonId,
+    now: UtcTime,
+) -> Result<()> {
+    let concerned: Vec<PersonId> = memberships::table
+        .filter(memberships::organisation_id.eq(organisation))
+        .filter(memberships::person_id.ne(manager))
+        .filter(
+            memberships::manages_organisation
+                .eq(true)
+                .or(memberships::grants_tracing.eq(true))
+                .or(memberships::is_contact.eq(true)),
+        )
+        .order(memberships::id)
+        .select(memberships::person_id)
+        .load(db)?;
+    for to in concerned {
+        notices::send(db, &Notice::ManagerNamed { to, organisation, manager, by }, now)?;
     }
     Ok(())
 }

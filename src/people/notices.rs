@@ -7,10 +7,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::types::PersonId;
+use crate::db::types::{OrganisationId, PersonId};
 use crate::error::{Error, Result};
 use crate::i18n::Locale;
 use crate::mail::address::EmailAddress;
+use crate::people::api_tokens;
 use crate::people::invitations::Invitation;
 use crate::people::one_time_tokens::{self, Purpose};
 use crate::people::organisations;
@@ -49,6 +50,8 @@ pub enum Notice {
     PasswordChanged { person: PersonId, address: String },
     /// The address was changed; told to the old one (U-05).
     AddressChanged { person: PersonId, old_address: String },
+    /// Staff gave a member the right to manage an organisation; told to one of those who had a say there before.
+    ManagerNamed { to: PersonId, organisation: OrganisationId, manager: PersonId, by: PersonId },
 }
 
 impl Notice {
@@ -58,7 +61,8 @@ impl Notice {
             Notice::Invitation { person, .. }
             | Notice::ConfirmAddress { person, .. }
             | Notice::PasswordChanged { person, .. }
-            | Notice::AddressChanged { person, .. } => Some(*person),
+            | Notice::AddressChanged { person, .. }
+            | Notice::ManagerNamed { manager: person, .. } => Some(*person),
             Notice::SignInLink { .. }
             | Notice::PasswordReset { .. }
             | Notice::Registration { .. }
@@ -83,6 +87,8 @@ pub enum LetterKind {
     ConfirmAddress,
     PasswordChanged,
     AddressChanged,
+    /// See `by`, `organisation` and `about`.
+    ManagerNamed,
 }
 
 /// Everything a letter says that is not in its template. It holds no text that a stranger chose (ADV-10); `by` and
@@ -101,10 +107,12 @@ pub struct Letter {
     pub path: Option<String>,
     /// Until when the link may be used.
     pub expires_at: Option<UtcTime>,
-    /// Who invites.
+    /// Who invites, or gave a right.
     pub by: Option<String>,
-    /// The organisation one is invited to.
+    /// The organisation one is invited to, or in which a right was given.
     pub organisation: Option<String>,
+    /// The address of whom the letter is about, if that is not who gets it. Their name is what they say of themselves.
+    pub about: Option<String>,
 }
 
 /// Has the mail written.
@@ -166,11 +174,26 @@ pub fn prepare(db: &mut DbConnection, notice: &Notice, now: UtcTime) -> Result<O
         }
         Notice::PasswordChanged { person, address } => {
             let person = person::by_id(db, *person)?;
-            Ok(EmailAddress::parse(address).map(|to| plain(LetterKind::PasswordChanged, to, &person)))
+            // Programs of somebody else's would go on: whoever looks sees which there are.
+            let path = api_tokens::has_in_force(db, person.id, now)?.then(|| "/account/security".to_owned());
+            let letter = |to| Letter { path, ..plain(LetterKind::PasswordChanged, to, &person) };
+            Ok(EmailAddress::parse(address).map(letter))
         }
         Notice::AddressChanged { person, old_address } => {
             let person = person::by_id(db, *person)?;
             Ok(EmailAddress::parse(old_address).map(|to| plain(LetterKind::AddressChanged, to, &person)))
+        }
+        Notice::ManagerNamed { to, organisation, manager, by } => {
+            let person = person::by_id(db, *to)?;
+            let Some(address) = to_active(&person) else { return Ok(None) };
+            let organisation = organisations::by_id(db, *organisation)?;
+            Ok(Some(Letter {
+                path: Some(format!("/organisations/{}/members", organisation.handle)),
+                by: Some(person::by_id(db, *by)?.display_name()),
+                organisation: Some(organisation.name),
+                about: Some(person::by_id(db, *manager)?.address),
+                ..plain(LetterKind::ManagerNamed, address, &person)
+            }))
         }
     }
 }
@@ -269,6 +292,7 @@ fn plain(kind: LetterKind, to: EmailAddress, person: &Person) -> Letter {
         expires_at: None,
         by: None,
         organisation: None,
+        about: None,
     }
 }
 
@@ -285,6 +309,7 @@ fn to_a_stranger(kind: LetterKind, to: EmailAddress, locale: Locale) -> Letter {
         expires_at: None,
         by: None,
         organisation: None,
+        about: None,
     }
 }
 

@@ -490,6 +490,73 @@ async fn queues_mailboxes_roles_and_settings_are_kept() {
 }
 
 #[actix_web::test]
+async fn cn_06_staff_are_not_offered_to_give_the_right_to_grant_tracing_and_cannot() {
+    let (app, cast) = TestApp::with_cast();
+    let hugo = app.signed_in(cast.hugo).await;
+    let members = format!("/organisations/{}/members", cast.arnaud_handle);
+    let paul = format!("{members}/{}", handle_of(&app, cast.paul));
+    let claire = format!("{members}/{}", handle_of(&app, cast.claire));
+    let (box_of_right, person_new) =
+        ("name=\"grants_tracing\"", format!("/admin/people/new?organisation={}", cast.arnaud_handle));
+    for page in [&paul, &format!("{members}/new"), &person_new] {
+        hugo.get(page)
+            .await
+            .assert_status(200)
+            .assert_says("qui demande un accord ne choisit pas")
+            .assert_silent_about(box_of_right);
+    }
+    hugo.get(&claire).await.assert_says(box_of_right);
+    let right = ("grants_tracing", "true");
+    hugo.post(&paul, &[right]).await.assert_status(409).assert_says("de l’intérieur");
+    let invitation = [("first_name", ""), ("last_name", "Noir"), ("address", "luc@arnaud.example"), right];
+    hugo.post(&members, &invitation).await.assert_status(422).assert_says("de l’intérieur");
+    let person = [
+        ("first_name", ""),
+        ("last_name", "Noir"),
+        ("address", "luc@arnaud.example"),
+        ("telephone", ""),
+        ("job_title", ""),
+        ("language", "fr"),
+        ("organisation", &cast.arnaud_handle),
+        right,
+    ];
+    hugo.post("/admin/people", &person).await.assert_status(409).assert_says("de l’intérieur");
+
+    let manager = app.signed_in(cast.claire).await;
+    manager.get(&paul).await.assert_says(box_of_right);
+    manager.post(&paul, &[right]).await.assert_status(303);
+}
+
+#[actix_web::test]
+async fn staff_change_somebody_s_profile_but_not_how_pages_look_to_them() {
+    let (app, cast) = TestApp::with_cast();
+    let hugo = app.signed_in(cast.hugo).await;
+    let paul = format!("/admin/people/{}", handle_of(&app, cast.paul));
+    let form = |time_zone| {
+        vec![
+            ("version", "1"),
+            ("first_name", "Paul"),
+            ("last_name", "Girard"),
+            ("job_title", "Maître de chai"),
+            ("telephone", ""),
+            ("language", "en"),
+            ("time_zone", time_zone),
+        ]
+    };
+    for own in [("theme", "dark"), ("mailed_about_tickets", "true")] {
+        let fields: Vec<_> = form("Europe/Paris").into_iter().chain([own]).collect();
+        hugo.post(&paul, &fields).await.assert_status(400);
+    }
+    hugo.post(&paul, &form("Europe/Nowhere")).await.assert_status(422).assert_says("Maître de chai");
+    let before = app.read(|db| person::by_id(db, cast.paul));
+    hugo.post(&paul, &form("Europe/Lisbon")).await.assert_status(303);
+    let after = app.read(|db| person::by_id(db, cast.paul));
+    assert_eq!((after.job_title.as_str(), after.time_zone.as_str()), ("Maître de chai", "Europe/Lisbon"));
+    assert_eq!((after.theme, after.mailed_about_tickets), (before.theme, before.mailed_about_tickets));
+    hugo.get(&paul).await.assert_says("<option value=\"Europe/Lisbon\" selected");
+}
+
+#[actix_web::test]
 async fn the_status_page_says_what_wants_attention() {
     let (app, cast) = TestApp::with_cast();
     let anne = app.signed_in(cast.anne).await;

@@ -6,7 +6,10 @@ use accord::db::types::{OrganisationId, PersonId};
 use accord::error::{Error, Result};
 use accord::i18n::Locale;
 use accord::mail::address::EmailAddress;
+use accord::mail::incoming;
+use accord::mail::transport::Transport;
 use accord::people::environments::{self, Component, ComponentKind, EnvironmentDescription};
+use accord::people::invitations::{self, NewMember};
 use accord::people::memberships::{self, Rights};
 use accord::people::organisations::{self, Contract, Filter, Information, OrganisationKind, OrganisationStatus};
 use accord::people::person::{self, NewPerson, Origin};
@@ -298,6 +301,62 @@ fn the_last_manager_stays_and_a_contact_is_always_there() {
     let left = app.read(|db| memberships::belongings(db, claire));
     assert_eq!(left.len(), 1, "who belongs to nothing else belongs to an organisation of their own");
     assert_eq!((left[0].kind, left[0].organisation_name.as_str()), (OrganisationKind::Individual, "Claire Lefèvre"));
+}
+
+#[test]
+fn cn_06_staff_take_the_right_to_grant_tracing_away_and_never_give_it() {
+    let (app, cast) = TestApp::with_cast();
+    let (now, arnaud, hugo, claire, paul) = (app.now(), cast.arnaud, cast.hugo, cast.claire, cast.paul);
+    let change = |person, rights, by| {
+        move |db: &mut accord::db::DbConnection| memberships::change_rights(db, arnaud, person, rights, Some(by), now)
+    };
+    let grants = Rights { grants_tracing: true, ..Rights::default() };
+    assert_eq!(refusal(&app, change(paul, grants, hugo)), [("", "conflict-tracing-right")]);
+    let added = refusal(&app, move |db| memberships::add(db, cast.zoe, arnaud, grants, Some(hugo), now));
+    assert_eq!(added, [("", "conflict-tracing-right")]);
+    let new = NewMember {
+        last_name: "Noir".to_owned(),
+        address: "luc@arnaud.example".to_owned(),
+        rights: grants,
+        ..NewMember::default()
+    };
+    let invited = refusal(&app, move |db| invitations::invite_member(db, arnaud, &new, hugo, now));
+    assert_eq!(invited, [("", "conflict-tracing-right")]);
+
+    app.write(change(paul, grants, claire));
+    // Whoever has it keeps it through other changes by staff, and loses it by them.
+    app.write(change(paul, Rights { sees_all_tickets: true, ..grants }, hugo));
+    app.write(change(paul, Rights::default(), hugo));
+    assert_eq!(refusal(&app, change(paul, grants, hugo)), [("", "conflict-tracing-right")]);
+}
+
+#[test]
+fn cn_06_when_staff_name_a_manager_the_organisation_is_told() {
+    let (app, cast) = TestApp::with_cast();
+    let (now, arnaud, hugo, claire, paul) = (app.now(), cast.arnaud, cast.hugo, cast.claire, cast.paul);
+    app.run_jobs();
+    let Transport::Memory(memory) = &app.app.transport else { panic!("tests send into memory") };
+    memory.take();
+    let manages = Rights { manages_organisation: true, ..Rights::default() };
+    app.write(move |db| memberships::change_rights(db, arnaud, paul, manages, Some(hugo), now));
+    app.run_jobs();
+    let told = memory.take();
+    assert_eq!(told.iter().map(|mail| mail.recipient.as_str()).collect::<Vec<_>>(), ["claire@arnaud.example"]);
+    let text = incoming::parse(&told[0].bytes).text;
+    assert!(
+        text.contains("paul@arnaud.example")
+            && text.contains(&format!("/organisations/{}/members", cast.arnaud_handle)),
+        "{text}"
+    );
+
+    // What members do among themselves, and what changes nothing, is told to nobody.
+    app.write(move |db| {
+        memberships::change_rights(db, arnaud, paul, Rights { sees_all_tickets: true, ..manages }, Some(hugo), now)
+    });
+    app.write(move |db| memberships::change_rights(db, arnaud, paul, Rights::default(), Some(claire), now));
+    app.write(move |db| memberships::change_rights(db, arnaud, paul, manages, Some(claire), now));
+    app.run_jobs();
+    assert!(memory.take().is_empty());
 }
 
 #[test]

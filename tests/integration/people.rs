@@ -409,6 +409,28 @@ fn u_05_a_new_password_ends_sessions_and_links_and_is_told() {
 }
 
 #[test]
+fn u_05_the_mail_about_a_new_password_leads_to_the_secrets_that_go_on_working() {
+    let given = Given::empty();
+    let (now, id) = (given.now(), given.customer("claire@exemple.fr"));
+    let secret = given.write(move |db| {
+        let new = api_tokens::NewApiToken {
+            name: "Supervision".to_owned(),
+            scopes: vec![api_tokens::Scope::TicketsRead],
+            organisation: None,
+            days: api_tokens::DEFAULT_DAYS,
+        };
+        api_tokens::create(db, id, &new, now).map(|(_, secret)| secret.expose().to_owned())
+    });
+    let hash = passwords::hash(&Secret::new("un autre mot, plus long".to_owned())).unwrap();
+    given.write(move |db| {
+        let person = person::by_id(db, id)?;
+        passwords::change(db, &person, &hash, now)
+    });
+    assert_eq!(given.letters()[0].path.as_deref(), Some("/account/security"));
+    assert!(given.read(|db| api_tokens::find_by_secret(db, &secret, now)).is_some());
+}
+
+#[test]
 fn u_05_a_new_address_is_proven_first_and_the_old_one_is_told() {
     let given = Given::empty();
     let (now, id) = (given.now(), given.customer("claire@exemple.fr"));

@@ -143,6 +143,11 @@ pub async fn create(app: Data<App>, staff: Staff, Form(form): Form<NewPersonForm
     match outcome {
         Ok(handle) => Ok(redirect_saying(&format!("/admin/people/{handle}"), "said-person-added")),
         Err(Error::Invalid(errors)) => new_page(&app, &staff, form, errors, StatusCode::UNPROCESSABLE_ENTITY).await,
+        Err(Error::Conflict(message)) => {
+            let mut errors = FieldErrors::default();
+            errors.add("", message);
+            new_page(&app, &staff, form, errors, StatusCode::CONFLICT).await
+        }
         Err(error) => Err(error.into()),
     }
 }
@@ -170,6 +175,7 @@ async fn new_page(
         crumbs: vec![Crumb::new(p.t.say("nav-people"), "/admin/people")],
         languages: languages(&p.t, &typed.language),
         organisation: organisation.map(|organisation| (organisation.handle, organisation.name)),
+        gives_tracing: false,
         typed,
         p,
     };
@@ -273,5 +279,7 @@ struct NewPage {
     crumbs: Vec<Crumb>,
     languages: Vec<Choice>,
     organisation: Option<(String, String)>,
+    /// Whether who fills this in gives the right to grant tracing, which staff do not.
+    gives_tracing: bool,
     typed: NewPersonForm,
 }

@@ -254,6 +254,7 @@ async fn invitation_page(
         p: frame.p.clone(),
         errors,
         list: format!("{}/members", frame.path),
+        gives_tracing: !frame.is_staff,
         typed: form,
     };
     frame.show(&part, status)
@@ -287,6 +288,7 @@ fn member_page(
         .filter(|(_, value)| !value.is_empty())
         .collect(),
         is_contact: member.is_contact,
+        gives_tracing: !frame.is_staff,
         typed: form,
     };
     frame.show(&part, status)
@@ -348,6 +350,7 @@ struct InvitationPart {
     p: Page,
     errors: FieldErrors,
     list: String,
+    gives_tracing: bool,
     typed: InvitationForm,
 }
 
@@ -363,5 +366,6 @@ struct MemberPart {
     name: String,
     facts: Vec<(String, String)>,
     is_contact: bool,
+    gives_tracing: bool,
     typed: RightsForm,
 }

@@ -14,6 +14,7 @@ error-address-of-person = This address belongs to a person. A mailbox cannot tak
 error-address-of-mailbox = This address is a mailbox of the support desk.
 error-address-reserved = This address is kept for signed replies.
 conflict-last-manager = Nobody would be left to manage the organisation. Give that right to another member first.
+conflict-tracing-right = The right to grant diagnostics is given from within: a member who manages the organisation gives it under “Members”.
 conflict-changed-meanwhile = Somebody changed this page meanwhile. This is how it stands now; make your change again.
 conflict-site-in-use = Requests or environments refer to this site, so it cannot be deleted.
 conflict-environment-in-use = Requests refer to this environment, so it cannot be deleted.

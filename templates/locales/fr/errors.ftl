@@ -14,6 +14,7 @@ error-address-of-person = Cette adresse est celle d’une personne. Une boîte a
 error-address-of-mailbox = Cette adresse est celle d’une boîte aux lettres de l’assistance.
 error-address-reserved = Cette adresse est réservée aux réponses signées.
 conflict-last-manager = L’organisation n’aurait plus personne pour la gérer. Donnez d’abord ce droit à un autre membre.
+conflict-tracing-right = Le droit d’accorder le diagnostic se donne de l’intérieur : un membre qui gère l’organisation le donne sous « Membres ».
 conflict-changed-meanwhile = Quelqu’un a modifié cette page entre-temps. Voici son état actuel ; refaites votre modification.
 conflict-site-in-use = Des demandes ou des environnements concernent ce site : il ne peut pas être supprimé.
 conflict-environment-in-use = Des demandes concernent cet environnement : il ne peut pas être supprimé.
