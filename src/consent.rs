@@ -24,6 +24,7 @@ pub mod withdrawing;
 pub mod expiring;
 pub mod stopping;
 
+pub mod looks;
 pub mod receipt;
 pub mod signing;
 

@@ -2,9 +2,12 @@
 //! becomes of the bytes, which are redacted, sealed, stored, read on record and destroyed. Who agreed to what is consent's; this module is
 //! told the active grants.
 
+pub mod assembling;
 pub mod buffers;
 pub mod capture;
 pub mod catalogue;
+pub mod export;
+pub mod flame;
 pub mod otlp;
 pub mod reading_record;
 pub mod record;
@@ -12,7 +15,12 @@ pub mod redaction;
 pub mod sampling;
 pub mod scope;
 pub mod sealing;
+pub mod self_time;
 pub mod stored;
 pub mod trace_store;
 pub mod viewing;
+pub mod waterfall;
 pub mod words;
+
+#[cfg(test)]
+mod samples;

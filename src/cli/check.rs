@@ -8,6 +8,7 @@ use crate::config::{Config, Overrides};
 use crate::consent::{register, signing};
 use crate::db::connection::{Role, open};
 use crate::db::migrations;
+use crate::diagnostics::reading_record;
 use crate::keys::Keys;
 use crate::mail::transport::Transport;
 use crate::{audit, clock};
@@ -76,8 +77,9 @@ fn check_ledger(config: &Config) -> Result<String, String> {
 fn check_consents(config: &Config) -> Result<String, String> {
     let mut db = open(&config.database.url, Role::Reader).map_err(|error| error.to_string())?;
     let found = register::verify_all(&mut db).map_err(|error| format!("{error:#}"))?;
+    let looks = reading_record::verify_all(&mut db).map_err(|error| format!("{error:#}"))?;
     Ok(format!(
-        "{} records with {} events, each chain whole and known to the ledger; {} signed documents",
+        "{} records with {} events and {looks} looks, each chain whole and known to the ledger; {} signed documents",
         found.consents, found.events, found.receipts
     ))
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use crate::clock::UtcTime;
 use crate::consent::asking::ConsentRequest;
 use crate::consent::grants::Grant;
+use crate::consent::looks;
 use crate::consent::register::{self, Broken};
 use crate::consent::scope::Basis;
 use crate::consent::signing::{self, Fault};
@@ -42,12 +43,15 @@ pub struct Counts {
     pub key: Option<String>,
     /// The end of the chain of chunks.
     pub head: Option<String>,
+    /// How often somebody looked, and the end of the chain of looks: after this there are no more.
+    pub looks: i64,
+    pub looks_head: Option<String>,
 }
 
 impl Counts {
     pub(super) fn to_json(&self) -> Value {
         json!({ "records": self.records, "chunks": self.chunks, "bytes": self.bytes, "key": self.key,
-            "head": self.head })
+            "head": self.head, "looks": self.looks, "looks_head": self.looks_head })
     }
 }
 
@@ -230,13 +234,13 @@ pub fn find(db: &mut DbConnection, grant: GrantId, kind: Kind) -> Result<Option<
         .transpose()
 }
 
-/// Everything about one consent, signed as it stands: the record, the receipt, the certificate, and what `more` adds (the
-/// reading record, say).
+/// Everything about one consent, signed as it stands: the record, the manifest, the receipt, the certificate, and the
+/// `readings` ([`looks::to_json`]) of what was captured, if anything was granted.
 pub fn bundle(
     db: &mut DbConnection,
     keys: &Keys,
     request: &ConsentRequest,
-    more: Option<(&str, Value)>,
+    readings: Option<Value>,
     now: UtcTime,
 ) -> Result<Value> {
     let events = register::of_request(db, request.id)?;
@@ -254,7 +258,7 @@ pub fn bundle(
         Some(grant) => (find(db, grant.id, Kind::Receipt)?, find(db, grant.id, Kind::Certificate)?),
         None => (None, None),
     };
-    let mut document = json!({
+    let document = json!({
         "@context": context(),
         "@type": "accord:Evidence",
         "dct:identifier": format!("evidence-{}", request.handle),
@@ -266,10 +270,8 @@ pub fn bundle(
         "accord:manifest": request.manifest.text(),
         "accord:receipt": receipt.map(|signed| signed.document),
         "accord:certificate": certificate.map(|signed| signed.document),
+        "accord:readings": readings,
     });
-    if let (Some((name, value)), Some(object)) = (more, document.as_object_mut()) {
-        object.insert(format!("accord:{name}"), value);
-    }
     signing::sign(keys, document, now).map(|(document, _)| document)
 }
 
@@ -280,12 +282,16 @@ pub enum Doubt {
     Signature(&'static str, Fault),
     #[error("the record is broken at event {}: {}", .0.number, .0.why)]
     Chain(Broken),
+    #[error("the reading record is broken at look {}: {}", .0.number, .0.why)]
+    Readings(Broken),
     #[error("{0} does not belong to this record")]
     Stranger(&'static str),
     #[error("{0} was signed when the record was another")]
     OtherRecord(&'static str),
     #[error("a wording is not the one that was shown")]
     Wording,
+    #[error("the list of fields is not the one that was asked about")]
+    Manifest,
 }
 
 /// What was checked and found sound.
@@ -318,6 +324,17 @@ pub fn verify(document: &Value) -> Result<Sound, Doubt> {
         }
         parts.push(format!("{} wordings, as they were shown", wordings.len()));
     }
+    let asked: Value = events
+        .first()
+        .and_then(|event| event["body"].as_str())
+        .and_then(|body| serde_json::from_str(body).ok())
+        .unwrap_or_default();
+    let manifest = document["accord:manifest"].as_str().map(crate::consent::manifest::sha256_hex);
+    if manifest.as_deref() != asked["information"]["manifest_sha256"].as_str() {
+        return Err(Doubt::Manifest);
+    }
+    parts.push("the list of fields is the one that was asked about".to_owned());
+    verify_readings(document, &mut parts)?;
     for (name, field, shown) in
         [("receipt", "accord:receipt", "the receipt"), ("certificate", "accord:certificate", "the certificate")]
     {
@@ -343,4 +360,26 @@ pub fn verify(document: &Value) -> Result<Sound, Doubt> {
         parts.push(format!("{shown} is as it was signed, at event {length}"));
     }
     Ok(Sound { key, parts })
+}
+
+/// The looks are of the grant that the record tells of, and whole.
+fn verify_readings(document: &Value, parts: &mut Vec<String>) -> Result<(), Doubt> {
+    let readings = &document["accord:readings"];
+    let granted = document["accord:receipt"]["@id"].as_str().and_then(|id| id.rsplit(':').next());
+    if readings.is_null() && granted.is_none() {
+        return Ok(());
+    }
+    if readings["accord:grant"].as_str() != granted {
+        return Err(Doubt::Stranger("the reading record"));
+    }
+    let count = looks::verify(readings).map_err(Doubt::Readings)?;
+    // Nobody can look at what is gone, so the certificate knows the last look there is.
+    let destroyed = &document["accord:certificate"]["accord:destroyed"];
+    if let (Some(looks), Some(head)) = (destroyed["looks"].as_u64(), destroyed["looks_head"].as_str())
+        && (u64::try_from(count).ok() != Some(looks) || readings["accord:head"].as_str() != Some(head))
+    {
+        return Err(Doubt::OtherRecord("the certificate"));
+    }
+    parts.push(format!("{count} looks at what was captured, each following the one before"));
+    Ok(())
 }

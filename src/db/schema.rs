@@ -420,6 +420,9 @@ diesel::table! {
         detail -> Text,
         records -> BigInt,
         reason -> Text,
+        number -> BigInt,
+        previous_hash -> Text,
+        hash -> Text,
         created_at -> Timestamp,
     }
 }

@@ -18,6 +18,7 @@ use crate::consent::{Grant, withdrawing};
 use crate::db::schema::{consent_grants, trace_chunks, trace_counters, trace_keys};
 use crate::db::types::{GrantId, Json, OrganisationId};
 use crate::db::{DbConnection, dialect};
+use crate::diagnostics::reading_record;
 use crate::diagnostics::redaction::{Hits, Redacted};
 use crate::diagnostics::sealing::{GrantKey, NO_TAG, Place, Tag, Wrapped};
 use crate::diagnostics::stored;
@@ -421,12 +422,16 @@ pub fn destroy(db: &mut DbConnection, keys: &Keys, grant: &Grant, now: UtcTime) 
         return Ok(Destroying::Rows);
     }
     let tally = tally(db, grant.id)?;
+    let (looks, looks_head) =
+        reading_record::end(db, grant.id)?.map_or((0, None), |(number, hash)| (number, Some(hash)));
     let counts = receipt::Counts {
         records: counters(db, grant.id)?.captured,
         chunks: last.map_or(0, |(number, _)| number),
         bytes: tally.as_ref().map_or(0, |tally| tally.sealed_bytes),
         key: tally.map(|tally| tally.key),
         head: last.map(|(_, tag)| HEXLOWER.encode(&tag)),
+        looks,
+        looks_head,
     };
     diesel::delete(of_grant).execute(db)?;
     diesel::delete(trace_counters::table.find(grant.id)).execute(db)?;

@@ -2,6 +2,7 @@
 
 pub mod answers;
 pub mod by_hand;
+pub mod captures;
 pub mod changes;
 pub mod consents;
 pub mod originals;

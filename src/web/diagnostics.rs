@@ -1,5 +1,8 @@
 //! What was captured with a consent, to agents and to customers alike: how much, who looked at it, and on request, which
-//! is put on record, the records themselves.
+//! is put on record, the records themselves: arranged by trace, added up, as they come, or as files. Opening a page reads
+//! no record; reading is always a form of ours that was sent.
+
+use std::sync::Arc;
 
 use askama::Template;
 use serde::Deserialize;
@@ -8,23 +11,33 @@ use crate::access::{Actor, CustomerActor};
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::consent::wording::{component_key, level_key};
-use crate::consent::{Grant, Level as Closeness};
+use crate::consent::{Component, ConsentRequest, Grant, Level as Closeness, asking};
 use crate::db::DbConnection;
 use crate::db::types::PersonId;
 use crate::diagnostics::catalogue::Level;
-use crate::diagnostics::reading_record::{Action, Reading};
-use crate::diagnostics::record::{Body, Reason, Record, Value};
-use crate::diagnostics::viewing::{self, Asked, Cursor, Line, Overview, Shown};
+use crate::diagnostics::viewing::{self, Asked, Cursor, Form as Whole, Overview, Shown};
 use crate::error::{Error, FieldErrors, Result};
-use crate::i18n::Texts;
 use crate::mail::address::visible;
 use crate::people::directory;
 use crate::web::page::{Choice, Crumb, Page};
-use crate::web::page_error::PageResult;
+use crate::web::page_error::{PageError, PageResult};
 use crate::web::respond::page;
 
-/// Looks listed.
-const READINGS: i64 = 200;
+pub mod downloads;
+pub mod flame;
+pub mod live;
+pub mod looks;
+mod records;
+mod waterfall;
+
+use flame::FlameView;
+use waterfall::{ItemView, StepView};
+
+/// Looks listed, before those that belong together are drawn together.
+const READINGS: i64 = 1_000;
+
+/// Finds the grant of a page for whoever asked, or refuses them.
+pub type Find = Arc<dyn Fn(&mut DbConnection) -> Result<Grant> + Send + Sync>;
 
 /// What somebody wants to see.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -32,6 +45,7 @@ const READINGS: i64 = 200;
 pub struct ReadingForm {
     text: String,
     level: String,
+    component: String,
     reason: String,
     chunk: i64,
     record: usize,
@@ -43,7 +57,33 @@ impl ReadingForm {
             from: Cursor { chunk: self.chunk, record: self.record },
             text: self.text.trim().to_owned(),
             level: Level::parse(&self.level),
+            component: Component::parse(&self.component),
             reason: self.reason.clone(),
+        }
+    }
+}
+
+/// A form in which everything is read at once.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WholeForm {
+    form: String,
+    reason: String,
+}
+
+/// Whose page it is, which says where its forms go.
+#[derive(Clone, Debug)]
+pub enum Side {
+    Agent { reference: String, handle: String },
+    Customer { handle: String },
+}
+
+impl Side {
+    /// The consent's page; what belongs to the capture lies below it.
+    fn base(&self) -> String {
+        match self {
+            Side::Agent { reference, handle } => format!("/tickets/{reference}/consents/{handle}"),
+            Side::Customer { handle } => format!("/consents/{handle}"),
         }
     }
 }
@@ -51,9 +91,17 @@ impl ReadingForm {
 /// What a page shows of a grant.
 pub struct Loaded {
     grant: Grant,
+    request: ConsentRequest,
     overview: Overview,
     names: Vec<(PersonId, String)>,
-    shown: Option<Shown>,
+    shown: Shows,
+}
+
+/// What is shown besides what everybody who knows of the consent sees.
+enum Shows {
+    Nothing,
+    Records(Shown),
+    Flame(crate::diagnostics::flame::Flame),
 }
 
 /// Loads what may be seen without it being a look.
@@ -61,22 +109,20 @@ pub fn load(db: &mut DbConnection, grant: Grant, reader: &Actor, now: UtcTime) -
     let overview = viewing::overview(db, &grant, reader, READINGS, now)?;
     let readers: Vec<PersonId> = overview.readings.iter().map(|reading| reading.reader).collect();
     let names = directory::names(db, &readers)?.into_iter().map(|(person, _, name)| (person, visible(&name)));
-    Ok(Loaded { grant, overview, names: names.collect(), shown: None })
+    let request = asking::by_id(db, grant.request_id)?;
+    Ok(Loaded { grant, request, overview, names: names.collect(), shown: Shows::Nothing })
 }
 
 /// Looks: the records that `form` asks for, of the grant that `find` finds for `reader`. The look is on record before
 /// this returns. When there is nothing left to read, that is what is shown.
-pub async fn read<F>(app: &App, reader: Actor, form: ReadingForm, find: F) -> Result<Loaded>
-where
-    F: Fn(&mut DbConnection) -> Result<Grant> + Send + 'static,
-{
+pub async fn read(app: &App, reader: Actor, form: ReadingForm, find: Find) -> Result<Loaded> {
     let (keys, now) = (app.keys.clone(), app.clock.now());
     app.database
         .write(move |db| {
             let grant = find(db)?;
             let shown = match viewing::view(db, &keys, grant.id, &reader, &form.asked(), now) {
-                Ok(shown) => Some(shown),
-                Err(Error::Conflict(_)) => None,
+                Ok(shown) => Shows::Records(shown),
+                Err(Error::Conflict(_)) => Shows::Nothing,
                 Err(error) => return Err(error),
             };
             Ok(Loaded { shown, ..load(db, grant, &reader, now)? })
@@ -84,70 +130,87 @@ where
         .await
 }
 
-struct RecordView {
-    at: String,
-    level: String,
-    tone: &'static str,
-    place: String,
-    component: String,
-    name: String,
-    fields: Vec<(String, String)>,
-    notes: Vec<String>,
-}
-
-struct ReadingView {
-    who: String,
-    what: String,
-    reason: String,
-    at: UtcTime,
+/// Looks at everything, added up.
+pub async fn add_up(app: &App, reader: Actor, form: WholeForm, find: Find) -> Result<Loaded> {
+    if Whole::parse(&form.form) != Some(Whole::Flame) {
+        return Err(Error::NotFound);
+    }
+    let flame = match downloads::begin(app, &reader, &form, &find).await {
+        Ok(whole) => Some(flame::of(app, whole).await?),
+        Err(Error::Conflict(_)) => None,
+        Err(error) => return Err(error),
+    };
+    let now = app.clock.now();
+    let loaded = app
+        .database
+        .read(move |db| {
+            let grant = find(db)?;
+            load(db, grant, &reader, now)
+        })
+        .await?;
+    Ok(Loaded { shown: flame.map_or(Shows::Nothing, Shows::Flame), ..loaded })
 }
 
 struct RecordsView {
-    action: String,
+    base: String,
     may_read: bool,
+    may_export: bool,
     asks_reason: bool,
     is_readable: bool,
-    counters: Vec<(String, String)>,
-    readings: Vec<ReadingView>,
+    is_live: bool,
+    /// The last chunk there is, after which comes what is new.
+    last: i64,
+    /// The number of the newest look that the page shows.
+    newest: i64,
     levels: Vec<Choice>,
+    components: Vec<Choice>,
     typed: ReadingForm,
-    shown: Option<Vec<RecordView>>,
+    items: Option<Vec<ItemView>>,
     next: Option<Cursor>,
+    flame: Option<FlameView>,
+}
+
+/// The middle of both pages.
+#[derive(Template)]
+#[template(path = "layout/diagnostics.html")]
+struct Middle<'a> {
+    p: &'a Page,
+    errors: &'a FieldErrors,
+    d: RecordsView,
+    /// What renews itself while the page is open.
+    looks: String,
 }
 
 #[derive(Template)]
 #[template(path = "agent/diagnostics.html")]
 struct AgentPage {
     p: Page,
-    errors: FieldErrors,
     crumbs: Vec<Crumb>,
     reference: String,
-    d: RecordsView,
+    middle: String,
 }
 
 #[derive(Template)]
 #[template(path = "portal/diagnostics.html")]
 struct CustomerPage {
     p: Page,
-    errors: FieldErrors,
     crumbs: Vec<Crumb>,
-    d: RecordsView,
+    middle: String,
     may_destroy: bool,
-    destruction: String,
+    base: String,
 }
 
 /// The page of an agent.
 pub fn for_agent(
     p: Page,
     crumbs: Vec<Crumb>,
-    reference: String,
-    handle: &str,
+    (reference, handle): (String, String),
     loaded: &Loaded,
     typed: ReadingForm,
 ) -> PageResult {
-    let action = format!("/tickets/{reference}/consents/{handle}/readings");
-    let d = records_view(&p.t, loaded, action, true, typed);
-    page(&AgentPage { errors: FieldErrors::default(), crumbs, reference, d, p })
+    let side = Side::Agent { reference: reference.clone(), handle };
+    let middle = middle(&p, loaded, &side, typed)?;
+    page(&AgentPage { crumbs, reference, middle, p })
 }
 
 /// The page of a customer.
@@ -159,127 +222,48 @@ pub fn for_customer(
     customer: &CustomerActor,
     typed: ReadingForm,
 ) -> PageResult {
-    let d = records_view(&p.t, loaded, format!("/consents/{handle}/readings"), false, typed);
+    let side = Side::Customer { handle: handle.to_owned() };
     let may_stop = loaded.grant.may_be_withdrawn_by(customer);
     let may_destroy = may_stop && loaded.overview.is_readable && loaded.grant.ended_at.is_some();
-    let destruction = format!("/consents/{handle}/destruction");
-    page(&CustomerPage { errors: FieldErrors::default(), crumbs, d, may_destroy, destruction, p })
+    let middle = middle(&p, loaded, &side, typed)?;
+    page(&CustomerPage { crumbs, middle, may_destroy, base: side.base(), p })
 }
 
-fn records_view(t: &Texts, loaded: &Loaded, action: String, asks_reason: bool, typed: ReadingForm) -> RecordsView {
+fn middle(p: &Page, loaded: &Loaded, side: &Side, typed: ReadingForm) -> Result<String, PageError> {
+    let d = records_view(p, loaded, side, typed);
+    let fault = |error: askama::Error| PageError::fault(&format!("a page could not be made: {error}"));
+    let looks = looks::render(p, loaded).map_err(fault)?;
+    Middle { p, errors: &FieldErrors::default(), d, looks }.render().map_err(fault)
+}
+
+fn records_view(p: &Page, loaded: &Loaded, side: &Side, typed: ReadingForm) -> RecordsView {
+    let t = &p.t;
     let levels = Closeness::ALL.iter().map(|level| (level.as_str(), t.say(level_key(*level))));
-    let records = |shown: &Shown| shown.lines.iter().map(|line| record_view(t, &loaded.grant, line)).collect();
-    RecordsView {
-        action,
-        may_read: loaded.overview.may_read,
-        asks_reason,
-        is_readable: loaded.overview.is_readable,
-        counters: counters(t, &loaded.overview),
-        readings: loaded.overview.readings.iter().map(|reading| reading_view(t, loaded, reading)).collect(),
-        levels: Choice::list(levels, &typed.level),
-        shown: loaded.shown.as_ref().map(records),
-        next: loaded.shown.as_ref().and_then(|shown| shown.next),
-        typed,
-    }
-}
-
-fn counters(t: &Texts, overview: &Overview) -> Vec<(String, String)> {
-    let counters = &overview.counters;
-    let dropped = &counters.dropped;
-    let numbers = [
-        ("diagnostics-captured", counters.captured),
-        ("diagnostics-dropped-full", dropped.full),
-        ("diagnostics-dropped-budget", dropped.budget),
-        ("diagnostics-out-of-scope", dropped.out_of_scope),
-        ("diagnostics-late", dropped.late),
-    ];
-    let numbers = numbers.into_iter().map(|(key, count)| (t.say(key), t.number(count)));
-    let masked =
-        counters.masked.iter().map(|(rule, count)| (t.with("diagnostics-masked", "rule", rule), t.number(*count)));
-    numbers.chain(masked).collect()
-}
-
-fn reading_view(t: &Texts, loaded: &Loaded, reading: &Reading) -> ReadingView {
-    let name = loaded.names.iter().find(|(person, _)| *person == reading.reader).map(|(_, name)| name.clone());
-    let mut what = vec![t.count("diagnostics-reading-records", reading.records)];
-    if reading.action == Action::Search {
-        let detail = &reading.detail;
-        if !detail.text.is_empty() {
-            what.push(t.with("diagnostics-reading-text", "text", visible(&detail.text)));
-        }
-        if let Some(level) = Closeness::parse(&detail.level) {
-            what.push(t.say(level_key(level)));
-        }
-    }
-    ReadingView {
-        who: name.unwrap_or_default(),
-        what: what.join(", "),
-        reason: visible(&reading.reason),
-        at: reading.at,
-    }
-}
-
-fn record_view(t: &Texts, grant: &Grant, line: &Line) -> RecordView {
-    let (body, at, duration): (&Body, i64, Option<i64>) = match &line.redacted.record {
-        Record::Event(event) => (&event.body, event.at_nanos, None),
-        Record::Span(span) => (&span.body, span.start_nanos, Some(span.end_nanos - span.start_nanos)),
-        Record::Gap(gap) => {
-            let reason = match gap.reason {
-                Reason::Full => "diagnostics-gap-full",
-                Reason::Budget => "diagnostics-gap-budget",
-                Reason::Fault => "diagnostics-gap-fault",
-            };
-            return RecordView {
-                at: UtcTime::from_micros(gap.from_micros).rfc3339(),
-                level: t.say("diagnostics-gap"),
-                tone: "late",
-                place: String::new(),
-                component: String::new(),
-                name: t.count("diagnostics-gap-records", gap.records),
-                fields: Vec::new(),
-                notes: vec![t.say(reason)],
-            };
-        }
+    let components = loaded
+        .grant
+        .scope
+        .components()
+        .into_iter()
+        .map(|component| (component.as_str(), t.say(component_key(component))));
+    let (items, next, flame) = match &loaded.shown {
+        Shows::Nothing => (None, None, None),
+        Shows::Records(shown) => (Some(waterfall::view(t, &loaded.grant, &shown.lines)), shown.next, None),
+        Shows::Flame(flame) => (None, None, Some(flame::view(t, flame))),
     };
-    let marks = line.redacted.masked.iter();
-    let mut notes: Vec<String> =
-        marks.map(|mark| t.with2("diagnostics-note-masked", "field", &mark.field, "rule", mark.rule)).collect();
-    if line.redacted.left_out > 0 {
-        notes.push(t.count("diagnostics-note-left-out", line.redacted.left_out));
-    }
-    if body.is_cut || body.fields.iter().any(|field| field.is_cut) {
-        notes.push(t.say("diagnostics-note-cut"));
-    }
-    let admitted = grant.scope.components.iter().find(|part| part.component.covers(&body.target));
-    let admitted =
-        admitted.or_else(|| grant.scope.components.iter().find(|part| part.component.channel() == line.channel));
-    let mut fields: Vec<(String, String)> =
-        body.fields.iter().map(|field| (visible(&field.name), visible(&value(&field.value)))).collect();
-    if let Some(nanos) = duration {
-        fields.push((t.say("diagnostics-duration"), format!("{}.{:03} ms", nanos / 1_000_000, nanos / 1_000 % 1_000)));
-    }
-    RecordView {
-        at: UtcTime::from_micros(at / 1_000).rfc3339(),
-        level: body.level.code().to_owned(),
-        tone: match body.level {
-            Level::Error => "late",
-            Level::Warn => "act",
-            _ => "plain",
-        },
-        place: visible(&body.target),
-        component: admitted.map(|part| t.say(component_key(part.component))).unwrap_or_default(),
-        name: visible(&body.name),
-        fields,
-        notes,
-    }
-}
-
-fn value(value: &Value) -> String {
-    match value {
-        Value::Bool(truth) => truth.to_string(),
-        Value::Integer(number) => number.to_string(),
-        Value::Unsigned(number) => number.to_string(),
-        Value::Float(number) => number.to_string(),
-        Value::Text(text) => text.clone(),
+    RecordsView {
+        base: side.base(),
+        may_read: loaded.overview.may_read,
+        may_export: loaded.grant.exports_allowed,
+        asks_reason: matches!(side, Side::Agent { .. }),
+        is_readable: loaded.overview.is_readable,
+        is_live: loaded.grant.is_live(p.now),
+        last: loaded.overview.last,
+        newest: loaded.overview.newest,
+        levels: Choice::list(levels, &typed.level),
+        components: Choice::list(components, &typed.component),
+        items,
+        next,
+        flame,
+        typed,
     }
 }

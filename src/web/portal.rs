@@ -2,6 +2,7 @@
 //! answering it, and the link in a mail that opens one request and nothing else.
 
 pub mod account;
+pub mod captures;
 pub mod consent_links;
 pub mod consents;
 pub mod conversation;

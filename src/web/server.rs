@@ -15,6 +15,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use crate::app::App;
 use crate::config::http::TlsConfig;
 use crate::web::api::token::TokenKeys;
+use crate::web::diagnostics::live;
 use crate::web::otlp::grant_tokens::GrantTokens;
 use crate::web::page_error::{PageError, PageResult};
 use crate::web::request_log::RequestLog;
@@ -71,7 +72,10 @@ pub fn serve(site: Site, shutdown: impl Future<Output = ()> + Send + 'static) ->
     .keep_alive(Duration::from_secs(75))
     .shutdown_timeout(DRAIN_SECS)
     .disable_signals()
-    .shutdown_signal(shutdown);
+    .shutdown_signal(async {
+        shutdown.await;
+        live::end_all();
+    });
     let server = match &http.tls {
         Some(tls) => server.bind_rustls_0_23(http.listen, tls_config(tls)?)?,
         None => server.bind(http.listen)?,

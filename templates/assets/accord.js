@@ -18,8 +18,8 @@
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.getAttribute("method") !== "post" || event.defaultPrevented) return;
-    // A preview in a tab of its own leaves the form to be sent.
-    if (event.submitter?.formTarget === "_blank") return;
+    // A preview in a tab of its own leaves the form to be sent, and so does a file, which leaves the page as it is.
+    if (event.submitter?.formTarget === "_blank" || "download" in form.dataset) return;
     if (form.dataset.sent) return event.preventDefault();
     form.dataset.sent = "1";
     event.submitter?.setAttribute("aria-busy", "true");
@@ -201,6 +201,90 @@
     };
     tick();
   }
+
+  // ---- What is captured: who looks, and the records as they come ----
+
+  for (const part of all("[data-looks]")) {
+    const source = new EventSource(part.dataset.looks);
+    source.onmessage = (event) => { part.innerHTML = event.data; };
+    source.addEventListener("over", () => source.close());
+  }
+
+  for (const form of all("form[data-live]")) {
+    const list = one(`#${form.dataset.live}`);
+    const pause = one("[data-live-pause]", form);
+    const start = one("button:not([type])", form);
+    const state = one("[data-live-state]", form);
+    let reading = null;
+    const say = (what) => {
+      state.textContent = state.dataset[what];
+      start.hidden = what !== "off";
+      pause.hidden = what !== "on";
+    };
+    // An event of the stream; says whether it was the last.
+    const take = (text) => {
+      const lines = text.split("\n");
+      const of = (name) => lines.filter((line) => line.startsWith(`${name}: `)).map((line) => line.slice(name.length + 2));
+      if (of("event")[0] === "over") return true;
+      const [id] = of("id");
+      if (!id) return false;
+      form.elements.after.value = id;
+      list.insertAdjacentHTML("afterbegin", of("data").join("\n"));
+      while (list.children.length > 400) list.lastElementChild.remove();
+      return false;
+    };
+    const read = async (signal) => {
+      const answer = await fetch(form.getAttribute("action"), { method: "POST", body: new URLSearchParams(new FormData(form)), signal });
+      if (!answer.ok) throw new Error(String(answer.status));
+      const pieces = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+      for (let text = ""; ; ) {
+        const { done, value } = await pieces.read();
+        if (done) return false;
+        text += value;
+        for (let end; (end = text.indexOf("\n\n")) >= 0; text = text.slice(end + 2)) if (take(text.slice(0, end))) return true;
+      }
+    };
+    form.addEventListener("submit", async (event) => {
+      event.preventDefault();
+      if (reading) return;
+      reading = new AbortController();
+      const { signal } = reading;
+      list.hidden = false;
+      say("on");
+      pause.focus();
+      let isOver = false;
+      try {
+        while (!isOver && !signal.aborted) {
+          isOver = await read(signal);
+          if (!isOver) await new Promise((resolve) => setTimeout(resolve, 250));
+        }
+      } catch { /* paused, or out of reach: the button begins again */ }
+      reading = null;
+      say(isOver ? "over" : "off");
+    });
+    // A page that nobody looks at reads nothing.
+    const stop = () => reading?.abort();
+    pause.addEventListener("click", () => {
+      stop();
+      start.hidden = false;
+      start.focus();
+    });
+    document.addEventListener("visibilitychange", () => { if (document.hidden) stop(); });
+  }
+
+  for (const button of all("[data-unfold]")) {
+    button.addEventListener("click", () => {
+      const folds = all(`#${button.dataset.unfold} details`);
+      const isOpen = folds.every((fold) => fold.open);
+      for (const fold of folds) fold.open = !isOpen;
+    });
+  }
+
+  // Left and right fold and unfold, as in any tree.
+  document.addEventListener("keydown", (event) => {
+    const fold = event.target.closest?.("[data-folds] summary")?.parentElement;
+    if (fold && (event.key === "ArrowLeft" || event.key === "ArrowRight")) fold.open = event.key === "ArrowRight";
+  });
 
   // ---- Light and dark: at once here, and kept by the server ----
 

@@ -3,12 +3,11 @@
 // pages (see `tests/integration/real/browser.rs`). With ACCORD_SCREENSHOTS=FOLDER a picture of each is kept there.
 
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import { mkdirSync } from "node:fs";
+import { AXE, axe } from "./axe.mjs";
 import { SIZES, asked, launch, main, reader, watch } from "./chromium.mjs";
 import { overflow, overlaps, unseenFocus } from "./looks.mjs";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const TABS = 2;
 const folder = process.env.ACCORD_SCREENSHOTS;
 
@@ -18,22 +17,6 @@ if (folder) mkdirSync(folder, { recursive: true });
 const faults = [];
 const seen = new Set();
 let looked = 0;
-
-/** What axe finds within `where`. Frames have pages of their own in the list. */
-async function axe(page, where, what) {
-  const found = await page.evaluate(async ({ where, what }) => {
-    const options = {
-      resultTypes: ["violations"],
-      iframes: false,
-      // What a page has to have besides, such as landmarks, a mail has not.
-      ...(what === "part" ? { runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] } : {}),
-      ...(what === "colours" ? { runOnly: ["color-contrast", "link-in-text-block"] } : { rules: { "target-size": { enabled: true } } }),
-    };
-    const { violations } = await window.axe.run(where ?? document, options);
-    return violations.map(({ id, help, nodes }) => `${id} (${help}): ${nodes.slice(0, 3).map((node) => `${node.html.slice(0, 160)} [${(node.any[0] ?? node.all[0] ?? node.none[0])?.message}]`).join(" | ")}`);
-  }, { where, what });
-  return found;
-}
 
 /** The same page or part for two people is looked at once: tokens and the reader's own name say nothing new. */
 function isNew(html, { words }) {

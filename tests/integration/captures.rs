@@ -3,6 +3,8 @@
 mod destroying;
 mod draining;
 mod racing;
+mod seeing;
+mod taking;
 mod tampering;
 
 use accord::clock::UtcTime;
@@ -40,6 +42,30 @@ static CALLSITES: &[Callsite] = &[
     callsite("accord::db", &["message", "db.statement", "db.values"]),
     callsite("accord::mail", &["message", "mail.rule"]),
     callsite("accord::elsewhere", &["message"]),
+    Callsite {
+        kind: Kind::Span,
+        target: "accord::web",
+        level: Level::Info,
+        name: "request",
+        fields: &["http.method", "http.route", "http.status"],
+        file: "src/web/guard.rs",
+    },
+    Callsite {
+        kind: Kind::Span,
+        target: "accord::db",
+        level: Level::Debug,
+        name: "read",
+        fields: &[],
+        file: "src/db/database.rs",
+    },
+    Callsite {
+        kind: Kind::Event,
+        target: "accord::web",
+        level: Level::Error,
+        name: "",
+        fields: &["message", "error"],
+        file: "src/web/guard.rs",
+    },
 ];
 
 const fn callsite(target: &'static str, fields: &'static [&'static str]) -> Callsite {
@@ -51,6 +77,9 @@ const WEB: u16 = 0;
 const SQL: u16 = 1;
 const MAIL: u16 = 2;
 const ELSEWHERE: u16 = 3;
+const REQUEST: u16 = 4;
+const READ: u16 = 5;
+const FAULT: u16 = 6;
 
 /// An installation, with the gate and the drain of one process.
 struct Process {

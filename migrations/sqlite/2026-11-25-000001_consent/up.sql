@@ -196,7 +196,11 @@ CREATE TABLE reading_records (
     detail TEXT NOT NULL,
     records BIGINT NOT NULL,
     reason TEXT NOT NULL,
+    number BIGINT NOT NULL CHECK (number >= 1),
+    previous_hash TEXT NOT NULL,
+    hash TEXT NOT NULL UNIQUE,
     created_at TIMESTAMP NOT NULL,
+    UNIQUE (grant_id, number),
     FOREIGN KEY (organisation_id, grant_id) REFERENCES consent_grants (organisation_id, id)
 );
 CREATE INDEX reading_records_of ON reading_records (grant_id, id);

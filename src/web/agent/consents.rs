@@ -13,7 +13,7 @@ use crate::consent::asking::{self, Estimate, Terms, USUAL_DAYS, USUAL_MINUTES};
 use crate::consent::manifest::Manifest;
 use crate::consent::scope::{Component, Level, PurposeCode, Recipients, Subject};
 use crate::consent::wording::{self, component_key, duration, level_key, purpose_key};
-use crate::consent::{Grant, granting, grants, stopping};
+use crate::consent::{granting, grants, stopping};
 use crate::db::DbConnection;
 use crate::diagnostics::capture;
 use crate::error::{Error, FieldErrors, Result};
@@ -24,7 +24,6 @@ use crate::teams::queues;
 use crate::tickets::ticket::{self, Ticket};
 use crate::web::agent::changes::{NoForm, change};
 use crate::web::consents::{self, ConsentView};
-use crate::web::diagnostics::{self, ReadingForm};
 use crate::web::forms::Form;
 use crate::web::navigation::Place;
 use crate::web::page::{Choice, Crumb, Page};
@@ -242,58 +241,6 @@ pub async fn stop(app: Data<App>, agent: Agent, path: Path<(String, String)>, _f
         stopping::stop(db, &request, by, now)
     };
     change(&app, &agent, reference, None, "said-consent-stopped", verb).await
-}
-
-/// `GET /tickets/{reference}/consents/{handle}/records`: how much was captured, and who looked at it.
-pub async fn records(app: Data<App>, agent: Agent, path: Path<(String, String)>) -> PageResult {
-    let (reference, handle) = path.into_inner();
-    let (actor, now, find) = (agent.actor().clone(), app.clock.now(), grant_of(&agent, &reference, &handle));
-    let loaded = app
-        .database
-        .read(move |db| {
-            let grant = find(db)?;
-            diagnostics::load(db, grant, &actor, now)
-        })
-        .await?;
-    let p = agent.page(&app, "diagnostics-title", Place::Tickets);
-    let crumbs = records_crumbs(&p.t, &reference, &handle);
-    diagnostics::for_agent(p, crumbs, reference, &handle, &loaded, ReadingForm::default())
-}
-
-/// `POST /tickets/{reference}/consents/{handle}/readings`: the records themselves; that they were looked at is recorded.
-pub async fn read_records(
-    app: Data<App>,
-    agent: Agent,
-    path: Path<(String, String)>,
-    form: Form<ReadingForm>,
-) -> PageResult {
-    let (reference, handle) = path.into_inner();
-    let typed = form.0;
-    let find = grant_of(&agent, &reference, &handle);
-    let loaded = diagnostics::read(&app, agent.actor().clone(), typed.clone(), find).await?;
-    let p = agent.page(&app, "diagnostics-title", Place::Tickets);
-    let crumbs = records_crumbs(&p.t, &reference, &handle);
-    diagnostics::for_agent(p, crumbs, reference, &handle, &loaded, typed)
-}
-
-/// Finds the grant of that name in a ticket that the agent may see.
-fn grant_of(
-    agent: &Agent,
-    reference: &str,
-    handle: &str,
-) -> impl Fn(&mut DbConnection) -> Result<Grant> + Send + use<> + 'static {
-    let (actor, reference, handle) = (agent.actor().clone(), reference.to_owned(), handle.to_owned());
-    move |db| {
-        let ticket = ticket::by_reference(db, &actor, &reference)?;
-        let request = asking::in_ticket(db, &ticket, &handle)?;
-        grants::granted(db, request.id)
-    }
-}
-
-fn records_crumbs(t: &Texts, reference: &str, handle: &str) -> Vec<Crumb> {
-    let mut crumbs = crumbs(t, reference);
-    crumbs.push(Crumb::new(t.say("consent-title"), format!("/tickets/{reference}/consents/{handle}")));
-    crumbs
 }
 
 struct Around {

@@ -17,11 +17,11 @@ use crate::consent::withdrawing::{self, Kept};
 use crate::consent::wording::{component_key, duration, level_key};
 use crate::consent::{ConsentRequest, grants};
 use crate::db::DbConnection;
+use crate::diagnostics::reading_record;
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::{Message, Texts};
 use crate::tickets::ticket;
 use crate::web::consents::{self, ConsentLine, ConsentView, Loaded};
-use crate::web::diagnostics::{self, ReadingForm};
 use crate::web::forms::Form;
 use crate::web::forms::Nothing;
 use crate::web::lookups;
@@ -228,40 +228,6 @@ pub async fn destroy(app: Data<App>, reader: SignedIn, handle: Path<String>, _: 
     }
 }
 
-/// `GET /consents/{handle}/records`: how much was captured, and who looked at it.
-pub async fn records(app: Data<App>, reader: SignedIn, handle: Path<String>) -> PageResult {
-    let customer = reader.customer()?.clone();
-    let (asked, actor, now) = (handle.clone(), reader.actor.clone(), app.clock.now());
-    let loaded = lookups::limited(&app, reader.ip, move |db| {
-        let (request, _) = asking::for_customer(db, &customer, &asked)?;
-        let grant = grants::granted(db, request.id)?;
-        diagnostics::load(db, grant, &actor, now)
-    })
-    .await?;
-    let p = reader.page(&app, "diagnostics-title", Place::Consents);
-    let crumbs = crumbs(&p.t, &handle);
-    diagnostics::for_customer(p, crumbs, &handle, &loaded, reader.customer()?, ReadingForm::default())
-}
-
-/// `POST /consents/{handle}/readings`: the records themselves; that they were looked at is recorded.
-pub async fn read_records(
-    app: Data<App>,
-    reader: SignedIn,
-    handle: Path<String>,
-    form: Form<ReadingForm>,
-) -> PageResult {
-    let customer = reader.customer()?.clone();
-    let (asked, typed) = (handle.clone(), form.0);
-    let find = move |db: &mut DbConnection| {
-        let (request, _) = asking::for_customer(db, &customer, &asked)?;
-        grants::granted(db, request.id)
-    };
-    let loaded = diagnostics::read(&app, reader.actor.clone(), typed.clone(), find).await?;
-    let p = reader.page(&app, "diagnostics-title", Place::Consents);
-    let crumbs = crumbs(&p.t, &handle);
-    diagnostics::for_customer(p, crumbs, &handle, &loaded, reader.customer()?, typed)
-}
-
 /// `GET /consents/{handle}/receipt`: the receipt in words.
 pub async fn receipt(app: Data<App>, reader: SignedIn, handle: Path<String>) -> PageResult {
     let customer = reader.customer()?.clone();
@@ -335,7 +301,11 @@ pub async fn evidence(app: Data<App>, reader: SignedIn, handle: Path<String>) ->
     let (asked, program, now) = (handle.clone(), app.clone(), app.clock.now());
     let bundle = lookups::limited(&app, reader.ip, move |db| {
         let (request, _) = asking::for_customer(db, &customer, &asked)?;
-        receipt::bundle(db, &program.keys, &request, None, now)
+        let readings = match grants::of_request(db, request.id)? {
+            Some(grant) => Some(reading_record::bundled(db, &grant)?),
+            None => None,
+        };
+        receipt::bundle(db, &program.keys, &request, readings, now)
     })
     .await?;
     Ok(download(&format!("evidence-{handle}.json"), "application/ld+json", &bundle))

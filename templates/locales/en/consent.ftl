@@ -255,11 +255,8 @@ diagnostics-more = Read on
 diagnostics-records-title = Records
 diagnostics-none = No record matches.
 diagnostics-at = When
-diagnostics-how = Level
-diagnostics-where = Where
 diagnostics-what = What
 diagnostics-who = Who
-diagnostics-duration = duration
 diagnostics-gap = gap
 diagnostics-gap-records =
     { $count ->
@@ -293,6 +290,81 @@ diagnostics-reading-records =
        *[other] { $count } records
     }
 diagnostics-reading-text = containing “{ $text }”
+diagnostics-component = Part
+diagnostics-component-any = All
+diagnostics-add-up = Add up the time
+diagnostics-unfold = Unfold or fold everything
+diagnostics-newer = Show what is new
+diagnostics-live-title = Watch it live
+diagnostics-live-hint = Records appear as they are made. Pausing stops the reading, not the recording.
+diagnostics-watch = Watch live
+diagnostics-pause = Pause
+diagnostics-watching = Watching; this is on record.
+diagnostics-paused = Paused: nothing is read.
+diagnostics-over = Recording is over.
+diagnostics-records-hint = By trace, as they happened. The firm part of a bar is the time a span was busy itself.
+diagnostics-trace-events = Events
+diagnostics-trace-records =
+    { $count ->
+        [one] { $count } record
+       *[other] { $count } records
+    }
+diagnostics-trace-errors =
+    { $count ->
+        [one] { $count } error
+       *[other] { $count } errors
+    }
+diagnostics-own-time = itself { $time }
+diagnostics-admitted = let in by: { $component }
+diagnostics-gap-until = until { $until }
+diagnostics-flame-title = Where the time went
+diagnostics-flame-hint = All spans of this consent, added up by what they ran within. Wider is longer; red had errors.
+diagnostics-flame-drawing = Drawing of the table below
+diagnostics-flame-table = Time by stack
+diagnostics-flame-spans =
+    { $count ->
+        [0] No span was captured.
+        [one] { $count } span added up.
+       *[other] { $count } spans added up.
+    }
+diagnostics-flame-times =
+    { $count ->
+        [one] { $count } time
+       *[other] { $count } times
+    }
+diagnostics-flame-left-out =
+    { $count ->
+        [one] { $count } narrower stack is not listed.
+       *[other] { $count } narrower stacks are not listed.
+    }
+diagnostics-flame-stack = Span, within what
+diagnostics-flame-share = Share
+diagnostics-flame-count = How often
+diagnostics-flame-total = In all
+diagnostics-flame-own = Itself
+diagnostics-flame-errors = Errors
+diagnostics-export-title = Take it with you
+diagnostics-export-hint = Each file names this consent, and taking it is written down as a reading of everything.
+diagnostics-export-no = The consent does not allow records to leave Accord.
+diagnostics-export-folded = Folded stacks
+diagnostics-side-staff = support
+diagnostics-side-customer = customer
+diagnostics-now = watching now
+diagnostics-did-view = read
+diagnostics-did-search = searched
+diagnostics-did-watch = watched live
+diagnostics-did-ask = read by program
+diagnostics-did-add-up = added up
+diagnostics-did-take-otlp = took as OTLP
+diagnostics-did-take-chrome = took as Chrome trace
+diagnostics-did-take-folded = took as folded stacks
+diagnostics-did-take-csv = took as CSV
+readings-title = Who looked at what concerns me
+readings-sub = Every reading of what was recorded of your use, whoever agreed to it and whoever read.
+readings-link = Who looked
+readings-none = Nobody has looked at anything that concerns you
+readings-none-hint = As soon as somebody reads what was recorded with a consent, it stands here, with name, time and reason.
+readings-open = What was recorded for { $reference }
 
 # Products that send under a grant
 

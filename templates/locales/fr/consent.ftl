@@ -255,11 +255,8 @@ diagnostics-more = Lire la suite
 diagnostics-records-title = Enregistrements
 diagnostics-none = Aucun enregistrement ne correspond.
 diagnostics-at = Quand
-diagnostics-how = Niveau
-diagnostics-where = Où
 diagnostics-what = Quoi
 diagnostics-who = Qui
-diagnostics-duration = durée
 diagnostics-gap = manque
 diagnostics-gap-records =
     { $count ->
@@ -293,6 +290,81 @@ diagnostics-reading-records =
        *[other] { $count } enregistrements
     }
 diagnostics-reading-text = contenant « { $text } »
+diagnostics-component = Partie
+diagnostics-component-any = Toutes
+diagnostics-add-up = Additionner les durées
+diagnostics-unfold = Tout déplier ou replier
+diagnostics-newer = Voir ce qui est nouveau
+diagnostics-live-title = Suivre en direct
+diagnostics-live-hint = Les enregistrements paraissent à mesure. La pause arrête la lecture, non l’enregistrement.
+diagnostics-watch = Suivre en direct
+diagnostics-pause = Pause
+diagnostics-watching = Lecture en cours, elle est inscrite.
+diagnostics-paused = En pause : rien n’est lu.
+diagnostics-over = L’enregistrement est terminé.
+diagnostics-records-hint = Par trace, dans l’ordre des faits. La partie pleine d’une barre est le temps propre de l’étape.
+diagnostics-trace-events = Événements
+diagnostics-trace-records =
+    { $count ->
+        [one] { $count } enregistrement
+       *[other] { $count } enregistrements
+    }
+diagnostics-trace-errors =
+    { $count ->
+        [one] { $count } erreur
+       *[other] { $count } erreurs
+    }
+diagnostics-own-time = en propre { $time }
+diagnostics-admitted = admis par : { $component }
+diagnostics-gap-until = jusqu’à { $until }
+diagnostics-flame-title = Où le temps est passé
+diagnostics-flame-hint = Toutes les étapes de cet accord, additionnées selon ce qui les contenait. Plus large, plus long ; en rouge, il y a eu des erreurs.
+diagnostics-flame-drawing = Dessin du tableau ci-dessous
+diagnostics-flame-table = Durées par pile
+diagnostics-flame-spans =
+    { $count ->
+        [0] Aucune étape n’a été enregistrée.
+        [one] { $count } étape additionnée.
+       *[other] { $count } étapes additionnées.
+    }
+diagnostics-flame-times =
+    { $count ->
+        [one] { $count } fois
+       *[other] { $count } fois
+    }
+diagnostics-flame-left-out =
+    { $count ->
+        [one] { $count } pile plus étroite n’est pas listée.
+       *[other] { $count } piles plus étroites ne sont pas listées.
+    }
+diagnostics-flame-stack = Étape, et ce qui la contient
+diagnostics-flame-share = Part
+diagnostics-flame-count = Combien de fois
+diagnostics-flame-total = En tout
+diagnostics-flame-own = En propre
+diagnostics-flame-errors = Erreurs
+diagnostics-export-title = Emporter
+diagnostics-export-hint = Chaque fichier nomme cet accord, et l’emporter est inscrit comme une lecture de tout.
+diagnostics-export-no = L’accord ne permet pas que les enregistrements quittent Accord.
+diagnostics-export-folded = Piles repliées
+diagnostics-side-staff = support
+diagnostics-side-customer = client
+diagnostics-now = suit en ce moment
+diagnostics-did-view = a lu
+diagnostics-did-search = a cherché
+diagnostics-did-watch = a suivi en direct
+diagnostics-did-ask = a lu par programme
+diagnostics-did-add-up = a additionné
+diagnostics-did-take-otlp = a emporté en OTLP
+diagnostics-did-take-chrome = a emporté en trace Chrome
+diagnostics-did-take-folded = a emporté en piles repliées
+diagnostics-did-take-csv = a emporté en CSV
+readings-title = Qui a regardé ce qui me concerne
+readings-sub = Chaque lecture de ce qui a été enregistré de votre usage, quel que soit l’auteur de l’accord et le lecteur.
+readings-link = Qui a regardé
+readings-none = Personne n’a rien regardé qui vous concerne
+readings-none-hint = Dès que quelqu’un lit ce qui a été enregistré avec un accord, cela figure ici, avec le nom, l’heure et le motif.
+readings-open = Ce qui a été enregistré pour { $reference }
 
 # Les produits qui envoient sous un accord
 

@@ -255,6 +255,8 @@ impl World {
         match route {
             "/api/v1/inbound" => format!("{path}?recipient={SUPPORT}"),
             "/search" => path + "?q=inondees",
+            // Whoever tells as it happens is asked to end at once.
+            _ if route.ends_with("/looks") => path + "?seconds=0",
             _ => path,
         }
     }
@@ -547,6 +549,9 @@ impl World {
                 return vec![("reference", things.reference.clone())];
             }
             "/requests/{reference}/visibility" => &[("visibility", "private")],
+            _ if route.ends_with("/live") => &[("seconds", "0")],
+            _ if route.ends_with("/flame") => &[("form", "flame")],
+            _ if route.ends_with("/exports") => &[("form", "csv")],
             "/tickets/{reference}/consents" | "/tickets/{reference}/consents/preview" => &[
                 ("purpose", "Comprendre la panne"),
                 ("purpose_code", "fault"),
@@ -879,7 +884,7 @@ fn consents(test: &TestApp, cast: &Cast, things: &mut Things) {
                 duration_minutes: 60,
                 retention_days: 7,
                 recipients: Recipients::Queue(ticket.queue_id),
-                exports_allowed: false,
+                exports_allowed: true,
                 stop_condition: String::new(),
                 idle_minutes: None,
             };

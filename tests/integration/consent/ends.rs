@@ -160,8 +160,14 @@ async fn what_was_captured_is_kept_only_if_the_customer_ticks_it_and_goes_when_t
     assert_eq!(due[0].state, GrantState::Ended);
 
     // Whoever destroys it says so, once, and the customer gets the certificate.
-    let counts =
-        Counts { records: 3, chunks: 1, bytes: 2_048, key: Some("dek-1".to_owned()), head: Some("00ff".to_owned()) };
+    let counts = Counts {
+        records: 3,
+        chunks: 1,
+        bytes: 2_048,
+        key: Some("dek-1".to_owned()),
+        head: Some("00ff".to_owned()),
+        ..Counts::default()
+    };
     for _ in 0..2 {
         let (app, grant, counts) = (story.test.app.clone(), due[0].clone(), counts.clone());
         story.test.write(move |db| withdrawing::destroyed(db, &app.keys, &grant, &counts, now));

@@ -3,7 +3,8 @@
 use accord::cli::verify;
 use accord::consent::register::{self, Event, verify_all, verify_links};
 use accord::consent::withdrawing::{self, Kept};
-use accord::consent::{ConsentRequest, Subject, receipt, signing};
+use accord::consent::{ConsentRequest, Subject, grants, receipt, signing};
+use accord::diagnostics::reading_record;
 use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
 
@@ -16,7 +17,13 @@ impl Story {
 
     fn bundle(&self, request: &ConsentRequest) -> Value {
         let now = self.test.now();
-        self.test.read(|db| receipt::bundle(db, &self.test.app.keys, request, None, now))
+        self.test.read(|db| {
+            let readings = match grants::of_request(db, request.id)? {
+                Some(grant) => Some(reading_record::bundled(db, &grant)?),
+                None => None,
+            };
+            receipt::bundle(db, &self.test.app.keys, request, readings, now)
+        })
     }
 
     /// Asked, granted and withdrawn.

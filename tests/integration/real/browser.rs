@@ -28,6 +28,7 @@ const NOT_PAGES: &[&str] = &[
     "/admin/unprocessed-mail/{handle}/original",
     "/assets/{name}",
     "/attachments/{handle}",
+    "/consents/{handle}/looks",
     "/healthz",
     "/inline/{handle}",
     "/l/ticket/{token}/attachments/{handle}",
@@ -35,6 +36,7 @@ const NOT_PAGES: &[&str] = &[
     "/readyz",
     "/sampling/{key}",
     "/sampling/{key}/sampling",
+    "/tickets/{reference}/consents/{handle}/looks",
 ];
 
 /// Runs a script of `tests/browser` to its end.
@@ -132,4 +134,28 @@ fn real_a_request_is_filed_answered_and_read_in_both_languages_with_and_without_
     let installation = Installation::empty(Kind::Sqlite);
     let server = installation.serve_with(&["--demo"]);
     run("stories.mjs", &json!({ "base": format!("http://{}", server.address) }));
+}
+
+/// The whole line of a consent, and the customer's page alone. What was downloaded is then checked by other programs:
+/// signatures and chains by `accord verify`, and each form of the records by a reader that is not ours.
+#[test]
+#[ignore = "needs Chromium, Node.js and Python"]
+fn real_a_consent_is_asked_granted_watched_withdrawn_and_proven_and_its_files_read_elsewhere() {
+    let installation = Installation::empty(Kind::Sqlite);
+    let server = installation.serve_with(&["--demo"]);
+    let folder = tempfile::tempdir().unwrap();
+    run("consent.mjs", &json!({ "base": format!("http://{}", server.address), "folder": folder.path() }));
+    for (file, proof) in [
+        ("receipt.jsonld", "is as it was signed"),
+        ("certificate.jsonld", "is as it was signed"),
+        ("evidence.json", "looks at what was captured, each following the one before"),
+    ] {
+        let file = folder.path().join(file);
+        let verified = installation.command(&["verify", file.to_str().unwrap()]).output().unwrap();
+        let said = String::from_utf8_lossy(&verified.stdout).into_owned();
+        assert!(verified.status.success() && said.contains(proof), "{}: {said}", file.display());
+    }
+    let checked = installation.command(&["check"]).output().unwrap();
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(said.contains(" looks, each chain whole and known to the ledger"), "{said}");
 }
