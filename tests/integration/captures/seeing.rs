@@ -128,7 +128,8 @@ async fn records_stand_by_trace_with_their_time_rule_masks_and_gaps() {
 #[actix_web::test]
 async fn text_level_and_part_of_the_consent_narrow_what_is_shown_and_gaps_stay() {
     let seen = Seen::begin().await;
-    let cases: [(&[(&str, &str)], &[&str], &[&str]); 4] = [
+    type Fields<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Fields<'_>, &[&str], &[&str]); 4] = [
         (&[("text", "FAILED")], &["It failed"], &["SELECT", "/requests/{reference}"]),
         (&[("level", "error")], &["It failed"], &["SELECT", "/requests/{reference}"]),
         (&[("component", "database")], &["SELECT"], &["It failed", "/requests/{reference}"]),
@@ -268,16 +269,17 @@ async fn cn_11_the_reading_record_is_chained_carried_by_the_bundle_and_pinned_by
         accord::consent::signing::sign(keys, changed, now).unwrap().0
     };
     receipt::verify(&sign(&bundle, &|_| ())).unwrap();
-    let tampers: [(&str, &dyn Fn(&mut Value)); 6] = [
-        ("a reason", &|bundle| bundle["accord:readings"]["accord:looks"][0]["reason"] = json!("deux")),
-        ("a reader", &|bundle| bundle["accord:readings"]["accord:looks"][0]["reader"] = json!("somebody")),
-        ("a time", &|bundle| bundle["accord:readings"]["accord:looks"][1]["at"] = json!("2026-11-01T00:00:00Z")),
-        ("the first look", &|bundle| drop(bundle["accord:readings"]["accord:looks"].as_array_mut().unwrap().remove(0))),
-        ("the last look", &|bundle| drop(bundle["accord:readings"]["accord:looks"].as_array_mut().unwrap().pop())),
-        ("all of it", &|bundle| bundle["accord:readings"] = Value::Null),
+    type Tamper = fn(&mut Value);
+    let tampers: [(&str, Tamper); 6] = [
+        ("a reason", |bundle| bundle["accord:readings"]["accord:looks"][0]["reason"] = json!("deux")),
+        ("a reader", |bundle| bundle["accord:readings"]["accord:looks"][0]["reader"] = json!("somebody")),
+        ("a time", |bundle| bundle["accord:readings"]["accord:looks"][1]["at"] = json!("2026-11-01T00:00:00Z")),
+        ("the first look", |bundle| drop(bundle["accord:readings"]["accord:looks"].as_array_mut().unwrap().remove(0))),
+        ("the last look", |bundle| drop(bundle["accord:readings"]["accord:looks"].as_array_mut().unwrap().pop())),
+        ("all of it", |bundle| bundle["accord:readings"] = Value::Null),
     ];
     for (what, tamper) in tampers {
-        assert!(receipt::verify(&sign(&bundle, tamper)).is_err(), "{what} can be changed unnoticed");
+        assert!(receipt::verify(&sign(&bundle, &tamper)).is_err(), "{what} can be changed unnoticed");
     }
 
     // Once all is destroyed, the certificate knows how many looks there were: a shorter chain made anew shows too.
