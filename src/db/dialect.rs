@@ -5,7 +5,7 @@ use diesel::connection::{AnsiTransactionManager, TransactionManager, Transaction
 use diesel::prelude::*;
 
 use crate::db::DbConnection;
-use crate::db::schema::{consent_grants, trace_counters};
+use crate::db::schema::consent_grants;
 use crate::db::types::GrantId;
 use crate::error::Error;
 
@@ -134,17 +134,15 @@ pub fn lock_ledger(db: &mut DbConnection) -> QueryResult<()> {
 }
 
 /// Whether the grant is active, and stays so until this transaction ends: whoever ends it waits. Those who add to the
-/// same grant's capture wait for each other. SQLite has one writer anyway.
+/// same grant's capture wait for each other, in one line with whoever ends it: with a lock that they shared, one of them
+/// would always hold it, and a withdrawal would wait for as long as anything is sent. SQLite has one writer anyway.
 pub fn hold_active_grant(db: &mut DbConnection, grant: GrantId) -> QueryResult<bool> {
     let active =
         consent_grants::table.find(grant).filter(consent_grants::state.eq("active")).select(consent_grants::id);
     match db {
         DbConnection::Sqlite(sqlite) => active.first::<GrantId>(sqlite).optional().map(|grant| grant.is_some()),
         DbConnection::Postgres(postgres) => {
-            let is_active = active.for_share().first::<GrantId>(postgres).optional()?.is_some();
-            let chain = trace_counters::table.find(grant).select(trace_counters::grant_id);
-            chain.for_update().first::<GrantId>(postgres).optional()?;
-            Ok(is_active)
+            active.for_no_key_update().first::<GrantId>(postgres).optional().map(|grant| grant.is_some())
         }
     }
 }

@@ -135,7 +135,7 @@ impl Desk {
 
     fn read(&self, grant: &Grant) -> Vec<Redacted> {
         let app = &self.test.app;
-        let chunks = self.test.read(|db| trace_store::read(db, &app.keys, grant, 0, 1_000));
+        let chunks = self.test.read(|db| trace_store::read(db, &app.keys, grant, 0, 1_000_000));
         chunks.into_iter().flat_map(|chunk| chunk.records).collect()
     }
 

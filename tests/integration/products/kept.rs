@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use accord::config::database::DatabaseUrl;
 use accord::consent::life::EndReason;
@@ -166,7 +167,9 @@ async fn cn_01_nothing_that_products_send_is_kept_after_a_withdrawal_in_the_orde
                     })
                 })
                 .collect();
+            let began = Instant::now();
             desk.withdraw(&grant, Kept::UntilItsDate);
+            assert!(began.elapsed() < Duration::from_secs(5), "it does not wait for as long as anything is sent");
             withdrawn.store(true, Ordering::SeqCst);
             senders.into_iter().map(|sender| sender.join().unwrap()).sum::<usize>()
         });

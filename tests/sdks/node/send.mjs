@@ -4,6 +4,7 @@
 import { createInterface } from 'node:readline';
 import { DiagConsoleLogger, DiagLogLevel, diag } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
+import { detectResources, envDetector } from '@opentelemetry/resources';
 import { JaegerRemoteSampler } from '@opentelemetry/sampler-jaeger-remote';
 import { AlwaysOffSampler, BatchSpanProcessor, NodeTracerProvider, ParentBasedSampler } from '@opentelemetry/sdk-trace-node';
 
@@ -17,6 +18,7 @@ const remote = process.env.SAMPLING && new ParentBasedSampler({
   }),
 });
 const provider = new NodeTracerProvider({
+  resource: detectResources({ detectors: [envDetector] }),
   ...(remote && { sampler: remote }),
   spanProcessors: [new BatchSpanProcessor(new OTLPTraceExporter())],
 });
