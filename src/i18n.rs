@@ -14,18 +14,20 @@ use icu_datetime::FixedCalendarDateTimeFormatter;
 use icu_datetime::fieldsets::{T, YMD, YMDT};
 use icu_datetime::input::{Date, DateTime, Time};
 use icu_decimal::DecimalFormatter;
+use icu_decimal::input::Decimal;
 
 use crate::clock::UtcTime;
 
 /// The catalogue's files: one name per area, the same in each language.
-pub const AREAS: [&str; 10] =
-    ["common", "errors", "portal", "account", "agent", "admin", "api", "mail", "countries", "consent"];
+pub const AREAS: [&str; 11] =
+    ["common", "errors", "fields", "portal", "account", "agent", "admin", "api", "mail", "countries", "consent"];
 
 macro_rules! areas {
     ($language:literal) => {
         [
             include_str!(concat!("../templates/locales/", $language, "/common.ftl")),
             include_str!(concat!("../templates/locales/", $language, "/errors.ftl")),
+            include_str!(concat!("../templates/locales/", $language, "/fields.ftl")),
             include_str!(concat!("../templates/locales/", $language, "/portal.ftl")),
             include_str!(concat!("../templates/locales/", $language, "/account.ftl")),
             include_str!(concat!("../templates/locales/", $language, "/agent.ftl")),
@@ -209,6 +211,16 @@ impl Texts {
         self.count(key, count)
     }
 
+    /// What is wrong with a field, after the name by which people know it.
+    pub fn error_of(&self, field: &str, message: &Message) -> String {
+        let (key, text) = (format!("field-name-{}", field.replace('_', "-")), self.message(message));
+        if has_key(self.locale, &key) {
+            self.with2("form-error-of", "field", self.say(&key), "message", text)
+        } else {
+            text
+        }
+    }
+
     /// A whole number with the language's separators: `12 345`, `12,345`.
     pub fn number(&self, number: impl TryInto<i64>) -> String {
         let number = number.try_into().unwrap_or(i64::MAX);
@@ -222,8 +234,12 @@ impl Texts {
             self.with("size-bytes", "count", self.number(bytes))
         } else if bytes < 1_000_000 {
             self.with("size-kilobytes", "count", self.number((bytes + 500) / 1_000))
+        } else if bytes < 1_000_000_000 {
+            self.with("size-megabytes", "count", self.number((bytes + 500_000) / 1_000_000))
         } else {
-            self.with("size-megabytes", "count", self.number(bytes.saturating_add(500_000) / 1_000_000))
+            let mut tenths = Decimal::from(bytes.saturating_add(50_000_000) / 100_000_000);
+            tenths.multiply_pow10(-1);
+            self.with("size-gigabytes", "count", formatters(self.locale).decimal.format(&tenths))
         }
     }
 
@@ -346,6 +362,8 @@ mod tests {
         assert_eq!(english.date_time(&time), "23 Nov 2026, 09:31");
         assert_eq!(french.number(12_345), "12\u{202f}345");
         assert_eq!(english.number(12_345), "12,345");
+        assert_eq!(french.size(44_902_000_000_i64), "44,9 Go");
+        assert_eq!(english.size(999_400_000), "999 MB");
     }
 
     #[test]

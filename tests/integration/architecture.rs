@@ -345,6 +345,23 @@ fn rule_13_every_text_that_is_used_exists() {
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
+/// The list of what is wrong with a form names each field, or five of them would all be "mandatory".
+#[test]
+fn rule_13_every_field_that_can_be_wrong_has_a_name() {
+    let catalogue = catalogue("fr");
+    let mut missing = BTreeSet::new();
+    for source in sources() {
+        for before in ["errors.add(\"", "Error::invalid(\"", "(&mut errors, \"", "(errors, \""] {
+            for field in source.code.split(before).skip(1).filter_map(|rest| rest.split('"').next()) {
+                if !field.is_empty() && !catalogue.contains_key(&format!("field-name-{}", field.replace('_', "-"))) {
+                    missing.insert(format!("{field} in {}", source.path));
+                }
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
 #[test]
 fn no_text_stands_twice_in_the_catalogue() {
     for language in ["fr", "en"] {

@@ -105,7 +105,9 @@ async fn e4_no_cookie_is_set_on_the_whole_way_of_filing_without_an_account() {
 async fn e1_what_is_missing_is_said_beside_each_field_and_what_was_typed_is_kept() {
     let (app, _) = TestApp::with_cast();
     let browser = app.browser().await;
-    for (language, mandatory) in [("fr", "obligatoire"), ("en", "mandatory")] {
+    for (language, mandatory, subject_is_missing) in
+        [("fr", "obligatoire", "Objet\u{a0}: Ce champ"), ("en", "mandatory", "Subject: This field")]
+    {
         let form =
             Form { name: String::new(), email: "pas une adresse".to_owned(), subject: String::new(), ..Form::of(&app) };
         let answer =
@@ -114,7 +116,7 @@ async fn e1_what_is_missing_is_said_beside_each_field_and_what_was_typed_is_kept
         for field in ["name", "email", "subject", "files"] {
             answer.assert_says(&format!("id=\"{field}-error\""));
         }
-        answer.assert_silent_about("id=\"text-error\"");
+        answer.assert_says(subject_is_missing).assert_silent_about("id=\"text-error\"");
         assert_eq!(hidden(&answer.text(), "key"), form.key);
     }
     assert!(tickets(&app).is_empty());
