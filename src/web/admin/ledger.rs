@@ -17,6 +17,7 @@ use crate::people::{directory, organisations};
 use crate::web::navigation::Place;
 use crate::web::page::{Page, Tone};
 use crate::web::page_error::{PageError, PageResult};
+use crate::web::portal::account::security;
 use crate::web::respond::page;
 use crate::web::signed_in::Staff;
 
@@ -119,7 +120,7 @@ fn readable(t: &Texts, detail: &str) -> String {
         let text = match value {
             serde_json::Value::Bool(true) => return Some(name),
             serde_json::Value::Bool(false) | serde_json::Value::Null => return None,
-            serde_json::Value::String(text) => text,
+            serde_json::Value::String(text) => shown(t, &key, text),
             serde_json::Value::Array(items) => items
                 .iter()
                 .map(|item| item.as_str().map_or(item.to_string(), str::to_owned))
@@ -130,6 +131,15 @@ fn readable(t: &Texts, detail: &str) -> String {
         (!text.is_empty()).then(|| t.with2("ledger-field", "name", name, "value", text))
     });
     fields.collect::<Vec<_>>().join(" · ")
+}
+
+/// A value in the reader's words, where it is one of ours or what a browser says of itself.
+fn shown(t: &Texts, field: &str, value: String) -> String {
+    if field == "ledger-field-browser" {
+        return security::browser(t, &value);
+    }
+    let key = format!("{field}-{}", value.replace('_', "-"));
+    if has_key(t.locale, &key) { t.say(&key) } else { value }
 }
 
 struct Row {
@@ -157,4 +167,21 @@ struct VerificationPage {
     p: Page,
     tone: Tone,
     text: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::i18n::Locale;
+
+    #[test]
+    fn a_sign_in_is_told_in_the_reader_s_words() {
+        let detail = r#"{"browser": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            "ip": "192.0.2.7", "way": "new_password", "unheard_of": "as it stands"}"#;
+        let told = readable(&Texts::in_language(Locale::En), detail);
+        assert_eq!(
+            told,
+            "browser: Firefox, Linux · IP address: 192.0.2.7 · unheard_of: as it stands · by: new password"
+        );
+    }
 }

@@ -163,7 +163,7 @@ fn row(t: &Texts, session: Session, reader: &SignedIn) -> SessionRow {
 }
 
 /// `Firefox, Linux`, or that it is unknown.
-fn browser(t: &Texts, user_agent: &str) -> String {
+pub fn browser(t: &Texts, user_agent: &str) -> String {
     match woothee::parser::Parser::new().parse(user_agent) {
         Some(found) if found.os == woothee::woothee::VALUE_UNKNOWN => found.name.to_owned(),
         Some(found) => format!("{}, {}", found.name, found.os),
