@@ -105,7 +105,7 @@ pub fn parse(source: &str, variables: BTreeMap<String, String>, overrides: &Over
     let mail = MailConfig::read(&mut reader, &data, &http, overrides);
     let security = SecurityConfig::read(&mut reader, &data);
     let limits = LimitsConfig::read(&mut reader);
-    let log = LogConfig::read(&mut reader, &data);
+    let log = LogConfig::read(&mut reader, &data, overrides);
     let diagnostics = DiagnosticsConfig::read(&mut reader);
     let problems = reader.finish();
     if problems.is_empty() {
