@@ -269,7 +269,7 @@ async fn a_member_is_invited_and_their_rights_are_changed() {
         .post(&own, &[("first_name", ""), ("last_name", ""), ("address", "nope")])
         .await
         .assert_status(422)
-        .assert_says("Ce n’est pas une adresse e-mail.");
+        .assert_says("Ce n’est pas une adresse électronique.");
     let form = [
         ("first_name", "Nina"),
         ("last_name", "Faye"),
@@ -306,7 +306,7 @@ async fn e1_a_company_is_registered_with_its_contact_and_not_without() {
     let (app, cast) = TestApp::with_cast();
     let hugo = app.signed_in(cast.hugo).await;
     let page = hugo.get("/admin/organisations/new").await;
-    for label in ["Nom", "Prénom", "Adresse e-mail", "Téléphone"] {
+    for label in ["Nom", "Prénom", "Adresse électronique", "Téléphone"] {
         page.assert_says(&format!("{label}<span class=\"star\" aria-hidden=\"true\"> *</span>"));
     }
     let mut form = vec![

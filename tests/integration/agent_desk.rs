@@ -324,7 +324,7 @@ async fn adv_15_h_05_subjects_and_names_are_text_wherever_they_stand() {
 #[actix_web::test]
 async fn b_01_a_call_is_logged_with_number_time_duration_and_whom_it_reached() {
     let (app, cast, _, lea) = desk().await;
-    lea.get("/tickets/new").await.assert_status(200).assert_says("Adresse e-mail du demandeur");
+    lea.get("/tickets/new").await.assert_status(200).assert_says("Adresse électronique du demandeur");
     lea.get("/tickets/new?address=nonsense").await.assert_status(422).assert_says("address-error");
     let form = lea.get("/tickets/new?address=claire@arnaud.example").await;
     form.assert_status(200).assert_says("Claire Lefèvre").assert_says("Vignobles Arnaud");

@@ -79,9 +79,11 @@ pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> Page
             let (tone, status) = business(&p.t, organisation.status);
             Row {
                 href: format!("/organisations/{}", organisation.handle),
-                place: format!("{} {}", organisation.city, countries::name(&p.t, &organisation.country))
-                    .trim()
-                    .to_owned(),
+                place: [organisation.city, countries::name(&p.t, &organisation.country)]
+                    .into_iter()
+                    .filter(|part| !part.is_empty())
+                    .collect::<Vec<_>>()
+                    .join(", "),
                 name: organisation.name,
                 kind: p.t.say(&format!("organisation-kind-{}", organisation.kind)),
                 tone,
