@@ -68,12 +68,6 @@ pub struct Filter {
     pub since: Option<UtcTime>,
 }
 
-/// The ticket of that id, which the caller may see.
-pub fn of_ticket(db: &mut DbConnection, id: TicketId) -> Result<Overview> {
-    let mut found = load(db, &[id])?;
-    found.pop().ok_or(crate::error::Error::NotFound)
-}
-
 macro_rules! walk {
     ($db:expr, $query:expr, $time:expr, $since:expr, $after:expr, $wanted:expr) => {{
         let mut query = $query;
@@ -150,112 +144,118 @@ fn narrowed<'a>(mut query: Tickets<'a>, filter: &Filter) -> Tickets<'a> {
     query
 }
 
+type Names = (String, String, String);
+type Loaded = (
+    (TicketId, String, String, Status, Priority, Channel, Language, bool),
+    (UtcTime, UtcTime, UtcTime, Option<UtcTime>, Option<UtcTime>, UtcTime, i32, i64),
+    (Names, String, String, String, String, String),
+    (Option<Names>, Option<String>, Option<String>),
+);
+
+macro_rules! overviews {
+    ($filter:expr) => {
+        tickets::table
+            .inner_join(ASKERS.on(ASKERS.field(people::id).eq(tickets::requester_id)))
+            .inner_join(
+                person_addresses::table.on(person_addresses::person_id
+                    .eq(tickets::requester_id)
+                    .and(person_addresses::is_primary.eq(true))),
+            )
+            .inner_join(organisations::table)
+            .inner_join(queues::table)
+            .left_join(CARERS.on(CARERS.field(people::id).nullable().eq(tickets::assignee_id)))
+            .left_join(sites::table.on(sites::id.nullable().eq(tickets::site_id)))
+            .left_join(environments::table.on(environments::id.nullable().eq(tickets::environment_id)))
+            .filter($filter)
+            .select((
+                (
+                    tickets::id,
+                    tickets::reference,
+                    tickets::subject,
+                    tickets::status,
+                    tickets::priority,
+                    tickets::channel,
+                    tickets::language,
+                    tickets::is_private,
+                ),
+                (
+                    tickets::waiting_since,
+                    tickets::created_at,
+                    tickets::last_message_at,
+                    tickets::first_answered_at,
+                    tickets::closed_at,
+                    tickets::updated_at,
+                    tickets::message_count,
+                    tickets::version,
+                ),
+                (
+                    ASKERS.fields((people::handle, people::first_name, people::last_name)),
+                    person_addresses::address,
+                    queues::handle,
+                    queues::kind,
+                    organisations::handle,
+                    organisations::name,
+                ),
+                (
+                    CARERS.fields((people::handle, people::first_name, people::last_name)).nullable(),
+                    sites::handle.nullable(),
+                    environments::handle.nullable(),
+                ),
+            ))
+    };
+}
+
+/// The ticket of that id, which the caller may see. Its statement is always the same and so is prepared only once, which
+/// one for any number of ids is not.
+pub fn of_ticket(db: &mut DbConnection, id: TicketId) -> Result<Overview> {
+    let loaded: Loaded = overviews!(tickets::id.eq(id)).first(db)?;
+    Ok(overview(loaded))
+}
+
 /// The tickets of these ids, in the order given.
 fn load(db: &mut DbConnection, ids: &[TicketId]) -> Result<Vec<Overview>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    type Names = (String, String, String);
-    type Loaded = (
-        (TicketId, String, String, Status, Priority, Channel, Language, bool),
-        (UtcTime, UtcTime, UtcTime, Option<UtcTime>, Option<UtcTime>, UtcTime, i32, i64),
-        (Names, String, String, String, String, String),
-        (Option<Names>, Option<String>, Option<String>),
-    );
-    let loaded: Vec<Loaded> = tickets::table
-        .inner_join(ASKERS.on(ASKERS.field(people::id).eq(tickets::requester_id)))
-        .inner_join(
-            person_addresses::table
-                .on(person_addresses::person_id.eq(tickets::requester_id).and(person_addresses::is_primary.eq(true))),
-        )
-        .inner_join(organisations::table)
-        .inner_join(queues::table)
-        .left_join(CARERS.on(CARERS.field(people::id).nullable().eq(tickets::assignee_id)))
-        .left_join(sites::table.on(sites::id.nullable().eq(tickets::site_id)))
-        .left_join(environments::table.on(environments::id.nullable().eq(tickets::environment_id)))
-        .filter(tickets::id.eq_any(ids.to_vec()))
-        .select((
-            (
-                tickets::id,
-                tickets::reference,
-                tickets::subject,
-                tickets::status,
-                tickets::priority,
-                tickets::channel,
-                tickets::language,
-                tickets::is_private,
-            ),
-            (
-                tickets::waiting_since,
-                tickets::created_at,
-                tickets::last_message_at,
-                tickets::first_answered_at,
-                tickets::closed_at,
-                tickets::updated_at,
-                tickets::message_count,
-                tickets::version,
-            ),
-            (
-                ASKERS.fields((people::handle, people::first_name, people::last_name)),
-                person_addresses::address,
-                queues::handle,
-                queues::kind,
-                organisations::handle,
-                organisations::name,
-            ),
-            (
-                CARERS.fields((people::handle, people::first_name, people::last_name)).nullable(),
-                sites::handle.nullable(),
-                environments::handle.nullable(),
-            ),
-        ))
-        .load(db)?;
+    let loaded: Vec<Loaded> = overviews!(tickets::id.eq_any(ids.to_vec())).load(db)?;
     let mut overviews: Vec<Overview> = loaded.into_iter().map(overview).collect();
     overviews.sort_by_key(|overview| ids.iter().position(|id| *id == overview.id));
-    return Ok(overviews);
+    Ok(overviews)
+}
 
-    fn overview((ticket, state, around, beside): Loaded) -> Overview {
-        let (id, reference, subject, status, priority, channel, language, is_private) = ticket;
-        let (
-            waiting_since,
-            created_at,
-            last_message_at,
-            first_answered_at,
-            closed_at,
-            updated_at,
-            message_count,
-            version,
-        ) = state;
-        let ((requester, first_name, last_name), requester_address, queue, queue_kind, organisation, organisation_name) =
-            around;
-        let (assignee, site, environment) = beside;
-        Overview {
-            id,
-            reference,
-            subject,
-            status,
-            priority,
-            channel,
-            language,
-            is_private,
-            waiting_since,
-            created_at,
-            last_message_at,
-            first_answered_at,
-            closed_at,
-            updated_at,
-            message_count,
-            version,
-            queue,
-            queue_kind,
-            organisation,
-            organisation_name,
-            requester,
-            requester_name: display_name(&first_name, &last_name, &requester_address),
-            requester_address,
-            assignee: assignee.map(|(handle, first, last)| (handle, display_name(&first, &last, ""))),
-            site,
-            environment,
-        }
+fn overview((ticket, state, around, beside): Loaded) -> Overview {
+    let (id, reference, subject, status, priority, channel, language, is_private) = ticket;
+    let (waiting_since, created_at, last_message_at, first_answered_at, closed_at, updated_at, message_count, version) =
+        state;
+    let ((requester, first_name, last_name), requester_address, queue, queue_kind, organisation, organisation_name) =
+        around;
+    let (assignee, site, environment) = beside;
+    Overview {
+        id,
+        reference,
+        subject,
+        status,
+        priority,
+        channel,
+        language,
+        is_private,
+        waiting_since,
+        created_at,
+        last_message_at,
+        first_answered_at,
+        closed_at,
+        updated_at,
+        message_count,
+        version,
+        queue,
+        queue_kind,
+        organisation,
+        organisation_name,
+        requester,
+        requester_name: display_name(&first_name, &last_name, &requester_address),
+        requester_address,
+        assignee: assignee.map(|(handle, first, last)| (handle, display_name(&first, &last, ""))),
+        site,
+        environment,
     }
 }

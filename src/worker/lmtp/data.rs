@@ -48,10 +48,20 @@ impl DataReader {
 
     /// Reads on. Gives how many of the bytes belong to the mail once its end is among them.
     pub fn feed(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (index, byte) in bytes.iter().copied().enumerate() {
+        let mut index = 0;
+        while let Some(&byte) = bytes.get(index) {
+            let within_line = self.place == Place::Text || (self.place == Place::LineStart && byte != b'.');
+            let run = if within_line { length_without_ends(&bytes[index..]) } else { 0 };
+            if run > 0 {
+                self.take_run(&bytes[index..index + run]);
+                self.place = Place::Text;
+                index += run;
+                continue;
+            }
+            index += 1;
             self.seen += 1;
             match (self.place, byte) {
-                (Place::DotReturn, b'\n') => return Some(index + 1),
+                (Place::DotReturn, b'\n') => return Some(index),
                 (Place::LineStart, b'.') => {
                     self.place = Place::Dot;
                     continue;
@@ -73,6 +83,22 @@ impl DataReader {
             };
         }
         None
+    }
+
+    /// Takes bytes among which no line ends, all at once.
+    fn take_run(&mut self, run: &[u8]) {
+        self.seen += run.len();
+        self.line_bytes += run.len();
+        if self.refusal.is_some() {
+            return;
+        }
+        if self.line_bytes > LINE_BYTES {
+            self.refuse(Refusal::LineTooLong);
+        } else if self.content.len() + run.len() > self.limit {
+            self.refuse(Refusal::TooLarge);
+        } else {
+            self.content.extend_from_slice(run);
+        }
     }
 
     fn take(&mut self, byte: u8) {
@@ -112,6 +138,10 @@ impl DataReader {
             None => Ok(self.content),
         }
     }
+}
+
+fn length_without_ends(bytes: &[u8]) -> usize {
+    memchr::memchr2(b'\r', b'\n', bytes).unwrap_or(bytes.len())
 }
 
 #[cfg(test)]
