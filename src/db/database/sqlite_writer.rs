@@ -1,7 +1,6 @@
 //! The one writer of a SQLite file: a thread owns the only writing connection. Writes that wait together share one
 //! commit, each inside its own savepoint, and none is answered before that commit is on the disk (DB-03, DB-04). Whoever
-//! waits for a page or for an answer to a mail goes before the work that follows, which takes its turns meanwhile one by
-//! one.
+//! waits for a page or for an answer to a mail goes before the work that follows, which has a share of the time meanwhile.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -24,9 +23,13 @@ use crate::error::{Error, Result};
 const WRITE_QUEUE: usize = 1_024;
 /// Writes that share one commit at most, which bounds how long the first of them waits.
 const GROUP: usize = 64;
-/// Writes of threads that work in the background which share a commit with those of people who wait. One, so that the
-/// commit is soon; and not none, so that the work goes on however many people there are.
-const BACKGROUND_MEANWHILE: usize = 1;
+/// Of the writer's time, while people wait one after another, the background has one part in this many: enough for the
+/// work to go on however many people there are, and little enough that nobody waits for it.
+const BACKGROUND_SHARE: u32 = 5;
+/// How much of that time the background can use in advance, whether somebody waited then or not.
+const MOST_DEBT: Duration = Duration::from_millis(20);
+/// For how long after somebody was answered the next one is looked out for.
+const SOMEBODY_FOLLOWS: Duration = Duration::from_millis(5);
 /// How long nothing has to be written before the write-ahead log is emptied (DB-06).
 pub(super) const IDLE: Duration = Duration::from_secs(20);
 
@@ -122,6 +125,10 @@ enum Soundness {
 }
 
 impl WriteTask {
+    fn is_for_somebody(&self) -> bool {
+        matches!(self.answer, Answer::Task(_))
+    }
+
     /// Runs the change and keeps its outcome; gives whether the transaction around it is still sound.
     fn run(&mut self, db: &mut DbConnection, alone: bool) -> Soundness {
         let change = &self.change;
@@ -174,9 +181,9 @@ fn write_loop(
     idle: Duration,
 ) {
     let mut is_log_empty = false;
-    let mut background = VecDeque::new();
+    let mut waiting = Waiting::default();
     loop {
-        let mut group = match next_group(queue, &mut background, idle) {
+        let mut group = match waiting.next_group(queue, idle) {
             Ok(group) => group,
             Err(RecvTimeoutError::Timeout) => {
                 if !is_log_empty {
@@ -189,10 +196,13 @@ fn write_loop(
             Err(RecvTimeoutError::Disconnected) => return,
         };
         is_log_empty = false;
+        let is_for_somebody = group.iter().any(WriteTask::is_for_somebody);
+        let began = Instant::now();
         let usable = match group.len() {
             1 => run_alone(&mut db, ballast, group.remove(0)),
             _ => run_group(&mut db, ballast, group),
         };
+        waiting.note(is_for_somebody, began.elapsed());
         changes.tell();
         if !usable {
             match open(url, Role::Writer) {
@@ -206,26 +216,62 @@ fn write_loop(
     }
 }
 
-/// Waits for something to do, and gives what shares the next commit: all that somebody waits for, and of the work in the
-/// background, which is held in `background` until its turn, as much as does not keep them waiting.
-fn next_group(
-    queue: &Receiver<WriteTask>,
-    background: &mut VecDeque<WriteTask>,
-    idle: Duration,
-) -> Result<Vec<WriteTask>, RecvTimeoutError> {
-    let mut group = Vec::new();
-    let mut next = if background.is_empty() { Some(queue.recv_timeout(idle)?) } else { queue.try_recv().ok() };
-    while let Some(task) = next {
-        match task.answer {
-            Answer::Task(_) => group.push(task),
-            Answer::Thread(_) => background.push_back(task),
+/// What waits for the writer, and whose turn it is. People who wait go first, together; the background gets commits of its
+/// own meanwhile, by a share of the time.
+#[derive(Default)]
+struct Waiting {
+    people: Vec<WriteTask>,
+    background: VecDeque<WriteTask>,
+    /// Time that the background has used of what follows.
+    debt: Duration,
+    /// Whether the last commit was for people.
+    was_for_somebody: bool,
+    last_answer: Option<Instant>,
+}
+
+impl Waiting {
+    /// Waits for something to do, and gives what shares the next commit.
+    fn next_group(&mut self, queue: &Receiver<WriteTask>, idle: Duration) -> Result<Vec<WriteTask>, RecvTimeoutError> {
+        let is_empty = self.people.is_empty() && self.background.is_empty();
+        let mut next = if is_empty { Some(queue.recv_timeout(idle)?) } else { queue.try_recv().ok() };
+        loop {
+            while let Some(task) = next {
+                match task.answer {
+                    Answer::Task(_) => self.people.push(task),
+                    Answer::Thread(_) => self.background.push_back(task),
+                }
+                let has_room = self.people.len() < GROUP && self.background.len() < GROUP;
+                next = if has_room { queue.try_recv().ok() } else { None };
+            }
+            let may_go_on = self.debt == Duration::ZERO;
+            if !self.people.is_empty() && (self.background.is_empty() || !may_go_on || !self.was_for_somebody) {
+                return Ok(std::mem::take(&mut self.people));
+            }
+            let follows = self.last_answer.is_some_and(|at| at.elapsed() < SOMEBODY_FOLLOWS);
+            if !self.people.is_empty() || follows && may_go_on {
+                // One at a time, so that it is soon over.
+                return Ok(self.background.pop_front().into_iter().collect());
+            }
+            if follows {
+                // Whoever was answered just now may well have more to say, and would wait for all of the background.
+                next = queue.recv_timeout(SOMEBODY_FOLLOWS).ok();
+            }
+            if next.is_none() {
+                return Ok(self.background.drain(..).collect());
+            }
         }
-        let has_room = group.len() < GROUP && background.len() < GROUP;
-        next = if has_room { queue.try_recv().ok() } else { None };
     }
-    let room = if group.is_empty() { GROUP } else { BACKGROUND_MEANWHILE };
-    group.extend(background.drain(..room.min(background.len())));
-    Ok(group)
+
+    /// Accounts for the time that a commit took.
+    fn note(&mut self, is_for_somebody: bool, took: Duration) {
+        self.was_for_somebody = is_for_somebody;
+        if is_for_somebody {
+            self.last_answer = Some(Instant::now());
+            self.debt = self.debt.saturating_sub(took / (BACKGROUND_SHARE - 1));
+        } else {
+            self.debt = (self.debt + took).min(MOST_DEBT);
+        }
+    }
 }
 
 /// Gives the write-ahead log back to the disk while nobody writes; a reader that is at it keeps what it reads (DB-06).

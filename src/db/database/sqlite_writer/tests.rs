@@ -120,7 +120,27 @@ fn db_03_whoever_waits_goes_before_the_work_in_the_background_which_goes_on_mean
     works.into_iter().for_each(|answer| answer.recv().unwrap().unwrap());
     waits.into_iter().for_each(|answer| answer.blocking_recv().unwrap().unwrap());
     assert_eq!(*order.lock().unwrap(), ["wait", "wait", "work", "work", "work"]);
-    assert_eq!(BACKGROUND_MEANWHILE, 1, "work goes on, one change a commit");
+}
+
+#[test]
+fn while_people_wait_one_after_another_the_background_has_its_share_of_the_time_and_no_more() {
+    let (queue, receiver) = sync_channel(1_000);
+    let put = |answer| {
+        let task = WriteTask { change: Box::new(|_| Ok(())), answer, outcome: None, here: Here::now() };
+        assert!(queue.try_send(task).is_ok());
+    };
+    let mut waiting = Waiting::default();
+    (0..50).for_each(|_| put(Answer::Thread(sync_channel(1).0)));
+    let mut commits_of_the_background = 0;
+    for _ in 0..100 {
+        put(Answer::Task(oneshot::channel().0));
+        let group = waiting.next_group(&receiver, IDLE).unwrap();
+        let is_for_somebody = group.iter().any(WriteTask::is_for_somebody);
+        assert!(is_for_somebody || group.len() == 1, "one at a time");
+        commits_of_the_background += u32::from(!is_for_somebody);
+        waiting.note(is_for_somebody, Duration::from_millis(1));
+    }
+    assert_eq!(commits_of_the_background, 100 / BACKGROUND_SHARE);
 }
 
 #[test]
