@@ -6,6 +6,7 @@ use diesel::prelude::*;
 
 use crate::db::DbConnection;
 use crate::db::connection::MultiBackend;
+use crate::db::one_of::one_of;
 use crate::db::schema::{queue_members, staff_members, ticket_participants, tickets};
 use crate::db::types::{OrganisationId, PersonId, QueueId, TicketId};
 use crate::error::Result;
@@ -206,7 +207,7 @@ pub fn visible_to<'a>(actor: &Actor) -> Tickets<'a> {
             } else if staff.may(Permission::SeeAllQueues) {
                 query
             } else {
-                query.filter(tickets::queue_id.eq_any(staff.queues.clone()))
+                query.filter(one_of(tickets::queue_id, staff.queues.iter().map(|queue| queue.0)))
             }
         }
         Actor::Customer(customer) => {
@@ -218,9 +219,11 @@ pub fn visible_to<'a>(actor: &Actor) -> Tickets<'a> {
                     .filter(ticket_participants::state.eq("active")),
             );
             query.filter(
-                tickets::requester_id.eq(customer.person).or(participates).or(tickets::organisation_id
-                    .eq_any(customer.organisations_seen())
-                    .and(tickets::is_private.eq(false))),
+                tickets::requester_id.eq(customer.person).or(participates).or(one_of(
+                    tickets::organisation_id,
+                    customer.organisations_seen().into_iter().map(|organisation| organisation.0),
+                )
+                .and(tickets::is_private.eq(false))),
             )
         }
     }

@@ -8,6 +8,7 @@ pub mod dialect;
 pub mod disk;
 mod instrumentation;
 pub mod migrations;
+pub mod one_of;
 pub mod paging;
 #[rustfmt::skip]
 pub mod schema;

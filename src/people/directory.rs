@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::connection::MultiBackend;
+use crate::db::one_of::one_of;
 use crate::db::paging::Page;
 use crate::db::schema::{memberships, organisations, people, person_addresses, staff_members};
 use crate::db::types::PersonId;
@@ -118,7 +119,7 @@ pub fn names(db: &mut DbConnection, people_named: &[PersonId]) -> Result<Vec<(Pe
             person_addresses::table
                 .on(person_addresses::person_id.eq(people::id).and(person_addresses::is_primary.eq(true))),
         )
-        .filter(people::id.eq_any(people_named))
+        .filter(one_of(people::id, people_named.iter().map(|person| person.0)))
         .select((people::id, people::handle, people::first_name, people::last_name, person_addresses::address))
         .load(db)?;
     Ok(rows

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use crate::access::{self, Actor, StaffActor, Tickets};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_of::one_of;
 use crate::db::paging::{self, Cursor};
 use crate::db::schema::{organisations, people, person_addresses, ticket_participants, tickets};
 use crate::db::types::{OrganisationId, PersonId, QueueId, TicketId, text_enum};
@@ -23,8 +24,8 @@ diesel::alias! {
     const ASSIGNEES: Alias<Assignees> = people as assignees;
 }
 
-/// Counts go up to this; what is more is shown as "1 000+".
-pub const COUNTED_TO: i64 = 1_000;
+/// Counts go up to this; what is more is shown as "200+".
+pub const COUNTED_TO: i64 = 200;
 
 text_enum! {
     /// What an agent looks at.
@@ -366,7 +367,7 @@ pub fn rows(db: &mut DbConnection, ids: &[TicketId]) -> Result<Vec<Row>> {
         )
         .inner_join(organisations::table)
         .left_join(ASSIGNEES.on(ASSIGNEES.field(people::id).nullable().eq(tickets::assignee_id)))
-        .filter(tickets::id.eq_any(ids.to_vec()))
+        .filter(one_of(tickets::id, ids.iter().map(|id| id.0)))
         .select((
             (
                 tickets::id,

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use crate::access::{self, Actor, Tickets};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_of::one_of;
 use crate::db::paging::{Cursor, Page};
 use crate::db::schema::{
     environments, organisations, people, person_addresses, queues, sites, ticket_participants, tickets,
@@ -217,7 +218,7 @@ fn load(db: &mut DbConnection, ids: &[TicketId]) -> Result<Vec<Overview>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let loaded: Vec<Loaded> = overviews!(tickets::id.eq_any(ids.to_vec())).load(db)?;
+    let loaded: Vec<Loaded> = overviews!(one_of(tickets::id, ids.iter().map(|id| id.0))).load(db)?;
     let mut overviews: Vec<Overview> = loaded.into_iter().map(overview).collect();
     overviews.sort_by_key(|overview| ids.iter().position(|id| *id == overview.id));
     Ok(overviews)
