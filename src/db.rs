@@ -7,6 +7,7 @@ pub mod database;
 pub mod dialect;
 pub mod disk;
 mod instrumentation;
+pub mod listening;
 pub mod migrations;
 pub mod one_of;
 pub mod paging;

@@ -297,7 +297,10 @@ fn make(
         diesel::insert_into(consent_grants::table).values(row).returning(consent_grants::id).get_result(db)
     });
     match made {
-        Ok(id) => grants::by_id(db, id),
+        Ok(id) => {
+            dialect::tell_of_grants(db)?;
+            grants::by_id(db, id)
+        }
         Err(error) if dialect::is_unique_violation(&error) => {
             Err(Error::Conflict(Message::new("conflict-consent-running")))
         }

@@ -12,9 +12,9 @@ use crate::consent::grants::{self, Grant};
 use crate::consent::life::{self, EndReason, GrantState, RequestState, Standing, Step};
 use crate::consent::receipt::{self, Counts};
 use crate::consent::register::{self, By, EventKind, NewEvent};
-use crate::db::DbConnection;
 use crate::db::schema::consent_grants;
 use crate::db::types::ConsentRequestId;
+use crate::db::{DbConnection, dialect};
 use crate::error::{Error, Result};
 use crate::i18n::Message;
 use crate::keys::Keys;
@@ -114,6 +114,7 @@ pub(super) fn end(
     if changed == 0 {
         return Ok(false);
     }
+    dialect::tell_of_grants(db)?;
     let grant = grants::by_id(db, grant.id)?;
     let kind = match reason {
         EndReason::Withdrawn => EventKind::Withdrawn,

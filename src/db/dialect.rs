@@ -147,6 +147,35 @@ pub fn hold_active_grant(db: &mut DbConnection, grant: GrantId) -> QueryResult<b
     }
 }
 
+/// The channel on which processes that share a PostgreSQL tell each other that a grant began or ended.
+pub const GRANTS_CHANGED: &str = "accord_grants_changed";
+
+/// Tells the other processes, once this transaction is committed, that a grant began or ended. There is no other with
+/// SQLite.
+pub fn tell_of_grants(db: &mut DbConnection) -> QueryResult<()> {
+    match db {
+        DbConnection::Sqlite(_) => Ok(()),
+        DbConnection::Postgres(postgres) => {
+            diesel::sql_query(format!("NOTIFY {GRANTS_CHANGED}")).execute(postgres).map(drop)
+        }
+    }
+}
+
+/// Whether a connection that listens has heard anything since it was last asked.
+pub fn heard(db: &mut DbConnection) -> QueryResult<bool> {
+    match db {
+        DbConnection::Sqlite(_) => Ok(false),
+        DbConnection::Postgres(postgres) => {
+            let mut heard = false;
+            for notice in postgres.notifications_iter() {
+                notice?;
+                heard = true;
+            }
+            Ok(heard)
+        }
+    }
+}
+
 /// Makes sure that what was deleted is not in the database's files any more, as far as the database can: on SQLite, which
 /// overwrites what it deletes, by emptying the write-ahead log; on PostgreSQL by taking dead rows out of the tables at
 /// once. Says whether it could; a reader in the way is a reason to try again. Not to be called within a transaction.

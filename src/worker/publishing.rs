@@ -1,19 +1,22 @@
-//! Publishing: one thread of each process that tells the gate which grants the database holds for active, after every
-//! commit of this process and twice a second for those of others. Each list that was read renews the gate's lease; while
-//! none can be read the lease runs out, and nothing is captured (CN-03).
+//! Publishing: one thread of each process that tells the gate which grants the database holds for active: soon after a
+//! commit of this process, as soon as another process tells of a grant that began or ended, and twice a second whatever
+//! happens. Each list that was read renews the gate's lease; while none can be read the lease runs out, and nothing is
+//! captured (CN-03). A withdrawal made in this process does not wait for it: that closes the gate itself.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::clock::UtcTime;
+use crate::config::database::DatabaseUrl;
 use crate::consent::grants::{self, Live};
 use crate::consent::scope::Channel;
 use crate::db::Database;
+use crate::db::listening::Listening;
 use crate::diagnostics::buffers::Budget;
 use crate::diagnostics::capture::{ActiveGrant, Capture, Changed, Terms};
 use crate::diagnostics::catalogue::{Catalogue, Level, Manifest};
@@ -21,8 +24,12 @@ use crate::diagnostics::scope::Component;
 use crate::error::{Error, Result};
 use crate::gate;
 
-/// How long a change that another process made may go unseen.
+/// How long a change may go unseen that nobody told of.
 const EVERY: Duration = Duration::from_millis(500);
+/// How soon after a commit of this process the grants are read; a busy process commits a thousand times a second.
+const SOON: Duration = Duration::from_millis(50);
+/// How often the thread looks whether there is anything to do.
+const ROUND: Duration = Duration::from_millis(20);
 /// What one grant may record, so that it leaves room for the work it looks at.
 const BUDGET: Budget = Budget { bytes_per_second: 512 * 1024, records_per_second: 2_000 };
 
@@ -33,10 +40,18 @@ pub fn start(app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<JoinHa
 }
 
 fn run(app: &App, stop: &CancellationToken) {
-    let mut seen = app.database.changes().count();
+    let mut listening = None;
+    let mut published: Option<(Instant, u64)> = None;
     let mut reads = true;
     while !stop.is_cancelled() {
-        if let Some(capture) = Capture::find() {
+        let has_news = has_news(&mut listening);
+        let commits = app.database.changes().count();
+        let is_due = published
+            .is_none_or(|(at, seen)| has_news || at.elapsed() >= EVERY || (seen != commits && at.elapsed() >= SOON));
+        if is_due && let Some(capture) = Capture::find() {
+            if listening.is_none() {
+                listening = listen(app.database.url());
+            }
             let read = catch_unwind(AssertUnwindSafe(|| publish(&app.database, capture)));
             let read = read.unwrap_or_else(|_| Err(Error::internal("publishing the grants panicked")));
             if let Err(error) = &read
@@ -45,12 +60,36 @@ fn run(app: &App, stop: &CancellationToken) {
                 tracing::error!(target: "accord::worker", ?error, "The grants cannot be read; captures will stop");
             }
             reads = read.is_ok();
+            published = Some((Instant::now(), commits));
+        }
+        if let Some(capture) = Capture::find() {
             capture.tick();
         }
-        seen = app.database.changes().wait(seen, EVERY);
+        std::thread::sleep(ROUND);
     }
     if let Some(capture) = Capture::find() {
         capture.stop_all();
+    }
+}
+
+/// Begins to listen to the other processes. Until that works their grants are seen twice a second all the same.
+fn listen(url: &DatabaseUrl) -> Option<Listening> {
+    Listening::for_grants(url).unwrap_or_else(|error| {
+        tracing::debug!(target: "accord::worker", ?error, "Other processes cannot be listened to now");
+        None
+    })
+}
+
+/// Whether another process told of a grant. A connection that fails is let go, and another is made at the next reading.
+fn has_news(listening: &mut Option<Listening>) -> bool {
+    let Some(open) = listening else { return false };
+    match open.has_news() {
+        Ok(has_news) => has_news,
+        Err(error) => {
+            tracing::debug!(target: "accord::worker", ?error, "The connection that listens was lost");
+            *listening = None;
+            false
+        }
     }
 }
 

@@ -8,6 +8,7 @@ use accord::consent::receipt::{self, Kind};
 use accord::consent::scope::{PurposeCode, Recipients};
 use accord::consent::{Component, Grant, Level, Scope, Subject, grants};
 use accord::db::DbConnection;
+use accord::db::listening::Listening;
 use accord::diagnostics::catalogue::Catalogue;
 use accord::gate::{Cause, GATE, LEASE_NANOS};
 use accord::i18n::Locale;
@@ -187,4 +188,22 @@ fn a_grant_that_ended_elsewhere_is_closed_by_the_next_reading() {
     line.publish();
     assert_eq!(GATE.live(), 0);
     assert_eq!(line.app.read(|db| grants::live(db, now)).len(), 0);
+}
+
+#[test]
+fn another_process_hears_of_a_grant_that_began_and_of_its_end() {
+    let line = Line::begin();
+    let Some(mut other) = Listening::for_grants(line.app.app.database.url()).unwrap() else {
+        // An embedded database has no other process; this is the story of the other one.
+        assert!(line.app.app.database.url().is_sqlite());
+        return;
+    };
+    assert!(!other.has_news().unwrap());
+    let (claire, now, id) = (line.app.actor(line.cast.claire), line.app.now(), line.grant.request_id);
+    line.app.write(move |db| {
+        let request = asking::by_id(db, id)?;
+        accord::consent::withdrawing::withdraw(db, &request, accord::consent::withdrawing::Kept::No, &claire, now)
+    });
+    assert!((0..1_000_000).any(|_| other.has_news().unwrap()), "the withdrawal is told");
+    assert!(!other.has_news().unwrap(), "once");
 }

@@ -80,5 +80,6 @@ pub(super) const CALLSITES: &[Callsite] = &[
     event("accord::worker", Level::Info, &["message", "count"], "src/worker/threads.rs"),
     event("accord::worker", Level::Info, &["message", "grant", "records", "chunks"], "src/worker/destroying.rs"),
     span("accord::worker", Level::Info, "job", &["job.name", "job.attempts"], "src/worker/threads.rs"),
+    event("accord::worker", Level::Debug, &["message", "error"], "src/worker/publishing.rs"),
     event("accord::worker", Level::Debug, &["message", "error"], "src/worker/threads.rs"),
 ];
