@@ -191,6 +191,10 @@ await main(await launch(), async (browser) => {
     await looking.page.click(press);
     await looksRight(looking.page, what);
   }
+  for (const [what, path] of [["capture", `/consents/${handle}/records`], ["who-looked", "/account/readings"]]) {
+    await looking.page.goto(base + path);
+    await looksRight(looking.page, what);
+  }
   const desk = await somebody(browser, { bypassCSP: true });
   await desk.context.addCookies(await agent.context.cookies());
   await desk.page.goto(`${base}${consent}/records`);
