@@ -1,9 +1,12 @@
 //! What pages say of a consent, to agents and to customers alike: the question as it was read, where it stands, what
 //! happened to it.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::app::App;
+use crate::carry;
 use crate::clock::UtcTime;
 use crate::consent::asking::{ConsentRequest, Terms};
 use crate::consent::grants::Grant;
@@ -13,29 +16,71 @@ use crate::consent::receipt::{self, Kind, Signed};
 use crate::consent::register::{self, Event, EventKind};
 use crate::consent::wording::{component_key, level_key};
 use crate::consent::{grants, wording};
-use crate::db::DbConnection;
 use crate::db::types::GrantId;
+use crate::db::{Database, DbConnection};
 use crate::diagnostics::capture;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::i18n::Texts;
 use crate::mail::address::visible;
 use crate::web::page::Tone;
+use crate::web::page_error::PageError;
+
+/// How long is waited, and how long at most, before it is tried again to record the end of a grant.
+const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// Ends the grant that `find` finds for whoever may end it: first in this process, at once, then with `end` in the
-/// database, and once more here for one that was granted in between. When this returns the gate is closed.
-pub async fn end_at_once<F, E>(app: &App, find: F, end: E) -> Result<()>
+/// database, and once more here for one that was granted in between. When this returns the gate is closed, also if the
+/// database could not record it: whoever asked is told so, and it is tried again until it is recorded.
+pub async fn end_at_once<F, E>(app: &App, find: F, end: E) -> Result<(), PageError>
 where
     F: Fn(&mut DbConnection) -> Result<Option<GrantId>> + Clone + Send + 'static,
-    E: Fn(&mut DbConnection) -> Result<()> + Send + 'static,
+    E: Fn(&mut DbConnection) -> Result<()> + Clone + Send + 'static,
 {
-    if let Some(running) = app.database.read(find.clone()).await? {
+    let running = app.database.read(find.clone()).await?;
+    if let Some(running) = running {
         capture::close(running);
     }
-    let ended = app.database.write(move |db| end(db).and_then(|()| find(db))).await?;
-    if let Some(ended) = ended {
+    match record_end(&app.database, find.clone(), end.clone()).await {
+        Err(error) if running.is_some() && may_pass(&error) => {
+            tracing::error!(target: "accord::web", ?error, "A grant is ended and that is not recorded yet");
+            let database = app.database.clone();
+            drop(carry::task(record_when_possible(database, find, end)));
+            Err(PageError::stopped_not_recorded())
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+async fn record_end<F, E>(database: &Database, find: F, end: E) -> Result<()>
+where
+    F: Fn(&mut DbConnection) -> Result<Option<GrantId>> + Send + 'static,
+    E: Fn(&mut DbConnection) -> Result<()> + Send + 'static,
+{
+    if let Some(ended) = database.write(move |db| end(db).and_then(|()| find(db))).await? {
         capture::close(ended);
     }
     Ok(())
+}
+
+/// Tries again after each commit, which shows that the database is back, and every second.
+async fn record_when_possible<F, E>(database: Database, find: F, end: E)
+where
+    F: Fn(&mut DbConnection) -> Result<Option<GrantId>> + Clone + Send + 'static,
+    E: Fn(&mut DbConnection) -> Result<()> + Clone + Send + 'static,
+{
+    let mut commits = database.changes().follow();
+    loop {
+        tokio::time::sleep(AGAIN.0).await;
+        match record_end(&database, find.clone(), end.clone()).await {
+            Err(error) if may_pass(&error) => drop(tokio::time::timeout(AGAIN.1, commits.changed()).await),
+            _ => return,
+        }
+    }
+}
+
+/// Whether the database may do later what it could not do now.
+fn may_pass(error: &Error) -> bool {
+    matches!(error, Error::Busy | Error::StorageFull | Error::Internal(_))
 }
 
 /// A consent with everything that its page shows.

@@ -373,7 +373,7 @@ mod tests {
     fn a_wrong_field_says_so_beside_it_and_in_the_summary() {
         let html = specimen("Email").render().unwrap();
         assert!(html.contains(r#"aria-invalid="true" aria-describedby="email-error email-hint""#), "{html}");
-        assert!(html.contains(r##"<a href="#email">Nothing has this name.</a>"##), "{html}");
+        assert!(html.contains(r##"<a href="#email">E-mail address: Nothing has this name.</a>"##), "{html}");
         assert_eq!(html.matches(r#"id="email-error""#).count(), 1);
         assert_eq!(html.matches("aria-invalid").count(), 1);
     }

@@ -50,6 +50,11 @@ impl PageError {
         PageError::Request { status: StatusCode::UNSUPPORTED_MEDIA_TYPE, key: "error-unsupported" }
     }
 
+    /// A grant was ended, and only the record of it is missing still.
+    pub fn stopped_not_recorded() -> Self {
+        PageError::Request { status: StatusCode::SERVICE_UNAVAILABLE, key: "error-stopped-not-recorded" }
+    }
+
     /// A host name that is not ours.
     pub fn misdirected() -> Self {
         PageError::Request { status: StatusCode::MISDIRECTED_REQUEST, key: "error-misdirected" }

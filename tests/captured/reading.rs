@@ -1,6 +1,8 @@
 //! The whole line in one process: a grant in the database opens the gate, what is captured is kept, read on record, and
 //! gone when the customer says so (CN-02, CN-03, CN-10).
 
+use std::time::Duration;
+
 use accord::clock::{Clock, UtcTime};
 use accord::consent::asking::{self, Terms};
 use accord::consent::granting::{self, Outcome};
@@ -206,4 +208,27 @@ fn another_process_hears_of_a_grant_that_began_and_of_its_end() {
     });
     assert!((0..1_000_000).any(|_| other.has_news().unwrap()), "the withdrawal is told");
     assert!(!other.has_news().unwrap(), "once");
+}
+
+#[actix_web::test]
+async fn a_withdrawal_that_cannot_be_recorded_stops_at_once_and_is_recorded_when_it_can_be() {
+    let line = Line::begin();
+    let claire = line.app.signed_in(line.cast.claire).await;
+    line.publish();
+    line.app.write(|db| Ok(db.batch_execute("ALTER TABLE consent_events RENAME TO elsewhere")?));
+    let answer = claire.post(&format!("/consents/{}/withdrawal", line.handle), &[]).await;
+    answer.assert_status(503).assert_says("L’enregistrement est arrêté").assert_says("n’a pas encore pu l’inscrire");
+    assert_eq!(GATE.live(), 0);
+    line.publish();
+    assert_eq!(GATE.live(), 0, "though the database holds it for active");
+
+    let mut commits = line.app.app.database.changes().follow();
+    line.app.write(|db| Ok(db.batch_execute("ALTER TABLE elsewhere RENAME TO consent_events")?));
+    let is_ended = || line.app.read(|db| grants::by_id(db, line.grant.id)).end_reason.is_some();
+    let recorded = async {
+        while !is_ended() {
+            commits.changed().await.unwrap();
+        }
+    };
+    actix_web::rt::time::timeout(Duration::from_secs(30), recorded).await.expect("it is recorded in the end");
 }

@@ -55,6 +55,7 @@ pub(super) const CALLSITES: &[Callsite] = &[
     span("accord::mail", Level::Debug, "carry_out", &["rule"], "src/intake/from_email.rs"),
     event("accord::people", Level::Error, &["message"], "src/people/sign_in.rs"),
     event("accord::web", Level::Error, &["message", "error"], "src/web/api/inbound.rs"),
+    event("accord::web", Level::Error, &["message", "error"], "src/web/consents.rs"),
     event("accord::web", Level::Error, &["message", "error"], "src/web/otlp/traces.rs"),
     event("accord::web", Level::Error, &["message", "reference", "error", "cause"], "src/web/api/errors.rs"),
     event("accord::web", Level::Error, &["message", "reference", "error", "cause"], "src/web/guard.rs"),
