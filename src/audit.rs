@@ -136,6 +136,15 @@ pub fn list(db: &mut DbConnection, before: Option<i64>, limit: i64) -> Result<Ve
     Ok(query.load(db)?)
 }
 
+/// The latest time among the entries that were written last. A clock that is far before it went back.
+pub fn newest(db: &mut DbConnection) -> Result<Option<UtcTime>> {
+    /// Among so many there is one that was written before the clock went back.
+    const LOOKED_AT: i64 = 1_000;
+    let times: Vec<UtcTime> =
+        audit_ledger::table.order(audit_ledger::sequence.desc()).limit(LOOKED_AT).select(audit_ledger::at).load(db)?;
+    Ok(times.into_iter().max())
+}
+
 /// Destroys the details of rows of these kinds that are older than `before`; the chain stays whole.
 pub fn forget_details(db: &mut DbConnection, kinds: &[&str], before: UtcTime) -> Result<usize> {
     let old = audit_ledger::table

@@ -33,6 +33,9 @@ pub struct Serve {
     /// Fill the desk with a believable French software vendor's, and keep all mail in files.
     #[arg(long)]
     demo: bool,
+    /// Take the clock for right although something was written down at a later time: diagnostics are captured again.
+    #[arg(long)]
+    believe_clock: bool,
     /// Serve only; other processes do the background work (PostgreSQL).
     #[arg(long)]
     no_worker: bool,
@@ -67,7 +70,7 @@ impl Serve {
         let doors = open_doors(&app, &stop)?;
         // Whichever process captures also stores what it captured.
         let drain = drain::start(&app, &stop)?;
-        let publishing = publishing::start(&app, &stop)?;
+        let publishing = publishing::start(&app, &stop, self.believe_clock)?;
         let threads = if self.no_worker { None } else { Some(Threads::start(&app, &stop)?) };
         self.greet(&app).await?;
         let stopping = stop.clone();

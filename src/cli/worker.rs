@@ -37,7 +37,7 @@ pub fn run(common: &Common) -> ExitCode {
         Ok(drain) => drain,
         Err(error) => return fail(error),
     };
-    let publishing = match publishing::start(&app, &stop) {
+    let publishing = match publishing::start(&app, &stop, false) {
         Ok(publishing) => publishing,
         Err(error) => return fail(error),
     };

@@ -81,7 +81,24 @@ fn withdraw_grant(
         "way": match way { Way::Page => "page", Way::Link => "link" },
         "kept": kept == Kept::UntilItsDate,
     });
-    end(db, grant, EndReason::Withdrawn, kept, by, detail, now).map(drop)
+    let is_ours = end(db, grant, EndReason::Withdrawn, kept, by, detail, now)?;
+    // It had ended otherwise meanwhile, and what it captured would be kept, though whoever presses was told otherwise.
+    if !is_ours && kept == Kept::No {
+        keep_no_longer(db, grant, now)?;
+    }
+    Ok(())
+}
+
+/// Has what an ended grant captured destroyed from now on.
+fn keep_no_longer(db: &mut DbConnection, grant: &Grant, now: UtcTime) -> Result<()> {
+    let later = consent_grants::table
+        .find(grant.id)
+        .filter(consent_grants::destroyed_at.is_null())
+        .filter(consent_grants::kept_until.gt(now));
+    diesel::update(later)
+        .set((consent_grants::kept_until.eq(now), consent_grants::version.eq(consent_grants::version + 1)))
+        .execute(db)?;
+    Ok(())
 }
 
 /// Ends a grant and records why; says whether it was this that ended it. Ended twice, it ended once.
@@ -164,14 +181,7 @@ pub fn destroy_early(db: &mut DbConnection, request: &ConsentRequest, by: &Actor
     if grant.state == GrantState::Active {
         return Err(Error::Conflict(Message::new("conflict-consent-still-running")));
     }
-    let later = consent_grants::table
-        .find(grant.id)
-        .filter(consent_grants::destroyed_at.is_null())
-        .filter(consent_grants::kept_until.gt(now));
-    diesel::update(later)
-        .set((consent_grants::kept_until.eq(now), consent_grants::version.eq(consent_grants::version + 1)))
-        .execute(db)?;
-    Ok(())
+    keep_no_longer(db, &grant, now)
 }
 
 /// Records that the key and everything it sealed are gone, and gives the certificate out. Called by whoever destroyed

@@ -147,6 +147,16 @@ pub fn hold_active_grant(db: &mut DbConnection, grant: GrantId) -> QueryResult<b
     }
 }
 
+/// Keeps the grant as it is until this transaction ends, whatever its state: whoever ends it, reads what it captured or
+/// destroys that stands in one line. SQLite has one writer anyway.
+pub fn hold_grant(db: &mut DbConnection, grant: GrantId) -> QueryResult<()> {
+    let held = consent_grants::table.find(grant).select(consent_grants::id);
+    match db {
+        DbConnection::Sqlite(_) => Ok(()),
+        DbConnection::Postgres(postgres) => held.for_no_key_update().first::<GrantId>(postgres).map(drop),
+    }
+}
+
 /// The channel on which processes that share a PostgreSQL tell each other that a grant began or ended.
 pub const GRANTS_CHANGED: &str = "accord_grants_changed";
 

@@ -35,6 +35,8 @@ pub const REQUEST_BYTES: usize = 4 << 20;
 pub const GRANT_BYTES: i64 = 1 << 30;
 /// Spans of one request; more than fit when they say anything.
 const SPANS: usize = 100_000;
+/// Resources and scopes in one request; empty ones cost us more memory than they cost to send.
+const PARTS: usize = 10_000;
 /// The longest span, and the longest description of where spans come from.
 const SPAN_BYTES: usize = 256 << 10;
 /// Records sealed together.
@@ -309,12 +311,15 @@ impl Batch {
     fn read_protobuf(request: &Bytes) -> Result<Batch, Malformed> {
         let mut sources = Vec::new();
         let mut spans_left = SPANS;
-        for of_resource in decode::<Outermost>(request)?.resource_spans {
+        let of_resources = decode::<Outermost>(request)?.resource_spans;
+        let mut parts_left = PARTS.checked_sub(of_resources.len()).ok_or(Malformed)?;
+        for of_resource in of_resources {
             let of_resource: OfResource = decode(&of_resource)?;
             let resource = of_resource.resource.unwrap_or_default();
             if resource.len() > SPAN_BYTES {
                 return Err(Malformed);
             }
+            parts_left = parts_left.checked_sub(of_resource.scope_spans.len()).ok_or(Malformed)?;
             let mut spans = Vec::new();
             for of_scope in of_resource.scope_spans {
                 let of_scope: OfScope = decode(&of_scope)?;

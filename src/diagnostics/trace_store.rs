@@ -410,6 +410,8 @@ pub fn destroy(db: &mut DbConnection, keys: &Keys, grant: &Grant, now: UtcTime) 
     if grant.state != GrantState::Ended {
         return Err(Error::internal("what an active grant captures cannot be destroyed yet"));
     }
+    // Who is reading now is done first, and on record before the certificate says who looked last.
+    dialect::hold_grant(db, grant.id)?;
     diesel::delete(trace_keys::table.find(grant.id)).execute(db)?;
     let of_grant = trace_chunks::table.filter(trace_chunks::grant_id.eq(grant.id));
     let first: Option<i64> = of_grant.order(trace_chunks::number).select(trace_chunks::number).first(db).optional()?;

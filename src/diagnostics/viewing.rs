@@ -239,7 +239,7 @@ fn open(db: &mut DbConnection, grant: GrantId, reader: &Actor, now: UtcTime) -> 
         // Before the lock that others may share, since this one changes the row.
         grants::seen(db, grant, now)?;
     }
-    dialect::hold_active_grant(db, grant)?;
+    dialect::hold_grant(db, grant)?;
     let grant = grants::by_id(db, grant)?;
     if !access::can_read_traces(reader, &facts(db, &grant)?) {
         return Err(Error::Forbidden);

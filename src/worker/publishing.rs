@@ -11,10 +11,12 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::audit;
 use crate::clock::UtcTime;
 use crate::config::database::DatabaseUrl;
 use crate::consent::grants::{self, Live};
 use crate::consent::scope::Channel;
+use crate::consent::stopping;
 use crate::db::Database;
 use crate::db::listening::Listening;
 use crate::diagnostics::buffers::Budget;
@@ -22,7 +24,7 @@ use crate::diagnostics::capture::{ActiveGrant, Capture, Changed, Terms};
 use crate::diagnostics::catalogue::{Catalogue, Level, Manifest};
 use crate::diagnostics::scope::Component;
 use crate::error::{Error, Result};
-use crate::gate;
+use crate::gate::{self, GATE};
 
 /// How long a change may go unseen that nobody told of.
 const EVERY: Duration = Duration::from_millis(500);
@@ -34,13 +36,17 @@ const ROUND: Duration = Duration::from_millis(20);
 const BUDGET: Budget = Budget { bytes_per_second: 512 * 1024, records_per_second: 2_000 };
 
 /// Starts the thread. It ends, with the gate closed, when `stop` is cancelled.
-pub fn start(app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<JoinHandle<()>> {
+///
+/// A clock that stands before what the ledger holds is not believed, and nothing is captured (CN-04), unless whoever
+/// started the process said that it is right (`believes_clock`).
+pub fn start(app: &Arc<App>, stop: &CancellationToken, believes_clock: bool) -> std::io::Result<JoinHandle<()>> {
     let (app, stop) = (app.clone(), stop.clone());
-    std::thread::Builder::new().name("publishing".to_owned()).spawn(move || run(&app, &stop))
+    std::thread::Builder::new().name("publishing".to_owned()).spawn(move || run(&app, &stop, believes_clock))
 }
 
-fn run(app: &App, stop: &CancellationToken) {
+fn run(app: &App, stop: &CancellationToken, believes_clock: bool) {
     let mut listening = None;
+    let mut knows_the_time = believes_clock;
     let mut published: Option<(Instant, u64)> = None;
     let mut reads = true;
     while !stop.is_cancelled() {
@@ -52,7 +58,13 @@ fn run(app: &App, stop: &CancellationToken) {
             if listening.is_none() {
                 listening = listen(app.database.url());
             }
-            let read = catch_unwind(AssertUnwindSafe(|| publish(&app.database, capture)));
+            let read = catch_unwind(AssertUnwindSafe(|| {
+                if !knows_the_time {
+                    remember_the_time(&app.database)?;
+                    knows_the_time = true;
+                }
+                publish(&app.database, capture)
+            }));
             let read = read.unwrap_or_else(|_| Err(Error::internal("publishing the grants panicked")));
             if let Err(error) = &read
                 && reads
@@ -100,7 +112,20 @@ pub fn publish(database: &Database, capture: &Capture) -> Result<Changed> {
     let now = UtcTime::from_micros(read_at.wall_micros);
     let live = database.read_now(|db| grants::live(db, now))?;
     let active: Vec<ActiveGrant> = live.iter().map(|live| active(live, &capture.catalogue())).collect();
-    Ok(capture.publish(&active, read_at))
+    let changed = capture.publish(&active, read_at);
+    if GATE.is_in_doubt() && !active.is_empty() {
+        tracing::error!(target: "accord::worker", "The clock went back: every grant ends. Set it right and start again");
+        database.write_now(move |db| stopping::doubt_the_clock(db, now))?;
+    }
+    Ok(changed)
+}
+
+/// Tells the gate how late it was when this installation last wrote something down.
+pub fn remember_the_time(database: &Database) -> Result<()> {
+    if let Some(newest) = database.read_now(audit::newest)? {
+        GATE.remember_wall(newest.micros());
+    }
+    Ok(())
 }
 
 /// A grant as the gate and the layer take it.

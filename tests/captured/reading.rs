@@ -3,9 +3,11 @@
 
 use std::time::Duration;
 
+use accord::audit;
 use accord::clock::{Clock, UtcTime};
 use accord::consent::asking::{self, Terms};
 use accord::consent::granting::{self, Outcome};
+use accord::consent::life::EndReason;
 use accord::consent::receipt::{self, Kind};
 use accord::consent::scope::{PurposeCode, Recipients};
 use accord::consent::{Component, Grant, Level, Scope, Subject, grants};
@@ -231,4 +233,22 @@ async fn a_withdrawal_that_cannot_be_recorded_stops_at_once_and_is_recorded_when
         }
     };
     actix_web::rt::time::timeout(Duration::from_secs(30), recorded).await.expect("it is recorded in the end");
+}
+
+#[test]
+fn cn_04_ft_06_after_a_start_with_a_clock_before_the_last_record_nothing_is_captured_and_grants_end() {
+    let line = Line::begin();
+    let capture = line.turn.capture;
+    // Somebody signs in; then the process starts anew, and its clock is an hour behind that.
+    let later = UtcTime::from_micros(capture.moment().wall_micros + 3_600_000_000);
+    let entry = audit::Entry { kind: "sign_in", actor: Some(line.cast.zoe), ..audit::Entry::default() };
+    line.app.write(move |db| audit::record(db, &entry, later));
+    publishing::remember_the_time(&line.app.app.database).unwrap();
+    assert_eq!(line.publish(), [] as [i64; 0]);
+    assert_eq!(GATE.live(), 0);
+    let grant = line.app.read(|db| grants::by_id(db, line.grant.id));
+    assert_eq!(grant.end_reason, Some(EndReason::ClockDoubt));
+    // An administrator says that the clock is right; that grant stays ended all the same.
+    GATE.believe_wall(capture.moment());
+    assert_eq!(line.publish(), [] as [i64; 0]);
 }

@@ -67,6 +67,7 @@ pub(super) const CALLSITES: &[Callsite] = &[
     event("accord::worker", Level::Error, &["message"], "src/cli/serve.rs"),
     event("accord::worker", Level::Error, &["message"], "src/cli/worker.rs"),
     event("accord::worker", Level::Error, &["message"], "src/worker/drain.rs"),
+    event("accord::worker", Level::Error, &["message"], "src/worker/publishing.rs"),
     event("accord::worker", Level::Error, &["message"], "src/worker/threads.rs"),
     event("accord::worker", Level::Error, &["message", "error"], "src/worker/publishing.rs"),
     event("accord::worker", Level::Error, &["message", "job", "error"], "src/worker/threads.rs"),

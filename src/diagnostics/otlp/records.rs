@@ -45,6 +45,7 @@ impl Source {
     pub fn new(resource: Resource) -> Source {
         let mut attributes = resource.attributes;
         attributes.truncate(ATTRIBUTES);
+        attributes.shrink_to_fit();
         let named = attributes.iter().find(|attribute| attribute.key == SERVICE);
         let service = named.and_then(|named| text_of(named)).unwrap_or(UNNAMED).to_owned();
         Source { attributes, service }

@@ -313,6 +313,23 @@ fn many_empty_spans_are_refused_before_they_are_read() {
     assert!(admission(Closeness::Info, None).take(&bytes.into(), Encoding::Protobuf, now()).is_err());
 }
 
+/// So is one of empty resources, or of one resource with empty scopes.
+#[test]
+fn many_empty_parts_are_refused_before_they_are_read() {
+    let admission = admission(Closeness::Info, None);
+    let resources: Vec<u8> = [0x0a, 0].repeat(PARTS + 1);
+    let scopes: Vec<u8> = [0x12, 0].repeat(PARTS);
+    let nested = |scopes: &[u8]| {
+        let mut bytes = vec![0x0a];
+        prost::encoding::encode_varint(scopes.len() as u64, &mut bytes);
+        [bytes.as_slice(), scopes].concat()
+    };
+    for bytes in [resources, nested(&scopes)] {
+        assert!(admission.take(&bytes.into(), Encoding::Protobuf, now()).is_err());
+    }
+    assert!(admission.take(&nested(&scopes[..100]).into(), Encoding::Protobuf, now()).is_ok());
+}
+
 proptest! {
     #[test]
     fn no_bytes_make_it_fail_otherwise_than_by_saying_so(bytes: Vec<u8>) {

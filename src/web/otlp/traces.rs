@@ -208,7 +208,13 @@ fn admission(app: &App, grant: &Grant, organisation: &str) -> Result<(Admission,
 
 fn store(app: &App, grant: &Grant, key: GrantKey, taken: Taken) -> Result<Stored> {
     let (grant, clock) = (grant.clone(), app.clock.clone());
-    app.database.write_now(move |db| otlp::store(db, &grant, &key, &taken, &clock))
+    app.database.write_now(move |db| {
+        // The body took its time; a withdrawal that is not recorded yet counts as well.
+        if GATE.has_ended(grant.id.0) || GATE.is_in_doubt() {
+            return Err(Error::Forbidden);
+        }
+        otlp::store(db, &grant, &key, &taken, &clock)
+    })
 }
 
 /// The grant ended meanwhile, or it cannot be told.

@@ -199,3 +199,20 @@ fn a_stop_link_works_until_the_grant_has_ended_and_no_longer_asks_who() {
     assert!(question.is_none());
     assert_eq!(story.test.read(|db| asking::by_id(db, behind.request.id)).handle, request.handle);
 }
+
+#[test]
+fn a_stop_without_the_tick_destroys_also_what_had_ended_otherwise_meanwhile() {
+    let story = Story::begin();
+    let request = story.ask_all();
+    let grant = story.granted(&request);
+    story.pass(TimeDelta::minutes(61));
+    assert_eq!(story.ended(&grant), Some(EndReason::Expired));
+    let (claire, now, asked) = (story.test.actor(story.cast.claire), story.test.now(), story.again(&request));
+    let kept = asked.clone();
+    let by = claire.clone();
+    story.test.write(move |db| withdrawing::withdraw(db, &kept, withdrawing::Kept::UntilItsDate, &by, now));
+    assert!(story.test.read(|db| grants::to_be_destroyed(db, now, 10)).is_empty(), "with the tick it stays");
+    story.test.write(move |db| withdrawing::withdraw(db, &asked, withdrawing::Kept::No, &claire, now));
+    assert_eq!(story.test.read(|db| grants::to_be_destroyed(db, now, 10)).len(), 1);
+    assert_eq!(story.ended(&grant), Some(EndReason::Expired), "it ended once");
+}
