@@ -66,6 +66,7 @@ await main(await launch(), async (browser) => {
   await agent.goto(`${base}/tickets?view=waiting-for-us`);
   await take(agent, "queue");
   await agent.locator("main a", { hasText: "La sauvegarde de la nuit a échoué" }).first().click();
+  await agent.setViewportSize({ ...size, height: 700 });
   await agent.emulateMedia({ colorScheme: "dark" });
   await take(agent, "ticket");
 
