@@ -1,6 +1,6 @@
-//! Looking inside the program for a customer who agreed to it: what can be recorded, the capturing itself, and what
-//! becomes of the bytes, which are redacted, sealed, stored, read on record and destroyed. Who agreed to what is consent's; this module is
-//! told the active grants.
+//! Looking inside the program for a customer who agreed to it: what can be recorded, the capturing itself, what products
+//! send, and what becomes of the bytes, which are redacted, sealed, stored, read on record and destroyed. Who agreed to
+//! what is consent's; this module is told the active grants.
 
 pub mod assembling;
 pub mod buffers;

@@ -59,6 +59,7 @@
 //!
 //! - `migrations/`: one folder a database, the same names in both, forward only.
 //! - `templates/`: pages by audience, mails by event, the catalogue in `locales/`, styles and scripts in `assets/`.
+//! - `tests/captured`: what needs the one gate of a process to itself, by the machine's clock.
 //! - `tests/integration`: the suite, in process. `tests/browser` holds the scripts that drive Chromium, `tests/faults` a
 //!   library that makes a disk fail, `tests/sdks` products with unmodified SDKs; tests called `real_*` use them, and
 //!   `.ci/run` starts what they need.
