@@ -120,7 +120,9 @@ await main(await launch(), async (browser) => {
   const handle = consent.split("/").pop();
 
   // The mail, in which one link opens the page, after signing in.
-  await (await comes(administrator.page, "/admin/development-mail", reference, "claire.lefevre@fonderies-vercors.example")).click();
+  // Two mails go out about this ticket: that the request arrived, and this one.
+  const asks = new RegExp(`${reference}.*vous demande votre accord`);
+  await (await comes(administrator.page, "/admin/development-mail", asks, "claire.lefevre@fonderies-vercors.example")).click();
   const link = await administrator.page.locator("pre a[href*='/l/consent/']").first().getAttribute("href");
   const stranger = await somebody(browser);
   await stranger.page.goto(link);

@@ -26,7 +26,7 @@ export function demonstration(base) {
     }
   }
 
-  /** Asks for a page until it has a link that says `text`, in a row that says `beside` too. */
+  /** Asks for a page until it has a link that says `text` (or matches it), in a row that says `beside` too. */
   async function comes(page, path, text, beside = "") {
     for (let tries = 0; tries < TRIES; tries += 1) {
       await page.goto(base + path);

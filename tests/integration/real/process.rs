@@ -1,10 +1,12 @@
 //! An installation on disk, and the program running on it as a process that can be told to stop, or killed.
 
 use std::fs::File;
+use std::io::{Read, Seek};
 use std::net::{SocketAddr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use accord::config::database::DatabaseUrl;
@@ -135,7 +137,7 @@ impl Installation {
 
     /// What all processes of this installation said.
     pub fn log(&self) -> File {
-        File::options().create(true).append(true).open(self.log_path()).unwrap()
+        File::options().create(true).read(true).append(true).open(self.log_path()).unwrap()
     }
 
     pub fn log_path(&self) -> PathBuf {
@@ -149,9 +151,9 @@ impl Installation {
 
 impl Server {
     /// Starts `command`, which serves on `address`, and waits until it can work.
-    pub fn start(mut command: Command, log: File, address: SocketAddr, metrics: SocketAddr) -> Server {
+    pub fn start(mut command: Command, mut log: File, address: SocketAddr, metrics: SocketAddr) -> Server {
         let started = Instant::now();
-        let child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+        let child = command.stdout(log.try_clone().unwrap()).stderr(log.try_clone().unwrap()).spawn().unwrap();
         let mut server = Server { child, address, metrics, ready_after: Duration::ZERO };
         loop {
             if http::get(address, "/readyz").is_ok_and(|answer| answer.status == 200) {
@@ -159,7 +161,9 @@ impl Server {
                 return server;
             }
             if let Some(status) = server.child.try_wait().unwrap() {
-                panic!("the server ended at once: {status}");
+                let mut said = String::new();
+                log.rewind().and_then(|()| log.read_to_string(&mut said)).unwrap();
+                panic!("the server ended at once: {status}, and said: {}", said.lines().last().unwrap_or_default());
             }
             assert!(started.elapsed() < PATIENCE, "the server is not ready after {PATIENCE:?}");
             std::thread::sleep(Duration::from_millis(10));
@@ -238,9 +242,18 @@ impl Drop for SetAtTheEnd<'_> {
     }
 }
 
-/// An address of loopback that nobody listens on at this moment.
+/// An address of loopback that nobody listens on at this moment. Its port is below those that systems give to connections
+/// that go out (RFC 6335 has these from 49152, Linux from 32768), so that it stays free while a server is started again:
+/// whoever keeps calling a server that is down would else be given the port that it calls, and be answered by themselves.
 pub fn free_address() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    const PORTS: Range<u32> = 12_000..32_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Several programs of tests may run at once, each with numbers of its own.
+    let first = std::process::id().wrapping_mul(101);
+    (0..PORTS.len())
+        .map(|_| first.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % (PORTS.end - PORTS.start) + PORTS.start)
+        .find_map(|port| TcpListener::bind(("127.0.0.1", u16::try_from(port).ok()?)).ok()?.local_addr().ok())
+        .expect("a port is free")
 }
 
 /// Waits until `holds`, or fails with `what` after `patience`.
