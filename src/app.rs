@@ -11,6 +11,7 @@ use crate::config::database::DatabaseUrl;
 use crate::db::connection::{Role, open};
 use crate::db::{Database, migrations, paging};
 use crate::diagnostics::otlp::door::Door;
+use crate::diagnostics::seats::Looking;
 use crate::intake::reading_room::ReadingRoom;
 use crate::keys::{Keys, Purpose};
 use crate::mail::transport::Transport;
@@ -31,6 +32,8 @@ pub struct App {
     pub reading_room: ReadingRoom,
     /// What this process remembers of products that send.
     pub products: Door,
+    /// Who has how much of looking under way in this process.
+    pub looking: Looking,
     /// Keeps other processes away from an embedded database while this one lives (DB-07).
     _lock: Option<DataLock>,
 }
@@ -134,6 +137,7 @@ impl App {
             courier: Courier::default(),
             reading_room: ReadingRoom::default(),
             products: Door::default(),
+            looking: Looking::default(),
             _lock: lock,
         }))
     }

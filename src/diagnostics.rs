@@ -15,6 +15,7 @@ pub mod redaction;
 pub mod sampling;
 pub mod scope;
 pub mod sealing;
+pub mod seats;
 pub mod self_time;
 pub mod stored;
 pub mod trace_store;

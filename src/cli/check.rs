@@ -8,7 +8,7 @@ use crate::config::{Config, Overrides};
 use crate::consent::{register, signing};
 use crate::db::connection::{Role, open};
 use crate::db::migrations;
-use crate::diagnostics::reading_record;
+use crate::diagnostics::{reading_record, trace_store};
 use crate::keys::Keys;
 use crate::mail::transport::Transport;
 use crate::{audit, clock};
@@ -20,10 +20,11 @@ pub fn run(common: &Common) -> ExitCode {
         Err(code) => return code,
     };
     show(&config);
-    let checks: [(&str, Result<String, String>); 5] = [
+    let checks: [(&str, Result<String, String>); 6] = [
         ("database", check_database(&config)),
         ("ledger", check_ledger(&config)),
         ("consents", check_consents(&config)),
+        ("captures", check_captures(&config)),
         ("keys", check_keys(&config)),
         ("outgoing mail", check_mail(&config)),
     ];
@@ -82,6 +83,12 @@ fn check_consents(config: &Config) -> Result<String, String> {
         "{} records with {} events and {looks} looks, each chain whole and known to the ledger; {} signed documents",
         found.consents, found.events, found.receipts
     ))
+}
+
+fn check_captures(config: &Config) -> Result<String, String> {
+    let mut db = open(&config.database.url, Role::Reader).map_err(|error| error.to_string())?;
+    let found = trace_store::verify_all(&mut db).map_err(|error| format!("{error:#}"))?;
+    Ok(format!("{found} kept, each with every record that was counted"))
 }
 
 fn check_keys(config: &Config) -> Result<String, String> {

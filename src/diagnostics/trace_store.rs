@@ -27,6 +27,8 @@ use crate::keys::{Keys, Purpose};
 
 /// Chunks deleted in one transaction at most, so that others may write in between.
 const BATCH: i64 = 256;
+/// Chunks looked at in one go where only their place in the chain is.
+const LINKS: i64 = 1_000;
 /// Keys wrapped anew in one transaction at most.
 const KEYS: i64 = 100;
 
@@ -97,6 +99,10 @@ impl Dropped {
 struct Tally {
     rules: BTreeMap<String, u64>,
     sealed_bytes: i64,
+    /// The number of the last chunk, so that an end that was cut off shows without counting; nothing where it was not
+    /// written down.
+    #[serde(default)]
+    chunks: Option<i64>,
     /// By what name the certificate will call the key.
     key: String,
 }
@@ -159,7 +165,7 @@ fn insert_key(db: &mut DbConnection, grant: GrantId, wrapped: &Wrapped, now: Utc
                 trace_counters::dropped_budget.eq(0_i64),
                 trace_counters::out_of_scope.eq(0_i64),
                 trace_counters::late.eq(0_i64),
-                trace_counters::redacted.eq(Json(Tally { key: name, ..Tally::default() })),
+                trace_counters::redacted.eq(Json(Tally { key: name, chunks: Some(0), ..Tally::default() })),
                 trace_counters::updated_at.eq(now),
             ))
             .execute(db)?;
@@ -243,6 +249,7 @@ pub fn append(
     }
     let mut counted = counted;
     counted.sealed_bytes += length;
+    counted.chunks = Some(number);
     for (rule, count) in chunk.hits.iter() {
         *counted.rules.entry(rule.as_str().to_owned()).or_default() += count;
     }
@@ -335,8 +342,9 @@ struct Row {
     last_at: UtcTime,
 }
 
-/// The next chunks after number `after` (0 is before the first), each checked against the one before it, and the last
-/// against how many there were. Nothing when the key is gone.
+/// The next chunks after number `after` (0 is before the first), each checked against the one before it, and the end
+/// against where it was written down to be: what this costs depends on `limit` only, and not on how much was captured.
+/// Nothing when the key is gone.
 pub fn read(db: &mut DbConnection, keys: &Keys, grant: &Grant, after: i64, limit: i64) -> Result<Vec<Chunk>> {
     let Some(key) = find_key(db, keys, grant.id)? else { return Ok(Vec::new()) };
     let of_grant = trace_chunks::table.filter(trace_chunks::grant_id.eq(grant.id));
@@ -387,12 +395,87 @@ pub fn read(db: &mut DbConnection, keys: &Keys, grant: &Grant, after: i64, limit
         previous = tag;
     }
     if is_end {
-        let there: Option<i64> = of_grant.select(diesel::dsl::sum(trace_chunks::records)).first(db)?;
-        if there.unwrap_or(0) != counters(db, grant.id)?.captured {
-            return Err(broken(chunks.last().map_or(after, |chunk| chunk.number) + 1));
+        let end = chunks.last().map_or(after, |chunk| chunk.number);
+        let told = tally(db, grant.id)?.map_or(Some(0), |tally| tally.chunks);
+        if told.is_some_and(|told| told != end) {
+            return Err(broken(end + 1));
         }
     }
     Ok(chunks)
+}
+
+/// What was captured under a grant is not all there any more.
+pub fn not_whole(handle: &str) -> Error {
+    Error::internal(format!("the capture of grant {handle} is not whole"))
+}
+
+/// How many records the chunks after number `after`, up to number `last`, hold.
+pub fn records_between(db: &mut DbConnection, grant: GrantId, after: i64, last: i64) -> Result<i64> {
+    let there: Option<i64> = trace_chunks::table
+        .filter(trace_chunks::grant_id.eq(grant))
+        .filter(trace_chunks::number.gt(after))
+        .filter(trace_chunks::number.le(last))
+        .select(diesel::dsl::sum(trace_chunks::records))
+        .first(db)?;
+    Ok(there.unwrap_or(0))
+}
+
+/// Checks without any key that every capture there is has all its chunks, each tied to the one before it, and as many
+/// records as were counted; gives how many captures. An error names the first grant at fault.
+pub fn verify_all(db: &mut DbConnection) -> Result<usize> {
+    let grants: Vec<(GrantId, String)> = trace_keys::table
+        .inner_join(consent_grants::table.on(consent_grants::id.eq(trace_keys::grant_id)))
+        .order(consent_grants::id)
+        .select((consent_grants::id, consent_grants::handle))
+        .load(db)?;
+    let mut whole = 0;
+    for (grant, handle) in grants {
+        // What is captured meanwhile comes after what is counted now, all of which is there.
+        let counted: Option<(i64, Json<Tally>)> = trace_counters::table
+            .find(grant)
+            .select((trace_counters::captured, trace_counters::redacted))
+            .first(db)
+            .optional()?;
+        let is_whole = match counted {
+            Some((captured, tally)) => {
+                let told = tally.0.chunks;
+                let found = chain(db, grant, told.unwrap_or(i64::MAX))?;
+                found.is_some_and(|(chunks, records)| records == captured && told.is_none_or(|told| told == chunks))
+            }
+            None => false,
+        };
+        if is_whole {
+            whole += 1;
+        } else if trace_keys::table.find(grant).count().get_result::<i64>(db)? > 0 {
+            return Err(not_whole(&handle));
+        }
+    }
+    Ok(whole)
+}
+
+/// The last chunk's number and how many records there are in all, up to number `last`; nothing when a chunk is missing or
+/// does not belong where it stands.
+fn chain(db: &mut DbConnection, grant: GrantId, last: i64) -> Result<Option<(i64, i64)>> {
+    let (mut number, mut records, mut previous) = (0, 0, NO_TAG.to_vec());
+    loop {
+        let links: Vec<(i64, Vec<u8>, Vec<u8>, i32)> = trace_chunks::table
+            .filter(trace_chunks::grant_id.eq(grant))
+            .filter(trace_chunks::number.gt(number))
+            .filter(trace_chunks::number.le(last))
+            .order(trace_chunks::number)
+            .limit(LINKS)
+            .select((trace_chunks::number, trace_chunks::tag, trace_chunks::previous_tag, trace_chunks::records))
+            .load(db)?;
+        if links.is_empty() {
+            return Ok(Some((number, records)));
+        }
+        for (next, tag, before, count) in links {
+            if next != number + 1 || before != previous {
+                return Ok(None);
+            }
+            (number, records, previous) = (next, records + i64::from(count), tag);
+        }
+    }
 }
 
 /// What one step of destroying came to.

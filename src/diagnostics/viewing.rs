@@ -1,8 +1,13 @@
 //! Looking at what was captured. Only whom the consent names may, it is written down before anything is shown, and once
 //! the grant's captures are to be destroyed nothing is shown, whether that was done yet or not.
+//!
+//! What takes time, decrypting and looking through, is for transactions that read. Writing a look down is a short change
+//! that asks for the right and for what is there once more; only what it gives opens what was found, or leaves to read on.
+
+use chrono::TimeDelta;
 
 use crate::access::{self, Actor, TraceFacts, TraceReaders};
-use crate::clock::UtcTime;
+use crate::clock::{Clock, UtcTime};
 use crate::consent::scope::{Channel, Component, Recipients, Scope};
 use crate::consent::{Grant, asking, grants};
 use crate::db::types::{GrantId, text_enum};
@@ -22,8 +27,14 @@ pub const PAGE: usize = 200;
 /// Chunks read at a time, and looked through for one page at most; what is rare is found by going on.
 const BATCH: i64 = 16;
 const LOOKED_THROUGH: i64 = 128;
-/// Chunks shown at a time to who watches, so that whoever comes late catches up in steps.
-const WATCHED: i64 = 8;
+/// Chunks that one look of who watches opens at most, and that are shown at a time, so that whoever comes late catches up
+/// in steps.
+const WATCHED: i64 = 64;
+const STEP: i64 = 8;
+/// Who watches looks no more often than this, for each time is a line of its own on record.
+pub const WATCHED_EVERY: TimeDelta = TimeDelta::seconds(1);
+/// Looks among which the last one of who watches is found.
+const LATEST: i64 = 50;
 /// The longest text that is looked for, and the longest reason, in characters.
 pub const WORDS: usize = 200;
 
@@ -89,18 +100,33 @@ pub fn overview(db: &mut DbConnection, grant: &Grant, reader: &Actor, readings: 
     })
 }
 
-/// Shows a page of records to `reader`, who looked from then on for everybody to see. To be called in a transaction that
-/// writes: nothing is shown unless that it was is kept.
-pub fn view(
+/// Records that were found and that nobody has seen: they open to who can show that the look is on record.
+#[derive(Debug)]
+pub struct Unseen(Shown);
+
+/// What is to be put on record before anything is shown.
+#[derive(Debug)]
+pub struct Note {
+    grant: GrantId,
+    reader: Actor,
+    look: Look,
+}
+
+/// That a look is on record; given out by the change that wrote it down.
+#[derive(Debug)]
+pub struct OnRecord(());
+
+/// Finds a page of records for `reader`, in a transaction that reads: it writes nothing, and shows nothing either.
+pub fn look(
     db: &mut DbConnection,
     keys: &Keys,
-    grant: GrantId,
+    grant: &Grant,
     reader: &Actor,
     asked: &Asked,
     now: UtcTime,
-) -> Result<Shown> {
-    let grant = open(db, grant, reader, now)?;
-    let shown = look_through(db, keys, &grant, asked)?;
+) -> Result<(Unseen, Note)> {
+    may_read(db, grant, reader, now)?;
+    let shown = look_through(db, keys, grant, asked)?;
     let is_search = !asked.text.is_empty() || asked.level.is_some() || asked.component.is_some();
     let look = Look {
         action: if is_search { Action::Search } else { Action::View },
@@ -111,11 +137,26 @@ pub fn view(
             chunk: asked.from.chunk,
             form: String::new(),
         },
-        records: shown.lines.len(),
-        reason: &asked.reason,
+        records: count_of(&shown.lines),
+        reason: asked.reason.clone(),
     };
-    look.write(db, &grant, reader, now)?;
-    Ok(shown)
+    Ok((Unseen(shown), Note { grant: grant.id, reader: reader.clone(), look }))
+}
+
+impl Note {
+    /// Writes the look down for everybody to see, if the reader still may look and there still is what they found.
+    pub fn write(&self, db: &mut DbConnection, clock: &Clock) -> Result<OnRecord> {
+        let (grant, now) = open(db, self.grant, &self.reader, clock)?;
+        self.look.write(db, &grant, &self.reader, now)?;
+        Ok(OnRecord(()))
+    }
+}
+
+impl Unseen {
+    /// The records, once that they are looked at is committed.
+    pub fn open(self, _: OnRecord) -> Shown {
+        self.0
+    }
 }
 
 text_enum! {
@@ -140,12 +181,18 @@ impl Form {
     }
 }
 
-/// Leave to read everything that was there when it was given.
+/// Leave to read chunks, given by the change that put on record that all of them are read.
 #[derive(Clone, Debug)]
-pub struct Whole {
+pub struct Leave {
     pub grant: Grant,
+    /// The chunk it begins after.
+    pub after: i64,
     /// The last chunk it is good for.
-    last: i64,
+    pub last: i64,
+    /// The records there were in them.
+    records: i64,
+    /// Chunks read at a time.
+    step: i64,
 }
 
 /// Opens everything that a grant captured to `reader`: that they read it, all of it, is on record when this returns. What
@@ -156,9 +203,9 @@ pub fn open_whole(
     reader: &Actor,
     form: Form,
     reason: &str,
-    now: UtcTime,
-) -> Result<Whole> {
-    let grant = open(db, grant, reader, now)?;
+    clock: &Clock,
+) -> Result<Leave> {
+    let (grant, now) = open(db, grant, reader, clock)?;
     if form.leaves() && !grant.exports_allowed {
         return Err(Error::Forbidden);
     }
@@ -166,62 +213,86 @@ pub fn open_whole(
     let look = Look {
         action: if form.leaves() { Action::Export } else { Action::View },
         detail: Detail { form: form.as_str().to_owned(), ..Detail::default() },
-        records: usize::try_from(records).unwrap_or_default(),
-        reason,
+        records,
+        reason: reason.to_owned(),
     };
     look.write(db, &grant, reader, now)?;
-    Ok(Whole { last: trace_store::last(db, grant.id)?, grant })
+    Ok(Leave { after: 0, last: trace_store::last(db, grant.id)?, records, step: BATCH, grant })
 }
 
-/// The next chunks of a whole capture after number `after`, and the number of the last of them; nothing at the end. Once
-/// the capture is to be destroyed there is no more, which is an error: what was handed out is not whole.
+/// The next of the chunks that may be read, after number `after`, and the number of the last of them; nothing at the end,
+/// where all that were counted have to have been there. Once the capture is to be destroyed there is no more, which is an
+/// error: what was handed out is not whole.
 pub fn read_on(
     db: &mut DbConnection,
     keys: &Keys,
-    whole: &Whole,
+    leave: &Leave,
     after: i64,
     now: UtcTime,
 ) -> Result<Option<(Vec<Line>, i64)>> {
-    if after >= whole.last {
-        return Ok(None);
-    }
-    let grant = grants::by_id(db, whole.grant.id)?;
+    let grant = grants::by_id(db, leave.grant.id)?;
     if !is_readable(&grant, now) {
-        return Err(Error::Conflict(Message::new("diagnostics-gone")));
+        return Err(gone());
     }
-    let chunks = trace_store::read(db, keys, &grant, after, BATCH.min(whole.last - after))?;
-    let Some(last) = chunks.last().map(|chunk| chunk.number) else {
-        return Err(Error::Conflict(Message::new("diagnostics-gone")));
-    };
+    if after >= leave.last {
+        let there = trace_store::records_between(db, grant.id, leave.after, leave.last)?;
+        return if there == leave.records { Ok(None) } else { Err(trace_store::not_whole(&grant.handle)) };
+    }
+    let chunks = trace_store::read(db, keys, &grant, after, leave.step.min(leave.last - after))?;
+    let Some(last) = chunks.last().map(|chunk| chunk.number) else { return Err(gone()) };
     Ok(Some((lines(chunks), last)))
 }
 
-/// Begins to watch what is captured, which is on record from here on; a member of the staff counts as looking.
-pub fn begin_watching(db: &mut DbConnection, grant: GrantId, reader: &Actor, reason: &str, now: UtcTime) -> Result<()> {
-    let grant = open(db, grant, reader, now)?;
-    Look { action: Action::Live, detail: Detail::default(), records: 0, reason }.write(db, &grant, reader, now)
+/// What comes next for who watches: counted, and not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    grant: GrantId,
+    after: i64,
+    last: i64,
+    records: i64,
 }
 
-/// What was captured since chunk `after`, with the number of the last chunk of it; that it was shown is on record.
-pub fn watch(
-    db: &mut DbConnection,
-    keys: &Keys,
-    grant: GrantId,
-    reader: &Actor,
-    after: i64,
-    reason: &str,
-    now: UtcTime,
-) -> Result<(Vec<Line>, i64)> {
-    let grant = open(db, grant, reader, now)?;
-    let after = after.clamp(0, trace_store::last(db, grant.id)?);
-    let chunks = trace_store::read(db, keys, &grant, after, WATCHED)?;
-    let last = chunks.last().map_or(after, |chunk| chunk.number);
-    let lines = lines(chunks);
-    if !lines.is_empty() {
-        let detail = Detail { chunk: after + 1, ..Detail::default() };
-        Look { action: Action::Live, detail, records: lines.len(), reason }.write(db, &grant, reader, now)?;
+impl Ahead {
+    /// What a grant captured since chunk `after`, as far as one look goes.
+    pub fn of(db: &mut DbConnection, grant: &Grant, after: i64) -> Result<Ahead> {
+        let newest = trace_store::last(db, grant.id)?;
+        let after = after.clamp(0, newest);
+        let last = newest.min(after + WATCHED);
+        let records = trace_store::records_between(db, grant.id, after, last)?;
+        Ok(Ahead { grant: grant.id, after, last, records })
     }
-    Ok((lines, last))
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.last == self.after
+    }
+
+    /// Begins to watch, which is on record from here on; a member of the staff counts as looking. Gives leave to read what
+    /// there is already; nothing when they looked less than a second ago, which is on record as well.
+    pub fn begin(&self, db: &mut DbConnection, reader: &Actor, reason: &str, clock: &Clock) -> Result<Option<Leave>> {
+        let (grant, now) = open(db, self.grant, reader, clock)?;
+        let person = reader.person().ok_or(Error::Forbidden)?;
+        let looked_just_now = reading_record::of_grant(db, grant.id, LATEST)?.into_iter().any(|look| {
+            look.action == Action::Live
+                && look.reader == person
+                && (TimeDelta::zero()..WATCHED_EVERY).contains(&now.since(look.at))
+        });
+        if looked_just_now { Ok(None) } else { self.open(db, grant, reader, reason, now).map(Some) }
+    }
+
+    /// Goes on watching: leave to read this; that it is shown is on record.
+    pub fn watch(&self, db: &mut DbConnection, reader: &Actor, reason: &str, clock: &Clock) -> Result<Leave> {
+        let (grant, now) = open(db, self.grant, reader, clock)?;
+        self.open(db, grant, reader, reason, now)
+    }
+
+    fn open(&self, db: &mut DbConnection, grant: Grant, reader: &Actor, reason: &str, now: UtcTime) -> Result<Leave> {
+        let chunk = if self.is_empty() { 0 } else { self.after + 1 };
+        let detail = Detail { chunk, ..Detail::default() };
+        let look = Look { action: Action::Live, detail, records: self.records, reason: reason.to_owned() };
+        look.write(db, &grant, reader, now)?;
+        Ok(Leave { grant, after: self.after, last: self.last, records: self.records, step: STEP })
+    }
 }
 
 fn lines(chunks: Vec<trace_store::Chunk>) -> Vec<Line> {
@@ -232,34 +303,51 @@ fn lines(chunks: Vec<trace_store::Chunk>) -> Vec<Line> {
     lines.collect()
 }
 
-/// The grant, if `reader` may read what it captured now. A withdrawal waits until whoever calls this is done, or this for
-/// it.
-fn open(db: &mut DbConnection, grant: GrantId, reader: &Actor, now: UtcTime) -> Result<Grant> {
+fn count_of(lines: &[Line]) -> i64 {
+    i64::try_from(lines.len()).unwrap_or(i64::MAX)
+}
+
+/// The grant, if `reader` may read what it captured, and the moment of which that holds. A withdrawal waits until whoever
+/// calls this is done, or this for it.
+fn open(db: &mut DbConnection, grant: GrantId, reader: &Actor, clock: &Clock) -> Result<(Grant, UtcTime)> {
     if reader.is_staff() {
         // Before the lock that others may share, since this one changes the row.
-        grants::seen(db, grant, now)?;
+        grants::seen(db, grant, clock.now())?;
     }
     dialect::hold_grant(db, grant)?;
+    // Whoever waited for the lock looks later than they asked.
+    let now = clock.now();
     let grant = grants::by_id(db, grant)?;
-    if !access::can_read_traces(reader, &facts(db, &grant)?) {
+    may_read(db, &grant, reader, now)?;
+    // Whoever began to look some time ago may have lost the right since.
+    let person = reader.person().ok_or(Error::Forbidden)?;
+    let as_of_now = access::actor_of(db, person)?;
+    may_read(db, &grant, &as_of_now, now)?;
+    Ok((grant, now))
+}
+
+fn may_read(db: &mut DbConnection, grant: &Grant, reader: &Actor, now: UtcTime) -> Result<()> {
+    if !access::can_read_traces(reader, &facts(db, grant)?) {
         return Err(Error::Forbidden);
     }
-    if !is_readable(&grant, now) {
-        return Err(Error::Conflict(Message::new("diagnostics-gone")));
-    }
-    Ok(grant)
+    if is_readable(grant, now) { Ok(()) } else { Err(gone()) }
+}
+
+fn gone() -> Error {
+    Error::Conflict(Message::new("diagnostics-gone"))
 }
 
 /// A look that is about to be written down.
-struct Look<'a> {
+#[derive(Debug)]
+struct Look {
     action: Action,
     detail: Detail,
-    records: usize,
-    reason: &'a str,
+    records: i64,
+    reason: String,
 }
 
-impl Look<'_> {
-    fn write(self, db: &mut DbConnection, grant: &Grant, reader: &Actor, now: UtcTime) -> Result<()> {
+impl Look {
+    fn write(&self, db: &mut DbConnection, grant: &Grant, reader: &Actor, now: UtcTime) -> Result<()> {
         let reason = match self.reason.trim() {
             "" => ticket::by_id(db, grant.ticket_id)?.reference,
             reason => reason.chars().take(WORDS).collect(),
@@ -268,8 +356,8 @@ impl Look<'_> {
             reader: reader.person().ok_or(Error::Forbidden)?,
             reader_kind: if reader.is_staff() { ReaderKind::Staff } else { ReaderKind::Customer },
             action: self.action,
-            detail: self.detail,
-            records: i64::try_from(self.records).unwrap_or(i64::MAX),
+            detail: self.detail.clone(),
+            records: self.records,
             reason,
             at: now,
         };

@@ -3,9 +3,11 @@
 //! no record; reading is always a form of ours that was sent.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use askama::Template;
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use crate::access::{Actor, CustomerActor};
 use crate::app::App;
@@ -15,6 +17,7 @@ use crate::consent::{Component, ConsentRequest, Grant, Level as Closeness, askin
 use crate::db::DbConnection;
 use crate::db::types::PersonId;
 use crate::diagnostics::catalogue::Level;
+use crate::diagnostics::seats::{Full, Seat, Seats};
 use crate::diagnostics::viewing::{self, Asked, Cursor, Form as Whole, Overview, Shown};
 use crate::error::{Error, FieldErrors, Result};
 use crate::mail::address::visible;
@@ -33,6 +36,8 @@ mod waterfall;
 use flame::FlameView;
 use waterfall::{ItemView, StepView};
 
+/// How long a search waits for the reader's search before it.
+const PATIENCE: Duration = Duration::from_secs(5);
 /// Looks listed, before those that belong together are drawn together.
 const READINGS: i64 = 1_000;
 
@@ -115,40 +120,81 @@ pub fn load(db: &mut DbConnection, grant: Grant, reader: &Actor, now: UtcTime) -
 
 /// Looks: the records that `form` asks for, of the grant that `find` finds for `reader`. The look is on record before
 /// this returns. When there is nothing left to read, that is what is shown.
-pub async fn read(app: &App, reader: Actor, form: ReadingForm, find: Find) -> Result<Loaded> {
-    let (keys, now) = (app.keys.clone(), app.clock.now());
-    app.database
-        .write(move |db| {
-            let grant = find(db)?;
-            let shown = match viewing::view(db, &keys, grant.id, &reader, &form.asked(), now) {
-                Ok(shown) => Shows::Records(shown),
-                Err(Error::Conflict(_)) => Shows::Nothing,
-                Err(error) => return Err(error),
-            };
-            Ok(Loaded { shown, ..load(db, grant, &reader, now)? })
+pub async fn read(app: &App, reader: Actor, form: ReadingForm, find: Find) -> Result<Loaded, PageError> {
+    let shown = match look(app, &reader, form, &find).await {
+        Ok(shown) => Shows::Records(shown),
+        Err(PageError::Domain(Error::Conflict(_))) => Shows::Nothing,
+        Err(error) => return Err(error),
+    };
+    Ok(Loaded { shown, ..load_now(app, reader, find).await? })
+}
+
+/// Looks through what was captured beside everybody's changes, which go on meanwhile; puts that on record in a change of
+/// its own, if the reader may still look and it is still there; and only then gives what was found.
+async fn look(app: &App, reader: &Actor, form: ReadingForm, find: &Find) -> Result<Shown, PageError> {
+    let seat = search_seat(app, reader).await?;
+    let (keys, now, by, first) = (app.keys.clone(), app.clock.now(), reader.clone(), find.clone());
+    let (unseen, note, seat) = app
+        .database
+        .read(move |db| {
+            let grant = first(db)?;
+            let (unseen, note) = viewing::look(db, &keys, &grant, &by, &form.asked(), now)?;
+            // It was held here: whoever goes away meanwhile has it until the work is done.
+            Ok((unseen, note, seat))
         })
-        .await
+        .await?;
+    let (clock, again) = (app.clock.clone(), find.clone());
+    let on_record = app
+        .database
+        .write(move |db| {
+            again(db)?;
+            note.write(db, &clock)
+        })
+        .await?;
+    drop(seat);
+    Ok(unseen.open(on_record))
+}
+
+/// The reader's turn to search; each has one search under way at a time, and waits a moment for the one before.
+async fn search_seat(app: &App, reader: &Actor) -> Result<Seat, PageError> {
+    let person = reader.person().ok_or(Error::Forbidden)?;
+    match timeout(PATIENCE, app.looking.searches.wait(person)).await {
+        Ok(Ok(seat)) => Ok(seat),
+        _ => Err(PageError::under_way("diagnostics-searching")),
+    }
+}
+
+/// A seat for the reader, if they have one left; `enough` says what they have too much of under way.
+fn seat(seats: &Seats<PersonId>, reader: &Actor, enough: &'static str) -> Result<Seat, PageError> {
+    let person = reader.person().ok_or(Error::Forbidden)?;
+    seats.take(person).map_err(|full| match full {
+        Full::OfOne => PageError::under_way(enough),
+        Full::OfAll => Error::Busy.into(),
+    })
 }
 
 /// Looks at everything, added up.
-pub async fn add_up(app: &App, reader: Actor, form: WholeForm, find: Find) -> Result<Loaded> {
+pub async fn add_up(app: &App, reader: Actor, form: WholeForm, find: Find) -> Result<Loaded, PageError> {
     if Whole::parse(&form.form) != Some(Whole::Flame) {
-        return Err(Error::NotFound);
+        return Err(Error::NotFound.into());
     }
-    let flame = match downloads::begin(app, &reader, &form, &find).await {
-        Ok(whole) => Some(flame::of(app, whole).await?),
-        Err(Error::Conflict(_)) => None,
+    let shown = match downloads::begin(app, &reader, &form, &find).await {
+        Ok((leave, seat)) => Shows::Flame(flame::of(app, leave, seat).await?),
+        Err(PageError::Domain(Error::Conflict(_))) => Shows::Nothing,
         Err(error) => return Err(error),
     };
+    Ok(Loaded { shown, ..load_now(app, reader, find).await? })
+}
+
+/// What stands around what is shown, as it is now.
+async fn load_now(app: &App, reader: Actor, find: Find) -> Result<Loaded> {
     let now = app.clock.now();
-    let loaded = app
-        .database
+    app.database
         .read(move |db| {
             let grant = find(db)?;
             load(db, grant, &reader, now)
         })
-        .await?;
-    Ok(Loaded { shown: flame.map_or(Shows::Nothing, Shows::Flame), ..loaded })
+        .await
 }
 
 struct RecordsView {

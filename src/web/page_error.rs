@@ -60,6 +60,11 @@ impl PageError {
         PageError::Request { status: StatusCode::MISDIRECTED_REQUEST, key: "error-misdirected" }
     }
 
+    /// As much is under way of the reader already as anybody may have at a time; the text says of what.
+    pub fn under_way(key: &'static str) -> Self {
+        PageError::Request { status: StatusCode::TOO_MANY_REQUESTS, key }
+    }
+
     /// A fault of ours.
     pub fn fault(text: &str) -> Self {
         PageError::Domain(Error::internal(text))
@@ -122,7 +127,7 @@ impl ResponseError for PageError {
             PageError::Domain(Error::TooMany { retry_after_secs }) => {
                 response.insert_header((header::RETRY_AFTER, retry_after_secs.to_string()));
             }
-            PageError::Domain(Error::Busy) => {
+            PageError::Domain(Error::Busy) | PageError::Request { status: StatusCode::TOO_MANY_REQUESTS, .. } => {
                 response.insert_header((header::RETRY_AFTER, "5"));
             }
             _ => {}

@@ -205,9 +205,14 @@
   // ---- What is captured: who looks, and the records as they come ----
 
   for (const part of all("[data-looks]")) {
-    const source = new EventSource(part.dataset.looks);
-    source.onmessage = (event) => { part.innerHTML = event.data; };
-    source.addEventListener("over", () => source.close());
+    const follow = () => {
+      const source = new EventSource(part.dataset.looks);
+      source.onmessage = (event) => { part.innerHTML = event.data; };
+      source.addEventListener("over", () => source.close());
+      // Refused, because too many pages are open; a browser asks again by itself only when a connection breaks.
+      source.onerror = () => { if (source.readyState === EventSource.CLOSED) setTimeout(follow, 3000); };
+    };
+    follow();
   }
 
   for (const form of all("form[data-live]")) {
@@ -218,7 +223,7 @@
     let reading = null;
     const say = (what) => {
       state.textContent = state.dataset[what];
-      start.hidden = what !== "off";
+      start.hidden = what === "on" || what === "over";
       pause.hidden = what !== "on";
     };
     // An event of the stream; says whether it was the last.
@@ -235,7 +240,7 @@
     };
     const read = async (signal) => {
       const answer = await fetch(form.getAttribute("action"), { method: "POST", body: new URLSearchParams(new FormData(form)), signal });
-      if (!answer.ok) throw new Error(String(answer.status));
+      if (!answer.ok) throw new Error(answer.status === 429 ? "enough" : "off");
       const pieces = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       for (let text = ""; ; ) {
         const { done, value } = await pieces.read();
@@ -252,15 +257,18 @@
       list.hidden = false;
       say("on");
       pause.focus();
-      let isOver = false;
+      let [isOver, why] = [false, "off"];
       try {
         while (!isOver && !signal.aborted) {
           isOver = await read(signal);
           if (!isOver) await new Promise((resolve) => setTimeout(resolve, 250));
         }
-      } catch { /* paused, or out of reach: the button begins again */ }
+      } catch (error) {
+        // Paused, or out of reach, or refused: the button begins again.
+        if (error.message === "enough") why = "enough";
+      }
       reading = null;
-      say(isOver ? "over" : "off");
+      say(isOver ? "over" : why);
     });
     // A page that nobody looks at reads nothing.
     const stop = () => reading?.abort();

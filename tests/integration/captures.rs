@@ -2,6 +2,7 @@
 
 mod destroying;
 mod draining;
+mod looking;
 mod racing;
 mod seeing;
 mod taking;

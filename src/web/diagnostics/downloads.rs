@@ -9,30 +9,34 @@ use futures_util::stream;
 use crate::access::Actor;
 use crate::app::App;
 use crate::diagnostics::export::{Export, file_name, media_type};
-use crate::diagnostics::viewing::{self, Form, Whole};
+use crate::diagnostics::seats::Seat;
+use crate::diagnostics::viewing::{self, Form, Leave};
 use crate::error::{Error, Result};
-use crate::web::diagnostics::{Find, WholeForm};
-use crate::web::page_error::PageResult;
+use crate::web::diagnostics::{Find, WholeForm, seat};
+use crate::web::page_error::{PageError, PageResult};
 
-/// Opens everything to `reader`, on record.
-pub async fn begin(app: &App, reader: &Actor, form: &WholeForm, find: &Find) -> Result<Whole> {
+/// Opens everything to `reader`, on record, with a seat among those who read whole captures.
+pub async fn begin(app: &App, reader: &Actor, form: &WholeForm, find: &Find) -> Result<(Leave, Seat), PageError> {
     let kind = Form::parse(&form.form).ok_or(Error::NotFound)?;
-    let (reader, find, reason, now) = (reader.clone(), find.clone(), form.reason.clone(), app.clock.now());
-    app.database
+    let seat = seat(&app.looking.wholes, reader, "diagnostics-reading-whole")?;
+    let (reader, find, reason, clock) = (reader.clone(), find.clone(), form.reason.clone(), app.clock.clone());
+    let leave = app
+        .database
         .write(move |db| {
             let grant = find(db)?;
-            viewing::open_whole(db, grant.id, &reader, kind, &reason, now)
+            viewing::open_whole(db, grant.id, &reader, kind, &reason, &clock)
         })
-        .await
+        .await?;
+    Ok((leave, seat))
 }
 
 /// The file that `form` asks for.
 pub async fn send(app: Data<App>, reader: Actor, form: WholeForm, find: Find) -> PageResult {
     let kind = Form::parse(&form.form).filter(|kind| kind.leaves()).ok_or(Error::NotFound)?;
-    let whole = begin(&app, &reader, &form, &find).await?;
-    let name = file_name(kind, &whole.grant);
-    let export = Export::new(kind, whole.grant.clone(), app.clock.now());
-    let first = Step::Begin(Making { app, whole, export, after: 0 });
+    let (leave, seat) = begin(&app, &reader, &form, &find).await?;
+    let name = file_name(kind, &leave.grant);
+    let export = Export::new(kind, leave.grant.clone(), app.clock.now());
+    let first = Step::Begin(Making { app, leave, export, after: 0, seat });
     let body = stream::unfold(first, |step| async move {
         let next = match step {
             Step::Begin(making) => Ok((making.export.begin(), Step::Middle(making))),
@@ -59,22 +63,23 @@ enum Step {
 
 struct Making {
     app: Data<App>,
-    whole: Whole,
+    leave: Leave,
     export: Export,
     /// The last chunk that is in the file.
     after: i64,
+    seat: Seat,
 }
 
 impl Making {
     async fn next(self) -> Result<(Vec<u8>, Step)> {
-        let Making { app, whole, mut export, after } = self;
+        let Making { app, leave, mut export, after, seat } = self;
         let (keys, now) = (app.keys.clone(), app.clock.now());
         let database = app.database.clone();
         database
-            .read(move |db| match viewing::read_on(db, &keys, &whole, after, now)? {
+            .read(move |db| match viewing::read_on(db, &keys, &leave, after, now)? {
                 Some((lines, last)) => {
                     let bytes = export.take(lines);
-                    Ok((bytes, Step::Middle(Making { app, whole, export, after: last })))
+                    Ok((bytes, Step::Middle(Making { app, leave, export, after: last, seat })))
                 }
                 None => Ok((export.finish(), Step::End)),
             })

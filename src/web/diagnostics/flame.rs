@@ -2,11 +2,15 @@
 //! it as a table. It needs no script and no style of its own, which the policy of our pages would not let in.
 
 use crate::app::App;
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
 use crate::diagnostics::assembling::{Assembler, Piece};
 use crate::diagnostics::flame::{Flame, Stack};
-use crate::diagnostics::viewing::{self, Whole};
+use crate::diagnostics::seats::Seat;
+use crate::diagnostics::viewing::{self, Leave};
 use crate::error::Result;
 use crate::i18n::Texts;
+use crate::keys::Keys;
 use crate::mail::address::visible;
 use crate::web::diagnostics::records::milliseconds;
 
@@ -52,20 +56,47 @@ pub struct StackView {
     pub errors: String,
 }
 
-/// Adds everything up that `whole` lets read, a few chunks at a time.
-pub async fn of(app: &App, whole: Whole) -> Result<Flame> {
-    let (mut flame, mut assembler, mut after) = (Flame::default(), Assembler::default(), 0);
+/// Adds everything up that `leave` lets read, a few chunks at a time, all of it where work may take its time. The seat is
+/// held until it is done.
+pub async fn of(app: &App, leave: Leave, seat: Seat) -> Result<Flame> {
+    let mut adding =
+        Adding { after: leave.after, leave, flame: Flame::default(), assembler: Assembler::default(), seat };
     loop {
-        let (keys, now, asked) = (app.keys.clone(), app.clock.now(), whole.clone());
-        let next = app.database.read(move |db| viewing::read_on(db, &keys, &asked, after, now)).await?;
-        let Some((lines, last)) = next else { break };
-        for line in lines {
-            add(&mut flame, assembler.take(line));
+        let (keys, now) = (app.keys.clone(), app.clock.now());
+        let is_done;
+        (adding, is_done) = app.database.read(move |db| adding.go_on(db, &keys, now)).await?;
+        if is_done {
+            return Ok(adding.flame);
         }
-        after = last;
     }
-    add(&mut flame, assembler.finish());
-    Ok(flame)
+}
+
+struct Adding {
+    leave: Leave,
+    /// The last chunk that was added.
+    after: i64,
+    flame: Flame,
+    assembler: Assembler,
+    #[expect(dead_code, reason = "held, not used: it is given back when all is added up, or nobody waits for that")]
+    seat: Seat,
+}
+
+impl Adding {
+    /// Adds the next chunks; says whether those were all.
+    fn go_on(mut self, db: &mut DbConnection, keys: &Keys, now: UtcTime) -> Result<(Adding, bool)> {
+        let next = viewing::read_on(db, keys, &self.leave, self.after, now)?;
+        let is_done = next.is_none();
+        match next {
+            Some((lines, last)) => {
+                for line in lines {
+                    add(&mut self.flame, self.assembler.take(line));
+                }
+                self.after = last;
+            }
+            None => add(&mut self.flame, std::mem::take(&mut self.assembler).finish()),
+        }
+        Ok((self, is_done))
+    }
 }
 
 fn add(flame: &mut Flame, pieces: Vec<Piece>) {

@@ -11,27 +11,26 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use futures_util::stream;
 use serde::Deserialize;
-use tokio::sync::{Semaphore, SemaphorePermit};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep_until};
 
 use crate::access::Actor;
 use crate::app::App;
-use crate::consent::Grant;
-use crate::diagnostics::{trace_store, viewing};
+use crate::db::DbConnection;
+use crate::diagnostics::seats::Seat;
+use crate::diagnostics::viewing::{self, Ahead, Leave, WATCHED_EVERY};
 use crate::error::{Error, Result};
-use crate::web::diagnostics::Find;
 use crate::web::diagnostics::records::{self, RecordView};
+use crate::web::diagnostics::{Find, seat};
 use crate::web::page::Page;
 use crate::web::page_error::PageResult;
 
 /// How long a connection lasts; the page then asks for another.
 const LASTING: Duration = Duration::from_secs(30);
-/// How often there is a look for something new: what somebody sees is to be a second old at most.
+/// How often there is a look for something new.
 const EVERY: Duration = Duration::from_millis(400);
-/// After so many times without anything new, something is sent all the same, so that a dead connection is found.
-const SILENT: u32 = 25;
-/// Connections of this process at a time; each asks the database now and then.
-static SEATS: Semaphore = Semaphore::const_new(200);
+/// After so many times without anything new, something is sent all the same, so that a dead connection is found before
+/// its seat is missed.
+const SILENT: u32 = 5;
 /// Set when the program is to stop, so that nobody waits for connections that only wait.
 static STOPPING: AtomicBool = AtomicBool::new(false);
 
@@ -93,12 +92,14 @@ pub enum Beat {
 pub trait Source {
     /// Looks for something new.
     fn beat(&mut self) -> impl Future<Output = Result<Beat>>;
+
+    /// When something that is there already is to be sent, if it has to wait and not for long.
+    fn due(&self) -> Option<Instant>;
 }
 
 /// Sends what `source` has, until its time is over.
-pub fn stream(stay: Stay, source: impl Source + 'static) -> PageResult {
-    let seat = SEATS.try_acquire().map_err(|_| Error::TooMany { retry_after_secs: 10 })?;
-    let sending = Sending { source, until: Instant::now() + stay.0, silent: 0, state: State::Fresh, _seat: seat };
+pub fn stream(stay: Stay, seat: Seat, source: impl Source + 'static) -> PageResult {
+    let sending = Sending::new(source, stay, Some(seat));
     let body = stream::unfold(sending, |mut sending| async move {
         let bytes = sending.next().await?;
         Some((Ok::<_, actix_web::Error>(bytes), sending))
@@ -116,7 +117,7 @@ struct Sending<S> {
     until: Instant,
     silent: u32,
     state: State,
-    _seat: SemaphorePermit<'static>,
+    _seat: Option<Seat>,
 }
 
 #[derive(PartialEq)]
@@ -127,6 +128,10 @@ enum State {
 }
 
 impl<S: Source> Sending<S> {
+    fn new(source: S, stay: Stay, seat: Option<Seat>) -> Sending<S> {
+        Sending { source, until: Instant::now() + stay.0, silent: 0, state: State::Fresh, _seat: seat }
+    }
+
     async fn next(&mut self) -> Option<Bytes> {
         match self.state {
             // The browser waits no longer than this before it asks again.
@@ -154,7 +159,8 @@ impl<S: Source> Sending<S> {
             if Instant::now() >= self.until || STOPPING.load(Ordering::Relaxed) {
                 return None;
             }
-            sleep(EVERY).await;
+            let next = Instant::now() + EVERY;
+            sleep_until(self.source.due().map_or(next, |due| due.min(next))).await;
             self.silent += 1;
             if self.silent >= SILENT {
                 self.silent = 0;
@@ -183,19 +189,30 @@ struct Fragment<'a> {
     records: Vec<RecordView>,
 }
 
-/// Shows `reader` records as they come, each batch on record before it leaves.
+/// Shows `reader` records as they come. Each look is on record before anything of it leaves, and opens what came since the
+/// one before; there is one a second at most.
 pub async fn watch(app: Data<App>, reader: Actor, p: Page, find: Find, form: LiveForm) -> PageResult {
-    let (asked, by, reason, now) = (find.clone(), reader.clone(), form.reason.clone(), app.clock.now());
-    let grant = app
+    let seat = seat(&app.looking.watching, &reader, "diagnostics-watching-enough")?;
+    let (asked, after) = (find.clone(), form.after.max(0));
+    let ahead = app
         .database
-        .write(move |db| {
+        .read(move |db| {
             let grant = asked(db)?;
-            viewing::begin_watching(db, grant.id, &by, &reason, now)?;
-            Ok(grant)
+            Ahead::of(db, &grant, after)
         })
         .await?;
-    let stay = Stay::of(form.seconds);
-    stream(stay, Watched { app, reader, p, find, grant, after: form.after.max(0), reason: form.reason })
+    let (by, reason, clock) = (reader.clone(), form.reason.clone(), app.clock.clone());
+    let leave = app.database.write(move |db| ahead.begin(db, &by, &reason, &clock)).await?;
+    let mut watched = Watched { app, reader, p, find, after, reason: form.reason, leave: None, rests_until: rested() };
+    if let Some(leave) = leave {
+        watched.begin(leave);
+    }
+    stream(Stay::of(form.seconds), seat, watched)
+}
+
+/// When the look after one of now may be.
+fn rested() -> Instant {
+    Instant::now() + WATCHED_EVERY.to_std().unwrap_or_default()
 }
 
 struct Watched {
@@ -203,35 +220,69 @@ struct Watched {
     reader: Actor,
     p: Page,
     find: Find,
-    grant: Grant,
+    /// The last chunk that was sent.
     after: i64,
     reason: String,
+    /// What is on record and not sent yet.
+    leave: Option<Leave>,
+    /// Until then there is no other look.
+    rests_until: Instant,
 }
 
-impl Source for Watched {
-    async fn beat(&mut self) -> Result<Beat> {
+impl Watched {
+    fn begin(&mut self, leave: Leave) {
+        self.after = leave.after;
+        self.leave = (leave.last > leave.after).then_some(leave);
+        self.rests_until = rested();
+    }
+
+    /// Puts on record that what came since is looked at, or says why there is nothing to look at.
+    async fn look(&mut self) -> Result<Option<Beat>> {
         let now = self.app.clock.now();
         let (find, after) = (self.find.clone(), self.after);
-        let (is_live, last) = self
+        let (is_live, ahead) = self
             .app
             .database
             .read(move |db| {
                 let grant = find(db)?;
-                Ok((grant.is_live(now), trace_store::last(db, grant.id)?))
+                Ok((grant.is_live(now), Ahead::of(db, &grant, after)?))
             })
             .await?;
-        if last <= after {
-            return Ok(if is_live { Beat::Nothing } else { Beat::Over });
+        if ahead.is_empty() {
+            return Ok(Some(if is_live { Beat::Nothing } else { Beat::Over }));
         }
-        let (keys, grant, reader, reason) =
-            (self.app.keys.clone(), self.grant.id, self.reader.clone(), self.reason.clone());
-        let (lines, last) =
-            self.app.database.write(move |db| viewing::watch(db, &keys, grant, &reader, after, &reason, now)).await?;
-        self.after = last;
+        if Instant::now() < self.rests_until {
+            return Ok(Some(Beat::Nothing));
+        }
+        let (reader, reason, clock) = (self.reader.clone(), self.reason.clone(), self.app.clock.clone());
+        let leave = self.app.database.write(move |db| ahead.watch(db, &reader, &reason, &clock)).await?;
+        self.begin(leave);
+        Ok(None)
+    }
+}
+
+impl Source for Watched {
+    async fn beat(&mut self) -> Result<Beat> {
+        if self.leave.is_none()
+            && let Some(beat) = self.look().await?
+        {
+            return Ok(beat);
+        }
+        let Some(leave) = self.leave.clone() else { return Ok(Beat::Nothing) };
+        let (keys, after, now) = (self.app.keys.clone(), self.after, self.app.clock.now());
+        let read = move |db: &mut DbConnection| Ok((viewing::read_on(db, &keys, &leave, after, now)?, leave));
+        let (next, leave) = self.app.database.read(read).await?;
+        let Some((lines, last)) = next else { return Ok(Beat::Nothing) };
         // The newest stands on top, as the page adds at its top.
-        let records = lines.iter().rev().map(|line| records::view(&self.p.t, &self.grant, line)).collect();
+        let records = lines.iter().rev().map(|line| records::view(&self.p.t, &leave.grant, line)).collect();
+        self.after = last;
+        self.leave = (last < leave.last).then_some(leave);
         let html = Fragment { p: &self.p, records }.render().map_err(anyhow::Error::new)?;
         Ok(Beat::Send { id: last, html })
+    }
+
+    fn due(&self) -> Option<Instant> {
+        Some(self.rests_until).filter(|until| *until > Instant::now())
     }
 }
 
@@ -250,13 +301,15 @@ mod tests {
                 _ => Err(Error::Forbidden),
             }
         }
+
+        fn due(&self) -> Option<Instant> {
+            None
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn what_is_sent_is_events_that_end_with_the_right_to_look() {
-        let seat = SEATS.try_acquire().unwrap();
-        let until = Instant::now() + LASTING;
-        let mut sending = Sending { source: Once(0), until, silent: 0, state: State::Fresh, _seat: seat };
+        let mut sending = Sending::new(Once(0), Stay::of(None), None);
         let mut sent = Vec::new();
         while let Some(bytes) = sending.next().await {
             sent.push(String::from_utf8(bytes.to_vec()).unwrap());
@@ -270,19 +323,21 @@ mod tests {
         async fn beat(&mut self) -> Result<Beat> {
             Ok(Beat::Nothing)
         }
+
+        fn due(&self) -> Option<Instant> {
+            None
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_quiet_connection_shows_that_it_lives_and_ends_in_time() {
         let began = Instant::now();
-        let seat = SEATS.try_acquire().unwrap();
-        let mut sending =
-            Sending { source: Quiet, until: began + LASTING, silent: 0, state: State::Fresh, _seat: seat };
+        let mut sending = Sending::new(Quiet, Stay::of(None), None);
         let mut signs = 0;
         while sending.next().await.is_some() {
             signs += 1;
         }
-        assert!((3..6).contains(&signs), "{signs}");
+        assert!((13..18).contains(&signs), "{signs}");
         assert!(began.elapsed() >= LASTING && began.elapsed() < LASTING + 2 * EVERY, "{:?}", began.elapsed());
     }
 }

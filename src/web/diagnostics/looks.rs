@@ -2,10 +2,12 @@
 //! within a second. Nothing of what was captured is in it, so asking for it is no look.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use actix_web::web::Data;
 use askama::Template;
 use chrono::TimeDelta;
+use tokio::time::Instant;
 
 use crate::access::Actor;
 use crate::app::App;
@@ -21,7 +23,7 @@ use crate::i18n::Texts;
 use crate::mail::address::visible;
 use crate::web::consents;
 use crate::web::diagnostics::live::{self, Beat, Source, Stay};
-use crate::web::diagnostics::{Find, Loaded, load};
+use crate::web::diagnostics::{Find, Loaded, load, seat};
 use crate::web::page::Page;
 use crate::web::page_error::PageResult;
 
@@ -29,6 +31,10 @@ use crate::web::page_error::PageResult;
 const TOGETHER: TimeDelta = TimeDelta::minutes(2);
 /// Whoever watches is heard of again within this time.
 const STILL: TimeDelta = TimeDelta::seconds(45);
+/// How long this part stays as it was sent: what somebody does is to be seen within a second, while how much was captured
+/// changes all the time.
+const STAYS: Duration = Duration::from_millis(800);
+const COUNTS_STAY: Duration = Duration::from_secs(2);
 /// Looks among which whoever watches now is found.
 const LATEST: i64 = 50;
 /// Rows listed.
@@ -185,13 +191,21 @@ struct Mark {
     watching: usize,
 }
 
+impl Mark {
+    /// For how long what was sent as `self` stays although it is `now` another.
+    fn stays(self, now: Mark) -> Duration {
+        if (Mark { captured: now.captured, ..self }) == now { COUNTS_STAY } else { STAYS }
+    }
+}
+
 /// Sends this part whenever it is another than what the page has, whose newest look is number `seen`.
 pub async fn follow(app: Data<App>, reader: Actor, p: Page, find: Find, seen: i64, stay: Stay) -> PageResult {
+    let seat = seat(&app.looking.following, &reader, "diagnostics-watching-enough")?;
     let (asked, now) = (find.clone(), app.clock.now());
     // Whoever may not see the page is told so before anything is sent.
     let mark = app.database.read(move |db| mark(db, &asked, now)).await?;
     let known = (seen == mark.newest).then_some(mark);
-    live::stream(stay, Following { app, reader, p, find, known })
+    live::stream(stay, seat, Following { app, reader, p, find, known, sent_at: None, due: None })
 }
 
 struct Following {
@@ -201,29 +215,56 @@ struct Following {
     find: Find,
     /// What the page has.
     known: Option<Mark>,
+    sent_at: Option<Instant>,
+    /// When what the page does not have yet is to be sent.
+    due: Option<Instant>,
+}
+
+enum Found {
+    Same,
+    /// It is another, and what was sent is to stay until then.
+    Later(Instant),
+    Another(Mark, Box<Loaded>),
 }
 
 impl Source for Following {
     async fn beat(&mut self) -> Result<Beat> {
         let now = self.app.clock.now();
         self.p.now = now;
-        let (find, reader, known) = (self.find.clone(), self.reader.clone(), self.known);
-        let changed = self
+        let (find, reader, known, sent_at) = (self.find.clone(), self.reader.clone(), self.known, self.sent_at);
+        let found = self
             .app
             .database
             .read(move |db| {
                 let mark = mark(db, &find, now)?;
                 if known == Some(mark) {
-                    return Ok(None);
+                    return Ok(Found::Same);
+                }
+                if let (Some(known), Some(sent_at)) = (known, sent_at)
+                    && sent_at + known.stays(mark) > Instant::now()
+                {
+                    return Ok(Found::Later(sent_at + known.stays(mark)));
                 }
                 let grant = find(db)?;
-                Ok(Some((mark, load(db, grant, &reader, now)?)))
+                Ok(Found::Another(mark, Box::new(load(db, grant, &reader, now)?)))
             })
             .await?;
-        let Some((mark, loaded)) = changed else { return Ok(Beat::Nothing) };
-        self.known = Some(mark);
+        self.due = None;
+        let (mark, loaded) = match found {
+            Found::Same => return Ok(Beat::Nothing),
+            Found::Later(due) => {
+                self.due = Some(due);
+                return Ok(Beat::Nothing);
+            }
+            Found::Another(mark, loaded) => (mark, loaded),
+        };
+        (self.known, self.sent_at) = (Some(mark), Some(Instant::now()));
         let html = render(&self.p, &loaded).map_err(anyhow::Error::new)?;
         Ok(Beat::Send { id: mark.newest, html })
+    }
+
+    fn due(&self) -> Option<Instant> {
+        self.due
     }
 }
 
@@ -236,4 +277,24 @@ fn mark(db: &mut DbConnection, find: &Find, now: UtcTime) -> Result<Mark> {
         captured: trace_store::counters(db, grant.id)?.captured,
         watching: watching(&reading_record::of_grant(db, grant.id, LATEST)?, now),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_look_is_shown_within_a_second_and_counting_alone_sends_the_part_again_every_other_second() {
+        let sent = Mark { newest: 7, version: 1, is_live: true, captured: 100, watching: 0 };
+        assert_eq!(sent.stays(Mark { captured: 250, ..sent }), COUNTS_STAY);
+        for now in [
+            Mark { newest: 8, captured: 250, ..sent },
+            Mark { version: 2, ..sent },
+            Mark { is_live: false, captured: 250, ..sent },
+            Mark { watching: 1, ..sent },
+        ] {
+            assert_eq!(sent.stays(now), STAYS, "{now:?}");
+        }
+        assert!(STAYS < Duration::from_secs(1));
+    }
 }

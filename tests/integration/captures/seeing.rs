@@ -186,16 +186,23 @@ async fn who_watches_live_gets_what_is_new_and_each_batch_is_on_record_before_it
     assert!(sent[0].starts_with("id: 1\ndata: ") || sent[0].contains("\nid: 1\n"), "{sent:?}");
     assert!(sent[0].contains("It failed") && sent[0].contains("masqué par la règle email"), "{sent:?}");
     let looks = seen.looks();
-    assert_eq!(
-        looks.iter().map(|look| (look.action, look.records)).collect::<Vec<_>>(),
-        [(Action::Live, 5), (Action::Live, 0)]
-    );
-    assert!(looks.iter().all(|look| look.reason == "pendant que Claire essaie"));
+    let told = |looks: &[reading_record::Reading]| -> Vec<_> {
+        looks.iter().map(|look| (look.action, look.records)).collect()
+    };
+    assert_eq!(told(&looks), [(Action::Live, 5)]);
+    assert_eq!(looks[0].reason, "pendant que Claire essaie");
     // From where one was; nothing new is sent, and nothing but the asking is on record.
     let watch = [("after", "1"), ("seconds", "0"), ("reason", "pendant que Claire essaie")];
+    seen.process.test.clock.advance(TimeDelta::seconds(1));
     assert_eq!(events(&seen.lea_posts("live", &watch).await), Vec::<String>::new());
+    assert_eq!(told(&seen.looks()), [(Action::Live, 0), (Action::Live, 5)]);
+    // However often one asks, a look is on record once a second, and nothing is shown between.
     seen.process.request(&seen.grant, seen.pass, 2);
+    assert_eq!(events(&seen.lea_posts("live", &watch).await), Vec::<String>::new());
+    assert_eq!(seen.looks().len(), 2);
+    seen.process.test.clock.advance(TimeDelta::seconds(1));
     assert_eq!(events(&seen.lea_posts("live", &watch).await).len(), 1);
+    assert_eq!(told(&seen.looks())[0], (Action::Live, 5));
     // What belongs together is one row, and says that she watches now.
     let page = seen.claire.get(&format!("{}/records", seen.customer_base)).await;
     assert_eq!(page.text().matches("a suivi en direct").count(), 1);

@@ -170,9 +170,10 @@ fn a_withdrawal_breaks_a_download_off() {
         process.request(&grant, pass, activity);
     }
     let (lea, now, id) = (process.test.actor(process.cast.lea), process.now(), grant.id);
-    let whole = process.test.write(move |db| viewing::open_whole(db, id, &lea, Form::Csv, "", now));
     let app = process.test.app.clone();
-    let read = |after| app.database.read_now(|db| viewing::read_on(db, &app.keys, &whole, after, now));
+    let clock = app.clock.clone();
+    let leave = process.test.write(move |db| viewing::open_whole(db, id, &lea, Form::Csv, "", &clock));
+    let read = |after| app.database.read_now(|db| viewing::read_on(db, &app.keys, &leave, after, now));
     let (lines, last) = read(0).unwrap().expect("the first pieces");
     assert_eq!((lines.len(), last), (16 * 5, 16));
     // What came after it was opened is not part of it.

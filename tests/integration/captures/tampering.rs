@@ -18,39 +18,57 @@ fn captured() -> (Process, Grant, Grant) {
 fn a_chunk_cannot_be_taken_out_changed_exchanged_or_moved() {
     let one = "(SELECT min(id) FROM consent_grants)";
     let other = "(SELECT max(id) FROM consent_grants)";
+    // Whether it shows without the key, too.
+    let (seen_by_all, seen_with_key) = (true, false);
     let tampering = [
-        format!("DELETE FROM trace_chunks WHERE grant_id = {one} AND number = 1"),
-        format!("DELETE FROM trace_chunks WHERE grant_id = {one} AND number = 2"),
-        format!("DELETE FROM trace_chunks WHERE grant_id = {one} AND number = 3"),
-        format!("DELETE FROM trace_chunks WHERE grant_id = {one}"),
-        format!("UPDATE trace_chunks SET records = 2 WHERE grant_id = {one} AND number = 2"),
-        format!("UPDATE trace_chunks SET channel = 'otlp' WHERE grant_id = {one} AND number = 2"),
-        format!(
-            "UPDATE trace_chunks SET last_at = created_at, first_at = '2026-01-01 00:00:00' WHERE grant_id = {one} AND number = 2"
+        (seen_by_all, format!("DELETE FROM trace_chunks WHERE grant_id = {one} AND number = 1")),
+        (seen_by_all, format!("DELETE FROM trace_chunks WHERE grant_id = {one} AND number = 2")),
+        (seen_by_all, format!("DELETE FROM trace_chunks WHERE grant_id = {one} AND number = 3")),
+        (seen_by_all, format!("DELETE FROM trace_chunks WHERE grant_id = {one}")),
+        (seen_by_all, format!("DELETE FROM trace_counters WHERE grant_id = {one}")),
+        (seen_by_all, format!("UPDATE trace_chunks SET records = 2 WHERE grant_id = {one} AND number = 2")),
+        (seen_with_key, format!("UPDATE trace_chunks SET channel = 'otlp' WHERE grant_id = {one} AND number = 2")),
+        (
+            seen_with_key,
+            format!(
+                "UPDATE trace_chunks SET last_at = created_at, first_at = '2026-01-01 00:00:00' WHERE grant_id = {one} AND number = 2"
+            ),
         ),
-        format!("UPDATE trace_chunks SET tag = previous_tag WHERE grant_id = {one} AND number = 3"),
+        (seen_with_key, format!("UPDATE trace_chunks SET tag = previous_tag WHERE grant_id = {one} AND number = 3")),
         // The second and the third change places.
-        format!(
-            "UPDATE trace_chunks SET number = 9 WHERE grant_id = {one} AND number = 2;
+        (
+            seen_by_all,
+            format!(
+                "UPDATE trace_chunks SET number = 9 WHERE grant_id = {one} AND number = 2;
              UPDATE trace_chunks SET number = 2 WHERE grant_id = {one} AND number = 3;
              UPDATE trace_chunks SET number = 3 WHERE grant_id = {one} AND number = 9"
+            ),
         ),
         // A chunk of another grant takes the place of one's own, with all that belongs to it.
-        format!(
-            "UPDATE trace_chunks SET
+        (
+            seen_by_all,
+            format!(
+                "UPDATE trace_chunks SET
                  sealed = (SELECT sealed FROM trace_chunks WHERE grant_id = {other} AND number = 1),
                  tag = (SELECT tag FROM trace_chunks WHERE grant_id = {other} AND number = 1)
              WHERE grant_id = {one} AND number = 1"
+            ),
         ),
         // And with its key.
-        format!(
-            "UPDATE trace_keys SET wrapped_key = (SELECT wrapped_key FROM trace_keys WHERE grant_id = {other})
+        (
+            seen_with_key,
+            format!(
+                "UPDATE trace_keys SET wrapped_key = (SELECT wrapped_key FROM trace_keys WHERE grant_id = {other})
              WHERE grant_id = {one}"
+            ),
         ),
     ];
-    for sql in tampering {
+    for (shows, sql) in tampering {
         let (process, one, other) = captured();
+        assert_eq!(process.test.read(trace_store::verify_all), 2);
         process.sql(&sql);
+        let checked = process.test.app.database.read_now(trace_store::verify_all);
+        assert_eq!(checked.is_err(), shows, "{sql}");
         assert!(process.read(&one).is_err(), "{sql}");
         assert_eq!(process.texts(&other).len(), 3, "{sql}");
     }

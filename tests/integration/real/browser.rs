@@ -164,6 +164,7 @@ fn real_a_consent_is_asked_granted_watched_withdrawn_and_proven_and_its_files_re
     let checked = installation.command(&["check"]).output().unwrap();
     let said = String::from_utf8_lossy(&checked.stdout).into_owned();
     assert!(said.contains(" looks, each chain whole and known to the ledger"), "{said}");
+    assert!(said.contains("ok    captures: "), "{said}");
 }
 
 /// Perfetto, speedscope and OpenTelemetry's own types find in the files what we wrote.
