@@ -97,6 +97,11 @@ pub async fn whom(request: &HttpRequest) -> Option<(OrganisationId, PersonId)> {
 }
 
 impl Caller {
+    /// The public name of the API secret that the token was made from, by which what waits is counted.
+    pub fn secret_name(&self) -> &str {
+        &self.secret
+    }
+
     /// The same program at this moment, for a request that waited.
     pub fn later(&self) -> Caller {
         Caller { now: self.app.clock.now(), ..self.clone() }

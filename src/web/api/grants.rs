@@ -29,6 +29,8 @@ use crate::web::request::header_text;
 
 /// The longest wait that can be asked for.
 const LONGEST_WAIT: u64 = 30;
+/// When to come again for who has as many requests waiting as they may.
+const RETRY_AFTER_SECS: u64 = 5;
 /// How often the list is looked at while somebody waits, at least and at most: the first for what other processes commit
 /// and for what expires, the second so that a busy desk is not asked at every commit.
 const EVERY: Duration = Duration::from_secs(1);
@@ -81,6 +83,7 @@ pub struct GrantQuery {
         (status = 200, body = GrantList, headers(("ETag" = String, description = "The name of this list"))),
         (status = 304, description = "The list is still the same"), (status = 400, body = Failure),
         (status = 401, body = Failure), (status = 403, body = Failure),
+        (status = 429, body = Failure, description = "As many requests of this token wait as may"),
     ),
 )]
 pub async fn list(app: Data<App>, caller: Caller, request: HttpRequest, query: Parameters<GrantQuery>) -> ApiResult {
@@ -88,6 +91,7 @@ pub async fn list(app: Data<App>, caller: Caller, request: HttpRequest, query: P
     let wait = wait(&request, query.0.wait)?;
     let until = Instant::now() + Duration::from_secs(wait.unwrap_or(0));
     let mut changes = app.database.changes().follow();
+    let mut seat = None;
     loop {
         let asked_at = Instant::now();
         let list = caller.later().read(Scope::TracingRead, granted).await?;
@@ -99,6 +103,10 @@ pub async fn list(app: Data<App>, caller: Caller, request: HttpRequest, query: P
         }
         if Instant::now() >= until {
             return Ok(answer(HttpResponse::NotModified(), &tag, wait).finish());
+        }
+        if seat.is_none() {
+            let full = |_| Error::TooMany { retry_after_secs: RETRY_AFTER_SECS };
+            seat = Some(app.looking.waiting.take(caller.secret_name().to_owned()).map_err(full)?);
         }
         // A commit of this process, or the next look; whichever is first.
         if let Ok(Err(_)) = timeout_at(until.min(asked_at + EVERY), changes.changed()).await {

@@ -3,7 +3,9 @@
 use std::time::{Duration, Instant};
 
 use accord::people::api_tokens::{self, NewApiToken, Scope as TokenScope};
+use futures_util::StreamExt;
 use futures_util::future::join;
+use futures_util::stream::FuturesUnordered;
 use serde_json::{Value, json};
 
 use super::*;
@@ -116,4 +118,27 @@ async fn whoever_waits_is_told_as_soon_as_something_is_granted() {
     let tag = desk.ask(&token, PATH, &[]).await.header("etag").unwrap().to_owned();
     let nothing = desk.ask(&token, &format!("{PATH}?wait=1"), &[("if-none-match", &tag)]).await;
     nothing.assert_status(304);
+}
+
+#[actix_web::test]
+async fn so_many_requests_of_a_token_wait_at_once_and_others_wait_beside_them() {
+    let desk = Desk::begin().await;
+    let (token, other) = (desk.program(desk.cast.claire).await, desk.program(desk.cast.paul).await);
+    let tag = desk.ask(&token, PATH, &[]).await.header("etag").unwrap().to_owned();
+    let path = format!("{PATH}?wait=30");
+    let known = [("if-none-match", tag.as_str())];
+    let began = Instant::now();
+    let asked = (0..5).map(|_| &token).chain([&other]).map(|token| desk.ask(token, &path, &known));
+    let mut waiting: FuturesUnordered<_> = asked.collect();
+    // One of them is told at once; the others, and somebody else, wait until there is something to tell.
+    let fifth = waiting.next().await.unwrap();
+    fifth.assert_status(429).assert_says("too_many_requests");
+    assert!(fifth.header("retry-after").is_some());
+    desk.ask(&token, PATH, &known).await.assert_status(304);
+    let grant = desk.grant();
+    while let Some(told) = waiting.next().await {
+        told.assert_status(200).assert_says(&grant.handle);
+    }
+    assert!(began.elapsed() < Duration::from_secs(20), "not at the end of the wait");
+    desk.ask(&token, &path, &[]).await.assert_status(200);
 }
