@@ -9,19 +9,16 @@ use accord::web::server::Site;
 use accord::web::slow_body::Patience;
 use actix_web::body::to_bytes;
 use actix_web::dev::{Payload, Service};
-use actix_web::error::PayloadError;
 use actix_web::http::header;
 use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::web::{Bytes, Data};
 use futures_util::StreamExt;
-use futures_util::stream::{self, LocalBoxStream};
+use futures_util::stream;
 
 use crate::support::TestApp;
+use crate::support::browser::Trickle;
 use crate::support::desk::Desk;
-
-/// A body that comes in its own time.
-type Trickle = LocalBoxStream<'static, Result<Bytes, PayloadError>>;
 
 #[actix_web::test]
 async fn e_04_no_cookie_is_set_before_signing_in() {

@@ -1,20 +1,22 @@
 //! `POST /v1/traces`, and `/otlp/v1/traces` for who set the base of the address: traces under a grant. Whether a request
 //! is let in is decided on its headers, before its body is read: on its form, on its token, on what this process
-//! remembers of both, and on how its grant stands in the database at that moment. No refusal writes a line: exporters go
-//! on for ever, so they are counted (see `metrics`).
+//! remembers of both, and on how its grant stands in the database at that moment. A body that comes slowly keeps nobody
+//! else's waiting. No refusal writes a line: exporters go on for ever, so they are counted (see `metrics`).
 
 use std::io::Read;
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use flate2::read::MultiGzDecoder;
 use futures_util::StreamExt;
+use tokio::time::timeout;
 
 use crate::app::App;
 use crate::consent::grants::{self, Grant};
-use crate::diagnostics::otlp::door::{Full, Inside, Refused};
+use crate::diagnostics::otlp::door::{Full, Inside, NoRoom, Refused};
 use crate::diagnostics::otlp::{self, Admission, Encoding, GRANT_BYTES, NotTaken, REQUEST_BYTES, Stored, Taken};
 use crate::diagnostics::sealing::GrantKey;
 use crate::diagnostics::{capture, trace_store};
@@ -24,6 +26,9 @@ use crate::web::jwt::LONGEST_TOKEN;
 use crate::web::otlp::answers::{self, Refusal};
 use crate::web::otlp::grant_tokens::{Claimed, GrantTokens};
 use crate::{carry, web::metrics};
+
+/// How long a request that is here whole waits for its turn, before it is told to come again.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// `POST /v1/traces`
 pub async fn take(app: Data<App>, tokens: Data<GrantTokens>, request: HttpRequest, body: Payload) -> HttpResponse {
@@ -50,10 +55,10 @@ async fn receive(
     if announced.is_some_and(|bytes: usize| bytes > REQUEST_BYTES) {
         return Err(Refusal::TooLarge);
     }
-    let inside = app.products.enter(&claimed.grant, app.clock.monotonic_nanos()).map_err(|full| match full {
-        Full::OfGrant { retry_after_secs } => Refusal::TooMuch { retry_after_secs },
-        Full::OfAll => Refusal::Unavailable,
-    })?;
+    let mut inside = app
+        .products
+        .enter(&claimed.grant, app.clock.monotonic_nanos())
+        .map_err(|Full { retry_after_secs }| Refusal::TooMuch { retry_after_secs })?;
     let grant = match find(&app, claimed).await? {
         Standing::Live(grant) => *grant,
         Standing::Over => {
@@ -63,8 +68,14 @@ async fn receive(
         Standing::Closed => return Err(Refusal::Over),
         Standing::InDoubt => return Err(Refusal::Unavailable),
     };
-    let sent = Sent { body: read(body).await?, compressed, encoding };
-    let work = move || keep(&app, inside, grant, sent);
+    let sent = Sent { body: read(body, &mut inside).await?, compressed, encoding };
+    // Only now, when the body is here however slowly it came, does the request take a turn that others wait for.
+    let Ok(Ok(turn)) = timeout(PATIENCE, app.products.turn()).await else { return Err(Refusal::Unavailable) };
+    let work = move || {
+        let outcome = keep(&app, inside, grant, sent);
+        drop(turn);
+        outcome
+    };
     carry::blocking(work).await.unwrap_or(Err(Refusal::Unavailable))
 }
 
@@ -149,13 +160,14 @@ async fn find(app: &App, claimed: Claimed) -> Result<Standing, Refusal> {
     found.map_err(|error| unavailable(&error))
 }
 
-async fn read(mut body: Payload) -> Result<Vec<u8>, Refusal> {
+async fn read(mut body: Payload, inside: &mut Inside) -> Result<Vec<u8>, Refusal> {
     let mut read = Vec::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| Refusal::Malformed)?;
         if read.len() + chunk.len() > REQUEST_BYTES {
             return Err(Refusal::TooLarge);
         }
+        inside.hold(chunk.len()).map_err(|NoRoom| Refusal::Unavailable)?;
         read.extend_from_slice(&chunk);
     }
     Ok(read)

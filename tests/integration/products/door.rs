@@ -1,8 +1,12 @@
 //! Who is let in with what, and how refusals are said: by the rules of the OpenTelemetry protocol.
 
 use actix_web::http::Method;
+use actix_web::web::Bytes;
 use data_encoding::BASE64URL_NOPAD;
 use ed25519_dalek::{Signature, VerifyingKey};
+use futures_util::StreamExt;
+use futures_util::future::{Either, join_all, select};
+use futures_util::stream;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use serde_json::{Value, json};
 
@@ -226,4 +230,34 @@ async fn cn_03_when_the_database_fails_products_are_told_to_come_again() {
     assert_eq!(desk.read(&grant).len(), 0);
     desk.send(&token, vec![desk.span(1)]).await.assert_status(200);
     assert_eq!(desk.read(&grant).len(), 1);
+}
+
+/// Whoever sends slowly keeps their own grant's places, and nobody else's.
+#[actix_web::test]
+async fn slow_bodies_of_some_grants_keep_no_other_waiting() {
+    let desk = Desk::begin().await;
+    let arnaud = desk.grant_of(desk.cast.claire, Subject::Organisation, "");
+    let brun = desk.grant_of(desk.cast.zoe, Subject::Organisation, "");
+    let paul = desk.grant_of(desk.cast.paul, Subject::Person(desk.cast.paul), "");
+    desk.test.clock.advance(TimeDelta::minutes(10));
+    let (of_arnaud, of_brun, of_paul) = (desk.token(&arnaud).await, desk.token(&brun).await, desk.token(&paul).await);
+    let slow = |token: &str| {
+        let body = stream::iter([Ok(Bytes::from_static(b"\x0a"))]).chain(stream::pending()).boxed_local();
+        desk.wire.send_trickling(post(token, PROTOBUF), body)
+    };
+    let slow = join_all((0..4).flat_map(|_| [slow(&of_arnaud), slow(&of_brun)]));
+    let others = async {
+        // As many are inside as the two grants may have.
+        for token in [&of_arnaud, &of_brun] {
+            while desk.send(token, Vec::new()).await.status != 429 {
+                tokio::task::yield_now().await;
+            }
+        }
+        for _ in 0..10 {
+            desk.send(&of_paul, Vec::new()).await.assert_status(200);
+        }
+    };
+    let Either::Right(_) = select(std::pin::pin!(slow), std::pin::pin!(others)).await else {
+        panic!("a body without end came to its end");
+    };
 }

@@ -14,12 +14,18 @@ use accord::web::server::Site;
 use actix_http::Request;
 use actix_web::body::{BoxBody, to_bytes};
 use actix_web::cookie::Cookie;
-use actix_web::dev::{Service, ServiceResponse};
+use actix_web::dev::{Payload, Service, ServiceResponse};
+use actix_web::error::PayloadError;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, init_service};
+use actix_web::web::Bytes;
+use futures_util::stream::LocalBoxStream;
 
 use super::app::BASE_URL;
+
+/// A body that comes in its own time.
+pub type Trickle = LocalBoxStream<'static, Result<Bytes, PayloadError>>;
 
 type Answer = Pin<Box<dyn Future<Output = ServiceResponse<BoxBody>>>>;
 
@@ -73,11 +79,25 @@ impl Browser {
 
     /// A request with nothing added but the cookies.
     pub async fn raw(&self, request: TestRequest) -> Answered {
+        self.call(self.dressed(request).to_request()).await
+    }
+
+    /// A request whose body comes in its own time.
+    pub async fn send_trickling(&self, request: TestRequest, body: Trickle) -> Answered {
+        let request = self.dressed(request.insert_header((header::HOST, "desk.example"))).to_request();
+        self.call(request.replace_payload(Payload::Stream { payload: body }).0).await
+    }
+
+    fn dressed(&self, request: TestRequest) -> TestRequest {
         let mut request = request.peer_addr("192.0.2.7:4711".parse().unwrap());
         for (name, value) in self.cookies.borrow().iter() {
             request = request.cookie(Cookie::new(name.clone(), value.clone()));
         }
-        let response = (self.call)(request.to_request()).await;
+        request
+    }
+
+    async fn call(&self, request: Request) -> Answered {
+        let response = (self.call)(request).await;
         for cookie in response.response().cookies() {
             let gone = cookie.max_age().is_some_and(|age| age.is_zero());
             let mut cookies = self.cookies.borrow_mut();
