@@ -23,7 +23,7 @@ use crate::web::forms::Form;
 use crate::web::lookups;
 use crate::web::navigation::Place;
 use crate::web::page::{Crumb, Page};
-use crate::web::page_error::PageResult;
+use crate::web::page_error::{PageError, PageResult};
 use crate::web::respond::page;
 use crate::web::signed_in::SignedIn;
 
@@ -43,27 +43,27 @@ pub async fn show(app: Data<App>, reader: SignedIn, handle: Path<String>) -> Pag
 
 /// `POST /consents/{handle}/readings`: the records themselves; that they were looked at is recorded.
 pub async fn read(app: Data<App>, reader: SignedIn, handle: Path<String>, form: Form<ReadingForm>) -> PageResult {
-    let (find, typed) = (find(&reader, &handle)?, form.0);
+    let (find, typed) = (found(&app, &reader, &handle).await?, form.0);
     let loaded = diagnostics::read(&app, reader.actor.clone(), typed.clone(), find).await?;
     shown(&app, &reader, &handle, &loaded, typed)
 }
 
 /// `POST /consents/{handle}/flame`: all of it, added up.
 pub async fn add_up(app: Data<App>, reader: SignedIn, handle: Path<String>, form: Form<WholeForm>) -> PageResult {
-    let find = find(&reader, &handle)?;
+    let find = found(&app, &reader, &handle).await?;
     let loaded = diagnostics::add_up(&app, reader.actor.clone(), form.0, find).await?;
     shown(&app, &reader, &handle, &loaded, ReadingForm::default())
 }
 
 /// `POST /consents/{handle}/exports`: all of it, as a file.
 pub async fn export(app: Data<App>, reader: SignedIn, handle: Path<String>, form: Form<WholeForm>) -> PageResult {
-    let find = find(&reader, &handle)?;
+    let find = found(&app, &reader, &handle).await?;
     downloads::send(app, reader.actor.clone(), form.0, find).await
 }
 
 /// `POST /consents/{handle}/live`: records as they come.
 pub async fn watch(app: Data<App>, reader: SignedIn, handle: Path<String>, form: Form<LiveForm>) -> PageResult {
-    let (find, p) = (find(&reader, &handle)?, page_of(&app, &reader));
+    let (find, p) = (found(&app, &reader, &handle).await?, page_of(&app, &reader));
     live::watch(app, reader.actor.clone(), p, find, form.0).await
 }
 
@@ -75,7 +75,7 @@ pub async fn follow(
     query: Query<FollowQuery>,
     request: HttpRequest,
 ) -> PageResult {
-    let (find, p) = (find(&reader, &handle)?, page_of(&app, &reader));
+    let (find, p) = (found(&app, &reader, &handle).await?, page_of(&app, &reader));
     looks::follow(app, reader.actor.clone(), p, find, query.seen(&request), Stay::of(query.seconds)).await
 }
 
@@ -86,6 +86,14 @@ fn find(reader: &SignedIn, handle: &str) -> Result<Find> {
         let (request, _) = asking::for_customer(db, &customer, &handle)?;
         grants::granted(db, request.id)
     }))
+}
+
+/// [`find`], once it is known to find something: who guesses has to wait, whatever they guess for.
+async fn found(app: &App, reader: &SignedIn, handle: &str) -> Result<Find, PageError> {
+    let find = find(reader, handle)?;
+    let first = find.clone();
+    lookups::limited(app, reader.ip, move |db| first(db).map(drop)).await?;
+    Ok(find)
 }
 
 fn page_of(app: &App, reader: &SignedIn) -> Page {

@@ -281,3 +281,22 @@ async fn who_watches_is_on_record_once_a_second_with_all_that_was_shown() {
     let shown = page.assert_status(200).text().matches("SELECT").count() as i64 * 5;
     assert!(shown > 5 && shown <= told, "{shown} records were shown, {told} are told of");
 }
+
+/// T-04: who guesses the names of consents has to wait, whichever way they guess.
+#[actix_web::test]
+async fn t_04_guesses_at_captures_are_stopped_whichever_way_they_are_made() {
+    let seen = Seen::begin().await;
+    for (way, fields) in [WAYS[0], WAYS[2], WAYS[6], WAYS[7]] {
+        for guess in 0..30 {
+            seen.claire.post(&format!("/consents/guess{guess}/{way}"), fields).await.assert_status(404);
+        }
+        seen.claire.post(&format!("/consents/guess/{way}"), fields).await.assert_status(429);
+        seen.claire_posts(way, fields).await.assert_status(429);
+        seen.process.test.clock.advance(TimeDelta::minutes(2));
+    }
+    for guess in 0..30 {
+        seen.claire.get(&format!("/consents/guess{guess}/looks?seconds=0")).await.assert_status(404);
+    }
+    seen.claire.get("/consents/guess/looks?seconds=0").await.assert_status(429);
+    assert_eq!(seen.looks(), []);
+}
