@@ -1,11 +1,13 @@
 //! One subscriber and one gate for the whole process, as in the program, so these tests take turns.
 
+use std::fmt;
 use std::future::poll_fn;
 use std::io::Write;
 use std::sync::MutexGuard;
 use std::task::Poll;
 
 use chrono::TimeDelta;
+use tracing_subscriber::Layer;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
