@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::database::DatabaseUrl;
+use crate::consent::unrecorded::Unrecorded;
 use crate::db::connection::{Role, open};
 use crate::db::{Database, migrations, paging};
 use crate::diagnostics::otlp::door::Door;
@@ -34,6 +35,8 @@ pub struct App {
     pub products: Door,
     /// Who has how much of looking under way in this process.
     pub looking: Looking,
+    /// Ends of grants that the database could not take yet.
+    pub unrecorded: Unrecorded,
     /// Keeps other processes away from an embedded database while this one lives (DB-07).
     _lock: Option<DataLock>,
 }
@@ -127,6 +130,7 @@ impl App {
             Storage::open(&folder).map_err(|error| StartError::Folder(folder.display().to_string(), error))?;
         let mask = keys.mac(Purpose::Cursor, &[b"mask"]);
         paging::set_mask(u64::from_be_bytes(std::array::from_fn(|index| mask[index])));
+        let unrecorded = Unrecorded::below(&config.data);
         Ok(Arc::new(App {
             config,
             clock,
@@ -138,6 +142,7 @@ impl App {
             reading_room: ReadingRoom::default(),
             products: Door::default(),
             looking: Looking::default(),
+            unrecorded,
             _lock: lock,
         }))
     }

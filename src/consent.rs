@@ -23,6 +23,7 @@ pub mod withdrawing;
 
 pub mod expiring;
 pub mod stopping;
+pub mod unrecorded;
 
 pub mod looks;
 pub mod receipt;

@@ -3,6 +3,7 @@
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::access::{Actor, CustomerActor};
@@ -12,15 +13,18 @@ use crate::consent::grants::{self, Grant};
 use crate::consent::life::{self, EndReason, GrantState, RequestState, Standing, Step};
 use crate::consent::receipt::{self, Counts};
 use crate::consent::register::{self, By, EventKind, NewEvent};
+use crate::consent::unrecorded::{End, Ender};
 use crate::db::schema::consent_grants;
-use crate::db::types::ConsentRequestId;
+use crate::db::types::{ConsentRequestId, PersonId};
 use crate::db::{DbConnection, dialect};
 use crate::error::{Error, Result};
 use crate::i18n::Message;
 use crate::keys::Keys;
+use crate::people::person;
 
 /// What becomes of what was captured when a grant is withdrawn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Kept {
     /// It is destroyed at once.
     No,
@@ -29,7 +33,8 @@ pub enum Kept {
 }
 
 /// How somebody withdrew, for the record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Way {
     Page,
     /// The stop link of a mail, without signing in.
@@ -87,6 +92,27 @@ fn withdraw_grant(
         keep_no_longer(db, grant, now)?;
     }
     Ok(())
+}
+
+/// Records an end that could not be recorded when it was decided. Nobody is asked again whether they may, since they were
+/// then; recorded twice, it ended once. Nothing follows from it for a grant that is not there.
+pub fn record(db: &mut DbConnection, noted: &End, now: UtcTime) -> Result<()> {
+    let Some(grant) = grants::find_by_handle(db, &noted.grant)? else { return Ok(()) };
+    let by = match &noted.by {
+        Ender::System => By::System,
+        Ender::Customer(handle) => person_of(db, handle)?.map_or(By::System, By::Customer),
+        Ender::Staff(handle) => person_of(db, handle)?.map_or(By::System, By::Staff),
+    };
+    let detail = json!({ "way": noted.way, "kept": noted.kept == Kept::UntilItsDate, "asked_at": noted.at.rfc3339() });
+    let is_ours = end(db, &grant, noted.reason, noted.kept, by, detail, now)?;
+    if !is_ours && noted.kept == Kept::No {
+        keep_no_longer(db, &grant, now)?;
+    }
+    Ok(())
+}
+
+fn person_of(db: &mut DbConnection, handle: &str) -> Result<Option<PersonId>> {
+    Ok(person::find_by_handle(db, handle)?.map(|person| person.id))
 }
 
 /// Has what an ended grant captured destroyed from now on.

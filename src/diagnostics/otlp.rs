@@ -17,7 +17,7 @@ use prost::bytes::Bytes;
 use crate::clock::{Clock, UtcTime};
 use crate::consent::grants::{Grant, Live};
 use crate::consent::scope::{Channel, Component};
-use crate::consent::{Subject, stopping};
+use crate::consent::Subject;
 use crate::db::DbConnection;
 use crate::diagnostics::otlp::records::Source;
 use crate::diagnostics::otlp::subjects::{Attribution, Person, Said};
@@ -116,7 +116,7 @@ pub struct Taken {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stored {
     Kept,
-    /// They are kept, and one of them said what was looked for: the grant has ended with it.
+    /// They are kept, and one of them said what was looked for: the grant is to end with it, in a transaction of its own.
     Reproduced,
 }
 
@@ -249,11 +249,8 @@ pub fn store(db: &mut DbConnection, grant: &Grant, key: &GrantKey, taken: &Taken
     if dropped != Dropped::default() {
         trace_store::count(db, grant.id, &dropped, clock.now())?;
     }
-    if words::are_said(&taken.records, &grant.stop_condition) {
-        stopping::reproduced(db, grant.id, clock.now())?;
-        return Ok(Stored::Reproduced);
-    }
-    Ok(Stored::Kept)
+    let is_reproduced = words::are_said(&taken.records, &grant.stop_condition);
+    Ok(if is_reproduced { Stored::Reproduced } else { Stored::Kept })
 }
 
 fn nanos(time: UtcTime) -> i64 {

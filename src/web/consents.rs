@@ -1,8 +1,9 @@
 //! What pages say of a consent, to agents and to customers alike: the question as it was read, where it stands, what
 //! happened to it.
 
-use std::time::Duration;
+use std::sync::Arc;
 
+use actix_web::web::Data;
 use serde_json::Value;
 
 use crate::app::App;
@@ -14,10 +15,11 @@ use crate::consent::life::{EndReason, GrantState, RequestState};
 use crate::consent::manifest::Manifest;
 use crate::consent::receipt::{self, Kind, Signed};
 use crate::consent::register::{self, Event, EventKind};
+use crate::consent::unrecorded::End;
 use crate::consent::wording::{component_key, level_key};
 use crate::consent::{grants, wording};
+use crate::db::DbConnection;
 use crate::db::types::GrantId;
-use crate::db::{Database, DbConnection};
 use crate::diagnostics::capture;
 use crate::error::{Error, Result};
 use crate::i18n::Texts;
@@ -25,56 +27,55 @@ use crate::mail::address::visible;
 use crate::web::page::Tone;
 use crate::web::page_error::PageError;
 
-/// How long is waited, and how long at most, before it is tried again to record the end of a grant.
-const AGAIN: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
-
 /// Ends the grant that `find` finds for whoever may end it: first in this process, at once, then with `end` in the
 /// database, and once more here for one that was granted in between. When this returns the gate is closed, also if the
-/// database could not record it: whoever asked is told so, and it is tried again until it is recorded.
-pub async fn end_at_once<F, E>(app: &App, find: F, end: E) -> Result<(), PageError>
+/// database could not record it: whoever asked is told so, and it is noted, to be recorded as soon as it can be, whatever
+/// becomes of this process.
+pub async fn end_at_once<F, E>(app: &Data<App>, find: F, end: E) -> Result<(), PageError>
 where
-    F: Fn(&mut DbConnection) -> Result<Option<GrantId>> + Clone + Send + 'static,
-    E: Fn(&mut DbConnection) -> Result<()> + Clone + Send + 'static,
-{
-    let running = app.database.read(find.clone()).await?;
-    if let Some(running) = running {
-        capture::close(running);
-    }
-    match record_end(&app.database, find.clone(), end.clone()).await {
-        Err(error) if running.is_some() && may_pass(&error) => {
-            tracing::error!(target: "accord::web", ?error, "A grant is ended and that is not recorded yet");
-            let database = app.database.clone();
-            drop(carry::task(record_when_possible(database, find, end)));
-            Err(PageError::stopped_not_recorded())
-        }
-        outcome => Ok(outcome?),
-    }
-}
-
-async fn record_end<F, E>(database: &Database, find: F, end: E) -> Result<()>
-where
-    F: Fn(&mut DbConnection) -> Result<Option<GrantId>> + Send + 'static,
+    F: Fn(&mut DbConnection) -> Result<Option<(GrantId, End)>> + Clone + Send + 'static,
     E: Fn(&mut DbConnection) -> Result<()> + Send + 'static,
 {
-    if let Some(ended) = database.write(move |db| end(db).and_then(|()| find(db))).await? {
-        capture::close(ended);
+    let running = app.database.read(find.clone()).await?;
+    if let Some((running, _)) = &running {
+        capture::close(*running);
     }
-    Ok(())
+    // A task of its own: who asked may have gone before the answer.
+    let recording = carry::task(record_or_note(app.clone().into_inner(), running.map(|(_, noted)| noted), find, end));
+    match recording
+        .await
+        .map_err(|error| PageError::fault(&format!("the end of a grant was not recorded: {error}")))??
+    {
+        Recorded::Now => Ok(()),
+        Recorded::Later => Err(PageError::stopped_not_recorded()),
+    }
 }
 
-/// Tries again after each commit, which shows that the database is back, and every second.
-async fn record_when_possible<F, E>(database: Database, find: F, end: E)
+/// Whether the end of a grant is recorded.
+enum Recorded {
+    Now,
+    Later,
+}
+
+async fn record_or_note<F, E>(app: Arc<App>, running: Option<End>, find: F, end: E) -> Result<Recorded>
 where
-    F: Fn(&mut DbConnection) -> Result<Option<GrantId>> + Clone + Send + 'static,
-    E: Fn(&mut DbConnection) -> Result<()> + Clone + Send + 'static,
+    F: Fn(&mut DbConnection) -> Result<Option<(GrantId, End)>> + Send + 'static,
+    E: Fn(&mut DbConnection) -> Result<()> + Send + 'static,
 {
-    let mut commits = database.changes().follow();
-    loop {
-        tokio::time::sleep(AGAIN.0).await;
-        match record_end(&database, find.clone(), end.clone()).await {
-            Err(error) if may_pass(&error) => drop(tokio::time::timeout(AGAIN.1, commits.changed()).await),
-            _ => return,
+    match (app.database.write(move |db| end(db).and_then(|()| find(db))).await, running) {
+        (Ok(ended), _) => {
+            if let Some((ended, _)) = ended {
+                capture::close(ended);
+            }
+            Ok(Recorded::Now)
         }
+        (Err(error), Some(running)) if may_pass(&error) => {
+            // This waits for the disk where nothing should: it is one short file, when something is wrong already.
+            let noted = app.unrecorded.note(running);
+            tracing::error!(target: "accord::web", ?error, ?noted, "A grant is ended and that is not recorded yet");
+            Ok(Recorded::Later)
+        }
+        (Err(error), _) => Err(error),
     }
 }
 

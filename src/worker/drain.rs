@@ -13,7 +13,9 @@ use zeroize::Zeroize;
 
 use crate::app::App;
 use crate::clock::{Clock, UtcTime};
+use crate::consent::life::EndReason;
 use crate::consent::scope::Channel;
+use crate::consent::unrecorded::{End, Unrecorded};
 use crate::consent::{Grant, grants, stopping};
 use crate::db::types::GrantId;
 use crate::db::{Database, DbConnection};
@@ -46,7 +48,8 @@ fn run(app: &App, stop: &CancellationToken) {
         let is_last = stop.is_cancelled();
         if let Some(capture) = Capture::find() {
             let drain = drain.get_or_insert_with(|| {
-                Drain::new(app.database.clone(), app.keys.clone(), app.clock.clone(), capture.catalogue())
+                let ends = app.unrecorded.clone();
+                Drain::new(app.database.clone(), app.keys.clone(), app.clock.clone(), capture.catalogue(), ends)
             });
             if catch_unwind(AssertUnwindSafe(|| round(drain, capture))).is_err() {
                 drain.forget_keys();
@@ -75,6 +78,7 @@ pub struct Drain {
     keys: Keys,
     clock: Clock,
     catalogue: Catalogue,
+    unrecorded: Unrecorded,
     open: HashMap<GrantId, Open>,
     /// What was lost here and is to be said.
     gaps: HashMap<GrantId, Gap>,
@@ -111,9 +115,15 @@ struct Ready {
 }
 
 impl Drain {
-    pub fn new(database: Database, keys: Keys, clock: Clock, catalogue: Catalogue) -> Drain {
+    pub fn new(
+        database: Database,
+        keys: Keys,
+        clock: Clock,
+        catalogue: Catalogue,
+        unrecorded: Unrecorded,
+    ) -> Drain {
         let (open, gaps, counted) = (HashMap::new(), HashMap::new(), HashMap::new());
-        Drain { database, keys, clock, catalogue, open, gaps, counted }
+        Drain { database, keys, clock, catalogue, unrecorded, open, gaps, counted }
     }
 
     /// Wipes the keys it holds.
@@ -152,9 +162,13 @@ impl Drain {
             chunk.bytes.zeroize();
         }
         if (!ready.is_empty() || !dropped.is_empty())
-            && let Some(refused) = self.store(ready, dropped)
+            && let Some(stored) = self.store(ready, dropped)
         {
-            over.extend(refused);
+            over.extend(stored.refused);
+            over.extend(stored.reproduced.iter().map(|grant| grant.id));
+            for grant in &stored.reproduced {
+                self.end_reproduced(grant);
+            }
             for (grant, counts, out_of_scope) in counted {
                 self.counted.insert(GrantId(*grant), as_dropped(counts, *out_of_scope));
             }
@@ -225,8 +239,18 @@ impl Drain {
         }))
     }
 
+    /// Ends a grant for which what was looked for was seen. What showed it is kept already; this is a transaction of its own
+    /// because of the order of locks (see `consent`), and is noted where it fails.
+    fn end_reproduced(&self, grant: &Grant) {
+        let (id, clock) = (grant.id, self.clock.clone());
+        if let Err(error) = self.database.write_now(move |db| stopping::reproduced(db, id, clock.now())) {
+            let noted = self.unrecorded.note(End::by_itself(grant, EndReason::Reproduced, self.clock.now()));
+            tracing::error!(target: "accord::worker", ?error, ?noted, "A grant is ended and that is not recorded yet");
+        }
+    }
+
     /// One transaction; gives the grants that are over, or nothing when it failed.
-    fn store(&mut self, ready: Vec<Ready>, dropped: Vec<(GrantId, Dropped)>) -> Option<Vec<GrantId>> {
+    fn store(&mut self, ready: Vec<Ready>, dropped: Vec<(GrantId, Dropped)>) -> Option<Stored> {
         let ready = Arc::new(ready);
         let (clock, batch) = (self.clock.clone(), ready.clone());
         let mut grants: BTreeSet<GrantId> = ready.iter().map(|ready| ready.grant.id).collect();
@@ -239,7 +263,7 @@ impl Drain {
             append_all(db, &batch, &clock)
         });
         match stored {
-            Ok(over) => Some(over),
+            Ok(stored) => Some(stored),
             Err(error) => {
                 tracing::warn!(target: "accord::worker", ?error, "Captured records could not be stored");
                 for lost in ready.iter() {
@@ -288,14 +312,25 @@ fn as_dropped(counts: &Counts, out_of_scope: u64) -> Dropped {
     }
 }
 
-fn append_all(db: &mut DbConnection, batch: &[Ready], clock: &Clock) -> Result<Vec<GrantId>> {
-    let mut over = Vec::new();
+/// What keeping a batch came to.
+#[derive(Default)]
+struct Stored {
+    /// Over, says the database.
+    refused: Vec<GrantId>,
+    /// What was looked for was seen.
+    reproduced: Vec<Grant>,
+}
+
+fn append_all(db: &mut DbConnection, batch: &[Ready], clock: &Clock) -> Result<Stored> {
+    let mut stored = Stored::default();
     for ready in batch {
         let grant = &ready.grant;
         if ready.dropped != Dropped::default() {
             trace_store::count(db, grant.id, &ready.dropped, clock.now())?;
         }
-        if ready.records.is_empty() {
+        // Nothing after what was looked for is kept.
+        let is_reproduced = stored.reproduced.iter().any(|ended| ended.id == grant.id);
+        if ready.records.is_empty() || is_reproduced {
             continue;
         }
         let chunk = NewChunk {
@@ -307,11 +342,10 @@ fn append_all(db: &mut DbConnection, batch: &[Ready], clock: &Clock) -> Result<V
         };
         let appended = trace_store::append(db, grant.organisation_id, grant.id, &ready.key, &chunk, clock)?;
         if appended == Appended::Refused {
-            over.push(grant.id);
+            stored.refused.push(grant.id);
         } else if words::are_said(&ready.records, &grant.stop_condition) {
-            stopping::reproduced(db, grant.id, clock.now())?;
-            over.push(grant.id);
+            stored.reproduced.push(grant.clone());
         }
     }
-    Ok(over)
+    Ok(stored)
 }

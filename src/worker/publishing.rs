@@ -3,6 +3,7 @@
 //! happens. Each list that was read renews the gate's lease; while none can be read the lease runs out, and nothing is
 //! captured (CN-03). A withdrawal made in this process does not wait for it: that closes the gate itself.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -15,8 +16,10 @@ use crate::audit;
 use crate::clock::UtcTime;
 use crate::config::database::DatabaseUrl;
 use crate::consent::grants::{self, Live};
+use crate::consent::life::EndReason;
 use crate::consent::scope::Channel;
-use crate::consent::stopping;
+use crate::consent::unrecorded::{End, Noted};
+use crate::consent::{stopping, withdrawing};
 use crate::db::Database;
 use crate::db::listening::Listening;
 use crate::diagnostics::buffers::Budget;
@@ -63,7 +66,7 @@ fn run(app: &App, stop: &CancellationToken, believes_clock: bool) {
                     remember_the_time(&app.database)?;
                     knows_the_time = true;
                 }
-                publish(&app.database, capture)
+                publish(app, capture)
             }));
             let read = read.unwrap_or_else(|_| Err(Error::internal("publishing the grants panicked")));
             if let Err(error) = &read
@@ -105,19 +108,57 @@ fn has_news(listening: &mut Option<Listening>) -> bool {
     }
 }
 
-/// Makes live in this process what the database holds for active. When it cannot be read nothing changes, and the lease
-/// is not renewed.
-pub fn publish(database: &Database, capture: &Capture) -> Result<Changed> {
+/// Records the ends that wait for it, then makes live in this process what the database holds for active and for which no
+/// end waits. When it cannot be read nothing changes, and the lease is not renewed.
+pub fn publish(app: &App, capture: &Capture) -> Result<Changed> {
+    let waiting = record_ends(app)?;
     let read_at = capture.moment();
     let now = UtcTime::from_micros(read_at.wall_micros);
-    let live = database.read_now(|db| grants::live(db, now))?;
+    let mut live = app.database.read_now(|db| grants::live(db, now))?;
+    for over in live.extract_if(.., |live| waiting.contains(&live.grant.handle)) {
+        capture.withdraw(over.grant.id.0);
+    }
     let active: Vec<ActiveGrant> = live.iter().map(|live| active(live, &capture.catalogue())).collect();
     let changed = capture.publish(&active, read_at);
-    if GATE.is_in_doubt() && !active.is_empty() {
-        tracing::error!(target: "accord::worker", "The clock went back: every grant ends. Set it right and start again");
-        database.write_now(move |db| stopping::doubt_the_clock(db, now))?;
+    if GATE.is_in_doubt() && !live.is_empty() {
+        tracing::error!(
+            target: "accord::worker",
+            "The clock went back: every grant ends. Set it right and start again, or, if it is right, say so with \
+             --believe-clock"
+        );
+        for Live { grant, .. } in &live {
+            let id = grant.id;
+            if let Err(error) = app.database.write_now(move |db| stopping::doubt_the_clock(db, id, now)) {
+                let noted = app.unrecorded.note(End::by_itself(grant, EndReason::ClockDoubt, now));
+                tracing::error!(target: "accord::worker", ?error, ?noted, "A grant is ended and that is not recorded yet");
+            }
+        }
     }
     Ok(changed)
+}
+
+/// Tries to record every end that waits for it; gives the public names of the grants whose ends still wait. If it cannot be
+/// told which do, nothing may be published.
+pub fn record_ends(app: &App) -> Result<BTreeSet<String>> {
+    let mut waiting = BTreeSet::new();
+    for Noted { grant, end } in app.unrecorded.all().map_err(anyhow::Error::new)? {
+        let now = app.clock.now();
+        let recorded = match end {
+            Some(end) => app.database.write_now(move |db| withdrawing::record(db, &end, now)),
+            None => Err(Error::internal("the file of an end cannot be read")),
+        };
+        match recorded {
+            Ok(()) => {
+                app.unrecorded.forget(&grant).map_err(anyhow::Error::new)?;
+                tracing::info!(target: "accord::worker", grant, "Recorded the end of grant {grant}, which had to wait");
+            }
+            Err(error) => {
+                tracing::debug!(target: "accord::worker", ?error, "The end of a grant still waits to be recorded");
+                waiting.insert(grant);
+            }
+        }
+    }
+    Ok(waiting)
 }
 
 /// Tells the gate how late it was when this installation last wrote something down.

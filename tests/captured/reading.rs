@@ -1,20 +1,22 @@
 //! The whole line in one process: a grant in the database opens the gate, what is captured is kept, read on record, and
 //! gone when the customer says so (CN-02, CN-03, CN-10).
 
-use std::time::Duration;
-
 use accord::audit;
 use accord::clock::{Clock, UtcTime};
 use accord::consent::asking::{self, Terms};
 use accord::consent::granting::{self, Outcome};
 use accord::consent::life::EndReason;
 use accord::consent::receipt::{self, Kind};
+use accord::consent::register::{self, EventKind};
 use accord::consent::scope::{PurposeCode, Recipients};
+use accord::consent::unrecorded::{End, Ender, Unrecorded};
+use accord::consent::withdrawing::{Kept, Way};
 use accord::consent::{Component, Grant, Level, Scope, Subject, grants};
 use accord::db::DbConnection;
 use accord::db::listening::Listening;
+use accord::db::types::PersonId;
 use accord::diagnostics::catalogue::Catalogue;
-use accord::gate::{Cause, GATE, LEASE_NANOS};
+use accord::gate::{Cause, DOUBT_MICROS, GATE, LEASE_NANOS};
 use accord::i18n::Locale;
 use accord::people::person;
 use accord::tickets::{Ticket, ticket};
@@ -78,7 +80,7 @@ impl Line {
     }
 
     fn publish(&self) -> Vec<i64> {
-        publishing::publish(&self.app.app.database, self.turn.capture).unwrap().started
+        publishing::publish(&self.app.app, self.turn.capture).unwrap().started
     }
 }
 
@@ -91,7 +93,8 @@ async fn what_was_captured_is_read_on_record_and_gone_with_the_withdrawal() {
     assert_eq!(line.publish(), [line.grant.id.0]);
     claire.get("/requests").await.assert_status(200);
     let (app, clock) = (&line.app.app, Clock::system());
-    let mut drain = Drain::new(app.database.clone(), app.keys.clone(), clock, Catalogue::own());
+    let ends = app.unrecorded.clone();
+    let mut drain = Drain::new(app.database.clone(), app.keys.clone(), clock, Catalogue::own(), ends);
     line.publish();
     let over = drain.round(&GATE, capture.drain(), &capture.counts());
     assert_eq!(over, []);
@@ -168,7 +171,7 @@ fn cn_03_while_the_grants_cannot_be_read_the_lease_runs_out() {
     let capture = line.turn.capture;
     line.publish();
     line.app.write(|db| Ok(db.batch_execute("ALTER TABLE consent_grants RENAME TO elsewhere")?));
-    assert!(publishing::publish(&line.app.app.database, capture).is_err());
+    assert!(publishing::publish(&line.app.app, capture).is_err());
     let mut later = capture.moment();
     assert_eq!(GATE.tick(later), []);
     assert_eq!(GATE.live(), 1);
@@ -212,27 +215,110 @@ fn another_process_hears_of_a_grant_that_began_and_of_its_end() {
     assert!(!other.has_news().unwrap(), "once");
 }
 
+/// Makes every end of a grant impossible to record, and possible again.
+const BROKEN: &str = "ALTER TABLE consent_events RENAME TO elsewhere";
+const MENDED: &str = "ALTER TABLE elsewhere RENAME TO consent_events";
+
+impl Line {
+    fn sql(&self, sql: &'static str) {
+        self.app.write(move |db| Ok(db.batch_execute(sql)?));
+    }
+
+    fn end_reason(&self) -> Option<EndReason> {
+        self.app.read(|db| grants::by_id(db, self.grant.id)).end_reason
+    }
+
+    /// The ends that a process which starts now would find.
+    fn noted(&self) -> Vec<End> {
+        let waiting = Unrecorded::below(&self.app.app.config.data).all().unwrap();
+        waiting.into_iter().map(|noted| noted.end.unwrap()).collect()
+    }
+
+    fn kinds(&self) -> Vec<(EventKind, Option<PersonId>)> {
+        let events = self.app.read(|db| register::of_request(db, self.grant.request_id));
+        events.into_iter().map(|event| (event.kind, event.actor_id)).collect()
+    }
+}
+
 #[actix_web::test]
-async fn a_withdrawal_that_cannot_be_recorded_stops_at_once_and_is_recorded_when_it_can_be() {
+async fn cn_02_a_withdrawal_that_cannot_be_recorded_stops_at_once_and_is_noted_until_it_is_recorded() {
     let line = Line::begin();
     let claire = line.app.signed_in(line.cast.claire).await;
     line.publish();
-    line.app.write(|db| Ok(db.batch_execute("ALTER TABLE consent_events RENAME TO elsewhere")?));
+    line.sql(BROKEN);
     let answer = claire.post(&format!("/consents/{}/withdrawal", line.handle), &[]).await;
     answer.assert_status(503).assert_says("L’enregistrement est arrêté").assert_says("n’a pas encore pu l’inscrire");
     assert_eq!(GATE.live(), 0);
-    line.publish();
-    assert_eq!(GATE.live(), 0, "though the database holds it for active");
+    assert_eq!(line.publish(), [] as [i64; 0], "though the database holds it for active");
+    let noted = line.noted();
+    assert_eq!(noted.iter().map(|end| (end.reason, end.kept)).collect::<Vec<_>>(), [(EndReason::Withdrawn, Kept::No)]);
+    assert_eq!(line.end_reason(), None);
 
-    let mut commits = line.app.app.database.changes().follow();
-    line.app.write(|db| Ok(db.batch_execute("ALTER TABLE elsewhere RENAME TO consent_events")?));
-    let is_ended = || line.app.read(|db| grants::by_id(db, line.grant.id)).end_reason.is_some();
-    let recorded = async {
-        while !is_ended() {
-            commits.changed().await.unwrap();
-        }
+    line.sql(MENDED);
+    line.publish();
+    assert_eq!(line.end_reason(), Some(EndReason::Withdrawn));
+    assert_eq!(line.noted(), []);
+    assert_eq!(line.kinds().last(), Some(&(EventKind::Withdrawn, Some(line.cast.claire))));
+    let now = line.app.now();
+    assert_eq!(line.app.read(|db| grants::to_be_destroyed(db, now, 9)).len(), 1, "as she was told");
+}
+
+#[test]
+fn cn_02_after_a_restart_a_withdrawal_that_waits_is_recorded_before_anything_is_published() {
+    let line = Line::begin();
+    // A process that is gone noted it; the gate of this one knows nothing of it.
+    let (claire, now) = (line.app.read(|db| person::by_id(db, line.cast.claire)).handle, line.app.now());
+    let end = End {
+        grant: line.grant.handle.clone(),
+        reason: EndReason::Withdrawn,
+        by: Ender::Customer(claire),
+        kept: Kept::No,
+        way: Some(Way::Link),
+        at: now,
     };
-    actix_web::rt::time::timeout(Duration::from_secs(30), recorded).await.expect("it is recorded in the end");
+    Unrecorded::below(&line.app.app.config.data).note(end).unwrap();
+    line.sql(BROKEN);
+    assert_eq!(line.publish(), [] as [i64; 0]);
+    assert!(GATE.has_ended(line.grant.id.0), "for products as well");
+    line.sql(MENDED);
+    assert_eq!(line.publish(), [] as [i64; 0]);
+    assert_eq!(line.end_reason(), Some(EndReason::Withdrawn));
+    assert_eq!(line.kinds().last(), Some(&(EventKind::Withdrawn, Some(line.cast.claire))));
+    assert_eq!(line.noted(), []);
+}
+
+#[actix_web::test]
+async fn cn_02_an_agent_s_stop_that_cannot_be_recorded_is_noted_too() {
+    let line = Line::begin();
+    let lea = line.app.signed_in(line.cast.lea).await;
+    line.publish();
+    line.sql(BROKEN);
+    let stop = format!("/tickets/{}/consents/{}/stop", line.ticket.reference, line.handle);
+    lea.post(&stop, &[]).await.assert_status(503).assert_says("L’enregistrement est arrêté");
+    assert_eq!(GATE.live(), 0);
+    assert_eq!(line.noted().iter().map(|end| end.reason).collect::<Vec<_>>(), [EndReason::StoppedByOperator]);
+    line.sql(MENDED);
+    line.publish();
+    assert_eq!(line.kinds().last(), Some(&(EventKind::Stopped, Some(line.cast.lea))));
+    assert_eq!(line.noted(), []);
+}
+
+#[test]
+fn cn_04_what_a_doubtful_clock_ends_stays_ended_after_a_restart_with_a_right_one() {
+    let line = Line::begin();
+    let capture = line.turn.capture;
+    line.publish();
+    line.sql(BROKEN);
+    let mut earlier = capture.moment();
+    earlier.wall_micros -= 2 * DOUBT_MICROS;
+    GATE.tick(earlier);
+    assert_eq!(line.publish(), [] as [i64; 0]);
+    assert_eq!(line.noted().iter().map(|end| end.reason).collect::<Vec<_>>(), [EndReason::ClockDoubt]);
+    GATE.believe_wall(capture.moment());
+    assert_eq!(line.publish(), [] as [i64; 0]);
+    line.sql(MENDED);
+    assert_eq!(line.publish(), [] as [i64; 0]);
+    assert_eq!(line.end_reason(), Some(EndReason::ClockDoubt));
 }
 
 #[test]

@@ -102,7 +102,8 @@ impl Process {
         let (test, cast) = TestApp::with_cast();
         let app = &test.app;
         let keys = app.keys.clone();
-        let drain = Drain::new(app.database.clone(), keys, app.clock.clone(), Catalogue::of(CALLSITES));
+        let ends = app.unrecorded.clone();
+        let drain = Drain::new(app.database.clone(), keys, app.clock.clone(), Catalogue::of(CALLSITES), ends);
         Process { cast, gate: Gate::default(), drain, live: Vec::new(), test }
     }
 

@@ -10,12 +10,14 @@ use crate::access::{self, Actor};
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::consent::asking::{self, Estimate, Terms, USUAL_DAYS, USUAL_MINUTES};
+use crate::consent::life::EndReason;
 use crate::consent::manifest::Manifest;
+use crate::consent::register::By;
 use crate::consent::scope::{Component, Level, PurposeCode, Recipients, Subject};
+use crate::consent::unrecorded::End;
 use crate::consent::wording::{self, component_key, duration, level_key, purpose_key};
 use crate::consent::{granting, grants, stopping};
 use crate::db::DbConnection;
-use crate::diagnostics::capture;
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::Texts;
 use crate::people::organisations::{self, OrganisationKind};
@@ -223,24 +225,23 @@ pub async fn cancel(app: Data<App>, agent: Agent, path: Path<(String, String)>, 
 /// `POST /tickets/{reference}/consents/{handle}/stop`: the agent needs no more.
 pub async fn stop(app: Data<App>, agent: Agent, path: Path<(String, String)>, _form: Form<NoForm>) -> PageResult {
     let (reference, handle) = path.into_inner();
-    let (actor, asked, named) = (agent.actor().clone(), reference.clone(), handle.clone());
-    let running = app
-        .database
-        .read(move |db| {
-            let ticket = ticket::by_reference(db, &actor, &asked)?;
-            let request = asking::in_ticket(db, &ticket, &named)?;
-            let may_stop = access::can_work_on(&actor, &ticket.facts());
-            Ok(grants::of_request(db, request.id)?.filter(|_| may_stop))
-        })
-        .await?;
-    if let Some(grant) = running {
-        capture::close(grant.id);
-    }
-    let verb = move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now: UtcTime| {
-        let request = asking::in_ticket(db, ticket, &handle)?;
-        stopping::stop(db, &request, by, now)
+    let (actor, now) = (agent.actor().clone(), app.clock.now());
+    let (by, asked, named) = (actor.clone(), reference.clone(), handle.clone());
+    let find = move |db: &mut DbConnection| {
+        let ticket = ticket::by_reference(db, &by, &asked)?;
+        let request = asking::in_ticket(db, &ticket, &named)?;
+        let grant = grants::of_request(db, request.id)?.filter(|_| access::can_work_on(&by, &ticket.facts()));
+        let Some(grant) = grant else { return Ok(None) };
+        Ok(Some((grant.id, End::of(db, &grant, EndReason::StoppedByOperator, By::of(&by), None, now)?)))
     };
-    change(&app, &agent, reference, None, "said-consent-stopped", verb).await
+    let asked = reference.clone();
+    let end = move |db: &mut DbConnection| {
+        let ticket = ticket::by_reference(db, &actor, &asked)?;
+        let request = asking::in_ticket(db, &ticket, &handle)?;
+        stopping::stop(db, &request, &actor, now)
+    };
+    consents::end_at_once(&app, find, end).await?;
+    Ok(redirect_saying(&format!("/tickets/{reference}"), "said-consent-stopped"))
 }
 
 struct Around {

@@ -16,6 +16,9 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::consent::grants::{self, Grant};
+use crate::consent::life::EndReason;
+use crate::consent::stopping;
+use crate::consent::unrecorded::End;
 use crate::diagnostics::otlp::door::{Full, Inside, NoRoom, Refused};
 use crate::diagnostics::otlp::{self, Admission, Encoding, GRANT_BYTES, NotTaken, REQUEST_BYTES, Stored, Taken};
 use crate::diagnostics::sealing::GrantKey;
@@ -136,7 +139,7 @@ fn claimed(app: &App, tokens: &GrantTokens, token: &str) -> Result<Claimed, Refu
 
 /// Looks the grant up, as it stands now.
 async fn find(app: &App, claimed: Claimed) -> Result<Standing, Refusal> {
-    let now = app.clock.now();
+    let (now, unrecorded) = (app.clock.now(), app.unrecorded.clone());
     let found = app
         .database
         .read(move |db| {
@@ -144,7 +147,8 @@ async fn find(app: &App, claimed: Claimed) -> Result<Standing, Refusal> {
                 return Ok(Standing::Over);
             };
             let is_meant = organisation == claimed.organisation && grant.version == claimed.version;
-            if !is_meant || !grant.is_live(now) || GATE.has_ended(grant.id.0) {
+            let has_ended = !grant.is_live(now) || GATE.has_ended(grant.id.0) || unrecorded.has(&grant.handle);
+            if !is_meant || has_ended {
                 return Ok(Standing::Over);
             }
             // By day or by year, nobody knows whether it is still granted.
@@ -186,7 +190,7 @@ fn keep(app: &App, mut inside: Inside, opened: Opened, sent: Sent) -> Result<Not
     if !taken.records.is_empty() || not_taken.count() > 0 {
         let stored = store(app, &grant, key, taken).map_err(|error| refused(&error))?;
         if stored == Stored::Reproduced {
-            capture::close(grant.id);
+            end_reproduced(app, &grant);
         }
     }
     metrics::count_product_spans(spans as u64, not_taken.count().unsigned_abs());
@@ -227,6 +231,17 @@ fn store(app: &App, grant: &Grant, key: GrantKey, taken: Taken) -> Result<Stored
         }
         otlp::store(db, &grant, &key, &taken, &clock)
     })
+}
+
+/// Ends a grant for which what was looked for was seen. What showed it is kept already; that it ended is noted where it
+/// cannot be recorded.
+fn end_reproduced(app: &App, grant: &Grant) {
+    capture::close(grant.id);
+    let (id, now) = (grant.id, app.clock.now());
+    if let Err(error) = app.database.write_now(move |db| stopping::reproduced(db, id, now)) {
+        let noted = app.unrecorded.note(End::by_itself(grant, EndReason::Reproduced, now));
+        tracing::error!(target: "accord::web", ?error, ?noted, "A grant is ended and that is not recorded yet");
+    }
 }
 
 /// The grant ended meanwhile, or it cannot be told.

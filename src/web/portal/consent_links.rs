@@ -7,8 +7,12 @@ use askama::Template;
 
 use crate::access::{self, Actor};
 use crate::app::App;
+use crate::consent::grants;
+use crate::consent::life::EndReason;
 use crate::consent::links::{self, Opens};
-use crate::consent::{grants, withdrawing};
+use crate::consent::register::By;
+use crate::consent::unrecorded::End;
+use crate::consent::withdrawing::{self, Way};
 use crate::db::DbConnection;
 use crate::error::Error;
 use crate::people::person::{self, Person};
@@ -81,7 +85,9 @@ pub async fn stop(app: Data<App>, token: Path<String>, form: Form<WithdrawalForm
     let behind = wanted.clone();
     let find = move |db: &mut DbConnection| {
         let behind = links::find(db, Opens::Stop, &behind, now)?.ok_or(Error::NotFound)?;
-        Ok(grants::of_request(db, behind.request.id)?.map(|grant| grant.id))
+        let Some(grant) = grants::of_request(db, behind.request.id)? else { return Ok(None) };
+        let how = Some((Way::Link, kept));
+        Ok(Some((grant.id, End::of(db, &grant, EndReason::Withdrawn, By::Customer(behind.person), how, now)?)))
     };
     let end = move |db: &mut DbConnection| {
         let behind = links::find(db, Opens::Stop, &wanted, now)?.ok_or(Error::NotFound)?;

@@ -11,9 +11,12 @@ use serde_json::Value;
 use crate::app::App;
 use crate::consent::asking::{self, Answering};
 use crate::consent::granting::{self, Choice, Outcome};
+use crate::consent::life::EndReason;
 use crate::consent::receipt::{self, Kind};
+use crate::consent::register::By;
 use crate::consent::scope::{Component, Level, Subject};
-use crate::consent::withdrawing::{self, Kept};
+use crate::consent::unrecorded::End;
+use crate::consent::withdrawing::{self, Kept, Way};
 use crate::consent::wording::{component_key, duration, level_key};
 use crate::consent::{ConsentRequest, grants};
 use crate::db::DbConnection;
@@ -201,7 +204,10 @@ pub async fn withdraw(
     let (by, named) = (customer.clone(), handle.clone());
     let find = move |db: &mut DbConnection| {
         let (request, _) = asking::for_customer(db, &by, &named)?;
-        Ok(grants::of_request(db, request.id)?.filter(|grant| grant.may_be_withdrawn_by(&by)).map(|grant| grant.id))
+        let grant = grants::of_request(db, request.id)?.filter(|grant| grant.may_be_withdrawn_by(&by));
+        let Some(grant) = grant else { return Ok(None) };
+        let how = Some((Way::Page, kept));
+        Ok(Some((grant.id, End::of(db, &grant, EndReason::Withdrawn, By::Customer(by.person), how, now)?)))
     };
     let end = move |db: &mut DbConnection| {
         let (request, _) = asking::for_customer(db, &customer, &asked)?;

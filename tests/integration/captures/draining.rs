@@ -1,5 +1,7 @@
 //! From the layer's bytes to rows, and every fault on the way.
 
+use std::collections::BTreeSet;
+
 use accord::consent::life::EndReason;
 use accord::consent::withdrawing::Kept;
 use accord::diagnostics::catalogue::Catalogue;
@@ -7,6 +9,7 @@ use accord::diagnostics::record::{Gap, Reason, put_gap};
 use accord::diagnostics::redaction::Rule;
 use accord::diagnostics::trace_store::{Counters, Dropped};
 use accord::keys::Keys;
+use accord::worker::publishing;
 use chrono::TimeDelta;
 
 use super::*;
@@ -116,8 +119,8 @@ fn cn_03_no_fault_lets_anything_be_kept() {
             let (id, clock) = (grant.id, app.clock.clone());
             process.test.write(move |db| trace_store::key(db, &app.keys, id, &clock).map(drop));
             let app = &process.test.app;
-            let (database, clock) = (app.database.clone(), app.clock.clone());
-            process.drain = Drain::new(database, Keys::ephemeral(), clock, Catalogue::of(CALLSITES));
+            let (database, clock, ends) = (app.database.clone(), app.clock.clone(), app.unrecorded.clone());
+            process.drain = Drain::new(database, Keys::ephemeral(), clock, Catalogue::of(CALLSITES), ends);
             process.chunk(grant.id, pass, &[(WEB, 0, "x")])
         }),
     ];
@@ -188,6 +191,26 @@ fn a_capture_stops_when_a_record_says_what_was_looked_for() {
     assert_eq!(process.again(&grant).end_reason, Some(EndReason::Reproduced));
     process.capture(&grant, pass, &["after"]);
     assert_eq!(process.texts(&grant).len(), 2, "what showed it is kept, and nothing after");
+}
+
+#[test]
+fn what_was_looked_for_ends_its_capture_also_when_that_can_only_be_recorded_later() {
+    let mut process = Process::begin();
+    let grant = process.grant_of(process.cast.claire, "GPU lost");
+    let pass = process.open(&grant);
+    let chunks = vec![
+        process.chunk(grant.id, pass, &[(WEB, 0, "GPU lost")]),
+        process.chunk(grant.id, pass, &[(WEB, 0, "after")]),
+    ];
+    process.sql("ALTER TABLE consent_events RENAME TO elsewhere");
+    assert_eq!(process.drain(chunks), [grant.id]);
+    process.sql("ALTER TABLE elsewhere RENAME TO consent_events");
+    assert_eq!(process.texts(&grant), ["GPU lost"]);
+    assert_eq!(process.again(&grant).end_reason, None);
+    assert!(process.test.app.unrecorded.has(&grant.handle));
+    assert_eq!(publishing::record_ends(&process.test.app).unwrap(), BTreeSet::new());
+    assert_eq!(process.again(&grant).end_reason, Some(EndReason::Reproduced));
+    assert!(!process.test.app.unrecorded.has(&grant.handle));
 }
 
 /// CN-09: a secret in every field of every organisation. Nothing of it is ever kept, not even for the organisation whose

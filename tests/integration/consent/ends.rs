@@ -114,8 +114,8 @@ fn a_grant_stops_when_whoever_gave_it_no_longer_may() {
 fn a_grant_stops_when_nobody_knows_what_time_it_is() {
     let story = Story::begin();
     let grant = story.granted(&story.ask_all());
-    let now = story.test.now();
-    story.test.write(move |db| stopping::doubt_the_clock(db, now));
+    let (id, now) = (grant.id, story.test.now());
+    story.test.write(move |db| stopping::doubt_the_clock(db, id, now));
     assert_eq!(story.ended(&grant), Some(EndReason::ClockDoubt));
 }
 

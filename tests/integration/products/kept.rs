@@ -10,6 +10,8 @@ use accord::db::DbConnection;
 use accord::diagnostics::otlp::{self, Admission, Encoding};
 use accord::diagnostics::record::{Record, Value};
 use accord::error::Error;
+use accord::worker::publishing;
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 use diesel::sql_types::BigInt;
 
@@ -122,6 +124,24 @@ async fn a_span_that_says_what_was_looked_for_is_the_last() {
     assert_eq!(desk.again(&grant).end_reason, Some(EndReason::Reproduced));
     desk.send(&token, vec![desk.span(3)]).await.assert_status(403);
     assert_eq!(desk.read(&grant).len(), 2);
+}
+
+#[actix_web::test]
+async fn nothing_is_taken_for_a_grant_whose_end_still_waits_to_be_recorded() {
+    let desk = Desk::begin().await;
+    let grant = desk.grant_of(desk.cast.claire, Subject::Organisation, "GPU lost");
+    desk.test.clock.advance(TimeDelta::seconds(5));
+    let token = desk.token(&grant).await;
+    desk.test.write(|db| Ok(db.batch_execute("ALTER TABLE consent_events RENAME TO elsewhere")?));
+    let found = Span { name: "the gpu LOST its mind".to_owned(), ..desk.span(1) };
+    desk.send(&token, vec![found]).await.assert_status(200);
+    assert_eq!(desk.again(&grant).end_reason, None);
+    desk.send(&token, vec![desk.span(2)]).await.assert_status(403);
+    desk.test.write(|db| Ok(db.batch_execute("ALTER TABLE elsewhere RENAME TO consent_events")?));
+    desk.send(&token, vec![desk.span(3)]).await.assert_status(403);
+    publishing::record_ends(&desk.test.app).unwrap();
+    assert_eq!(desk.again(&grant).end_reason, Some(EndReason::Reproduced));
+    assert_eq!(desk.read(&grant).len(), 1);
 }
 
 /// CN-01: several products send while the customer withdraws. Whoever is told that a span was kept was told before the
