@@ -34,6 +34,8 @@
 //! - Every query for tickets begins at [`access::visible_to`].
 //! - Nothing is granted but by a customer who is signed in, on a page of ours ([`consent`]): not by a link, a mail, an
 //!   agent or silence; and what was granted only ends.
+//! - Who writes about consents takes locks in the one order that [`consent`] names, and an end that the database cannot
+//!   take waits on the disk for it ([`consent::unrecorded`]).
 //! - No internal id leaves the process; URLs, mails and JSON carry references and random handles.
 //! - Time comes from [`clock::Clock`] and is passed down; nothing else asks the machine.
 //! - Texts for people are keys of the catalogue ([`i18n`]), in French and English.

@@ -5,7 +5,7 @@ mod consents;
 use crate::clock::UtcTime;
 use crate::consent::stopping;
 use crate::db::DbConnection;
-use crate::db::types::EventId;
+use crate::db::types::{ConsentRequestId, EventId};
 use crate::error::Result;
 use crate::intake::from_email::is_quiet;
 use crate::journal;
@@ -17,6 +17,13 @@ use crate::tickets::events::{self, Event, EventKind, Maker};
 use crate::tickets::messages::{self, Channel, Message, Remark};
 use crate::tickets::ticket::{self, Ticket};
 
+/// The consents that end with what happened to the ticket, by their questions; each is for [`stopping::end_with_ticket`].
+pub fn consents_over(db: &mut DbConnection, event: EventId) -> Result<Vec<ConsentRequestId>> {
+    let Some(event) = events::find(db, event)? else { return Ok(Vec::new()) };
+    let ticket = ticket::by_id(db, event.ticket_id)?;
+    stopping::over_with_ticket(db, &ticket)
+}
+
 /// What follows from an event: the index is brought up to it, and the mails to be written are given. Running it again
 /// changes the index no more and makes the same drafts again; the job is removed in the transaction that puts them into
 /// the outbox, so that each is sent once.
@@ -24,7 +31,6 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
     let Some(event) = events::find(db, event)? else { return Ok(Vec::new()) };
     search::follow_event(db, &event)?;
     let ticket = ticket::by_id(db, event.ticket_id)?;
-    stopping::follow_ticket(db, &ticket, now)?;
     match event.kind {
         EventKind::Opened => opened(db, letterhead, &ticket, &event, now),
         EventKind::CustomerWrote | EventKind::MessageAccepted => {

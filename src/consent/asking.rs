@@ -377,6 +377,16 @@ pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket, limit: i64) -> Result<V
     Ok(rows.into_iter().map(ConsentRequest::from).collect())
 }
 
+/// The questions of a ticket that wait for an answer.
+pub(super) fn open_in_ticket(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<ConsentRequestId>> {
+    Ok(consent_requests::table
+        .filter(consent_requests::ticket_id.eq(ticket.id))
+        .filter(consent_requests::organisation_id.eq(ticket.organisation_id))
+        .filter(consent_requests::state.eq_any([RequestState::Requested, RequestState::AwaitingSecond]))
+        .select(consent_requests::id)
+        .load(db)?)
+}
+
 /// The question of that name in a ticket which the agent may see.
 pub fn in_ticket(db: &mut DbConnection, ticket: &Ticket, handle: &str) -> Result<ConsentRequest> {
     find_by_handle(db, handle)?.filter(|request| request.ticket_id == ticket.id).ok_or(Error::NotFound)

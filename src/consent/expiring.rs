@@ -12,35 +12,40 @@ use crate::consent::register::{By, EventKind};
 use crate::consent::withdrawing::{self, Kept};
 use crate::db::DbConnection;
 use crate::db::schema::consent_requests;
-use crate::db::types::ConsentRequestId;
+use crate::db::types::{ConsentRequestId, GrantId};
 use crate::error::Result;
 
-/// Ends the grants whose time is over; gives how many.
-pub fn expire_due(db: &mut DbConnection, now: UtcTime) -> Result<usize> {
-    let mut ended = 0;
-    for grant in grants::all_active(db)?.into_iter().filter(|grant| !grant.is_live(now)) {
-        let is_ours = withdrawing::end(db, &grant, EndReason::Expired, Kept::UntilItsDate, By::System, json!({}), now)?;
-        ended += usize::from(is_ours);
-    }
-    Ok(ended)
+/// The grants whose time is over. Each is for [`expire`], in a transaction of its own.
+pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<GrantId>> {
+    let over = grants::all_active(db)?.into_iter().filter(|grant| !grant.is_live(now));
+    Ok(over.map(|grant| grant.id).collect())
 }
 
-/// Lets the questions lapse that waited long enough; gives how many.
-pub fn lapse_due(db: &mut DbConnection, now: UtcTime) -> Result<usize> {
-    let due: Vec<ConsentRequestId> = consent_requests::table
+/// Ends a grant whose time is over.
+pub fn expire(db: &mut DbConnection, grant: GrantId, now: UtcTime) -> Result<()> {
+    let grant = grants::hold(db, grant)?;
+    if grant.is_live(now) {
+        return Ok(());
+    }
+    withdrawing::end(db, &grant, EndReason::Expired, Kept::UntilItsDate, By::System, json!({}), now).map(drop)
+}
+
+/// The questions that waited long enough. Each is for [`lapse`], in a transaction of its own.
+pub fn unanswered(db: &mut DbConnection, now: UtcTime) -> Result<Vec<ConsentRequestId>> {
+    Ok(consent_requests::table
         .filter(consent_requests::state.eq_any([RequestState::Requested, RequestState::AwaitingSecond]))
         .filter(consent_requests::expires_at.le(now))
         .order(consent_requests::id)
         .select(consent_requests::id)
-        .load(db)?;
-    let mut lapsed = 0;
-    for id in due {
-        let request = asking::hold(db, id)?;
-        if asking::close(db, &request, Step::Lapse, None, now)? {
-            let request = asking::by_id(db, id)?;
-            asking::record(db, &request, EventKind::Lapsed, By::System, now)?;
-            lapsed += 1;
-        }
+        .load(db)?)
+}
+
+/// Lets a question lapse that waited long enough.
+pub fn lapse(db: &mut DbConnection, request: ConsentRequestId, now: UtcTime) -> Result<()> {
+    let request = asking::hold(db, request)?;
+    if now >= request.expires_at && asking::close(db, &request, Step::Lapse, None, now)? {
+        let request = asking::by_id(db, request.id)?;
+        asking::record(db, &request, EventKind::Lapsed, By::System, now)?;
     }
-    Ok(lapsed)
+    Ok(())
 }

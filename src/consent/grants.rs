@@ -11,9 +11,9 @@ use crate::consent::asking;
 use crate::consent::life::{EndReason, GrantState};
 use crate::consent::manifest::Manifest;
 use crate::consent::scope::{Basis, Recipients, Scope, Subject, SubjectKind};
-use crate::db::DbConnection;
 use crate::db::schema::{consent_grants, organisations};
 use crate::db::types::{ConsentRequestId, GrantId, Json, OrganisationId, PersonId, TicketId};
+use crate::db::{DbConnection, dialect};
 use crate::error::{Error, Result};
 use crate::tickets::Ticket;
 
@@ -169,6 +169,14 @@ fn read(rows: Vec<Row>) -> Vec<Grant> {
 pub fn by_id(db: &mut DbConnection, id: GrantId) -> Result<Grant> {
     let row: Row = consent_grants::table.find(id).select(grant_columns!()).first(db)?;
     Ok(row.into())
+}
+
+/// The grant as it is now, held until the transaction ends, in the order of locks that `consent` names: its question first.
+pub fn hold(db: &mut DbConnection, id: GrantId) -> Result<Grant> {
+    let request: ConsentRequestId = consent_grants::table.find(id).select(consent_grants::request_id).first(db)?;
+    asking::hold(db, request)?;
+    dialect::hold_grant(db, id)?;
+    by_id(db, id)
 }
 
 /// The grant of that public name.

@@ -8,19 +8,16 @@ use crate::access::{self, Actor};
 use crate::clock::UtcTime;
 use crate::consent::asking::{self, ConsentRequest};
 use crate::consent::grants::{self, Grant};
-use crate::consent::life::{EndReason, GrantState, RequestState, Step};
+use crate::consent::life::{EndReason, GrantState, Step};
 use crate::consent::register::{By, EventKind};
 use crate::consent::scope::Subject;
 use crate::consent::withdrawing::{self, Kept};
 use crate::db::DbConnection;
-use crate::db::types::{GrantId, OrganisationId, PersonId};
+use crate::db::types::{ConsentRequestId, GrantId, OrganisationId, PersonId};
 use crate::error::{Error, Result};
 use crate::people::person::{self, PersonState};
 use crate::tickets::status::Status;
 use crate::tickets::ticket::{self, Ticket};
-
-/// Questions of one ticket looked at when it ends.
-const QUESTIONS: i64 = 1_000;
 
 /// An agent needs no more.
 pub fn stop(db: &mut DbConnection, request: &ConsentRequest, by: &Actor, now: UtcTime) -> Result<()> {
@@ -32,31 +29,40 @@ pub fn stop(db: &mut DbConnection, request: &ConsentRequest, by: &Actor, now: Ut
     end(db, &grant, EndReason::StoppedByOperator, By::of(by), now)
 }
 
-/// The ticket changed hands or state: what runs in a closed ticket, or in one of which nobody takes care, ends, and
-/// questions in a closed one are taken back.
-pub fn follow_ticket(db: &mut DbConnection, ticket: &Ticket, now: UtcTime) -> Result<()> {
-    let reason = match (ticket.status, ticket.assignee_id) {
-        (Status::Closed, _) => EndReason::TicketClosed,
-        (_, None) => EndReason::Unassigned,
-        _ => return Ok(()),
-    };
-    for grant in grants::of_ticket(db, ticket)?.into_iter().filter(|grant| grant.state == GrantState::Active) {
-        end(db, &grant, reason, By::System, now)?;
+/// The consents of a ticket that end with it, by their questions: what runs in a closed ticket, or in one of which nobody
+/// takes care, and what is still asked in a closed one. Each is for [`end_with_ticket`], in a transaction of its own.
+pub fn over_with_ticket(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<ConsentRequestId>> {
+    let Some(reason) = reason_of_ticket(ticket) else { return Ok(Vec::new()) };
+    let running = grants::of_ticket(db, ticket)?.into_iter().filter(|grant| grant.state == GrantState::Active);
+    let mut over: Vec<ConsentRequestId> = running.map(|grant| grant.request_id).collect();
+    if reason == EndReason::TicketClosed {
+        over.extend(asking::open_in_ticket(db, ticket)?);
     }
-    if reason != EndReason::TicketClosed {
-        return Ok(());
+    over.sort();
+    Ok(over)
+}
+
+/// The ticket changed hands or state: ends what runs, or takes the question back, if the ticket still says so.
+pub fn end_with_ticket(db: &mut DbConnection, request: ConsentRequestId, now: UtcTime) -> Result<()> {
+    let request = asking::hold(db, request)?;
+    let ticket = ticket::by_id(db, request.ticket_id)?;
+    let Some(reason) = reason_of_ticket(&ticket) else { return Ok(()) };
+    if let Some(grant) = grants::of_request(db, request.id)? {
+        return end(db, &grant, reason, By::System, now);
     }
-    for request in asking::of_ticket(db, ticket, QUESTIONS)? {
-        if !matches!(request.state, RequestState::Requested | RequestState::AwaitingSecond) {
-            continue;
-        }
-        let request = asking::hold(db, request.id)?;
-        if asking::close(db, &request, Step::Cancel, None, now)? {
-            let request = asking::by_id(db, request.id)?;
-            asking::record(db, &request, EventKind::Cancelled, By::System, now)?;
-        }
+    if reason == EndReason::TicketClosed && asking::close(db, &request, Step::Cancel, None, now)? {
+        let request = asking::by_id(db, request.id)?;
+        asking::record(db, &request, EventKind::Cancelled, By::System, now)?;
     }
     Ok(())
+}
+
+fn reason_of_ticket(ticket: &Ticket) -> Option<EndReason> {
+    match (ticket.status, ticket.assignee_id) {
+        (Status::Closed, _) => Some(EndReason::TicketClosed),
+        (_, None) => Some(EndReason::Unassigned),
+        _ => None,
+    }
 }
 
 /// What was looked for was seen; called by whoever captures, at the first match.
@@ -71,21 +77,35 @@ pub fn doubt_the_clock(db: &mut DbConnection, grant: GrantId, now: UtcTime) -> R
     end(db, &grant, EndReason::ClockDoubt, By::System, now)
 }
 
-/// Ends what nobody looks at, and what was granted by somebody who no longer may; gives how many.
-pub fn stop_due(db: &mut DbConnection, now: UtcTime) -> Result<usize> {
-    let mut stopped = 0;
+/// The grants that are to end early: nobody looks, somebody who gave it no longer may, or its ticket was closed or left
+/// just as it was given. Each is for [`stop_if_due`], in a transaction of its own.
+pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<GrantId>> {
+    let mut due = Vec::new();
     for grant in grants::all_active(db)? {
-        let reason = if is_unread(&grant, now) {
-            EndReason::Unread
-        } else if !may_still(db, &grant)? {
-            EndReason::MembershipEnded
-        } else {
-            continue;
-        };
-        end(db, &grant, reason, By::System, now)?;
-        stopped += 1;
+        if reason_to_stop(db, &grant, now)?.is_some() {
+            due.push(grant.id);
+        }
     }
-    Ok(stopped)
+    Ok(due)
+}
+
+/// Ends the grant if it is still to end.
+pub fn stop_if_due(db: &mut DbConnection, grant: GrantId, now: UtcTime) -> Result<()> {
+    let grant = grants::hold(db, grant)?;
+    match reason_to_stop(db, &grant, now)? {
+        Some(reason) => end(db, &grant, reason, By::System, now),
+        None => Ok(()),
+    }
+}
+
+fn reason_to_stop(db: &mut DbConnection, grant: &Grant, now: UtcTime) -> Result<Option<EndReason>> {
+    if is_unread(grant, now) {
+        return Ok(Some(EndReason::Unread));
+    }
+    if !may_still(db, grant)? {
+        return Ok(Some(EndReason::MembershipEnded));
+    }
+    Ok(reason_of_ticket(&ticket::by_id(db, grant.ticket_id)?))
 }
 
 fn is_unread(grant: &Grant, now: UtcTime) -> bool {

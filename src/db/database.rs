@@ -9,6 +9,7 @@
 mod sqlite_writer;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,6 +44,7 @@ pub struct Database {
     turns: Arc<Semaphore>,
     url: Arc<DatabaseUrl>,
     changes: Arc<Changes>,
+    repeats: Arc<AtomicU64>,
 }
 
 /// A use case that keeps its value for whoever asked.
@@ -105,12 +107,18 @@ impl Database {
             DatabaseUrl::Postgres(_) => Writer::Postgres(pool(url, Role::Writer, connections)?),
         };
         let turns = Arc::new(Semaphore::new(connections.max(1) as usize));
-        Ok(Database { readers, writer, turns, url: Arc::new(url.clone()), changes })
+        Ok(Database { readers, writer, turns, url: Arc::new(url.clone()), changes, repeats: Arc::default() })
     }
 
     /// The signal given after each commit of this process.
     pub fn changes(&self) -> &Changes {
         &self.changes
+    }
+
+    /// How many transactions of this process PostgreSQL refused because of others, each run once more: for a deadlock that
+    /// costs a second. There are none while everybody takes locks in one order.
+    pub fn repeats(&self) -> u64 {
+        self.repeats.load(Ordering::Relaxed)
     }
 
     /// Where this database is.
@@ -223,6 +231,8 @@ impl Database {
                 for _ in 1..REPEATS {
                     match &outcome {
                         Err(error) if dialect::is_worth_repeating(error) => {
+                            self.repeats.fetch_add(1, Ordering::Relaxed);
+                            tracing::debug!(target: "accord::db", ?error, "A transaction is run once more");
                             outcome = write_transaction(&mut db, &change);
                         }
                         _ => break,

@@ -122,7 +122,8 @@ fn kind_of_message(message: &str) -> Option<Error> {
     }
 }
 
-/// Makes appenders to the ledger wait for each other until their transactions end. SQLite has one writer anyway.
+/// Makes appenders to the ledger wait for each other until their transactions end; it is the last lock of a transaction
+/// (see `consent`). SQLite has one writer anyway.
 pub fn lock_ledger(db: &mut DbConnection) -> QueryResult<()> {
     match db {
         DbConnection::Sqlite(_) => Ok(()),
@@ -153,7 +154,7 @@ pub fn hold_grant(db: &mut DbConnection, grant: GrantId) -> QueryResult<()> {
     let held = consent_grants::table.find(grant).select(consent_grants::id);
     match db {
         DbConnection::Sqlite(_) => Ok(()),
-        DbConnection::Postgres(postgres) => held.for_no_key_update().first::<GrantId>(postgres).map(drop),
+        DbConnection::Postgres(postgres) => held.for_no_key_update().first::<GrantId>(postgres).optional().map(drop),
     }
 }
 

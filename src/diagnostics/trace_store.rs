@@ -14,7 +14,7 @@ use crate::clock::{Clock, UtcTime};
 use crate::consent::life::GrantState;
 use crate::consent::receipt;
 use crate::consent::scope::Channel;
-use crate::consent::{Grant, withdrawing};
+use crate::consent::{Grant, grants, withdrawing};
 use crate::db::schema::{consent_grants, trace_chunks, trace_counters, trace_keys};
 use crate::db::types::{GrantId, Json, OrganisationId};
 use crate::db::{DbConnection, dialect};
@@ -117,10 +117,11 @@ macro_rules! active {
     };
 }
 
-/// Locks what is about to be added to, in an order that all processes share, so that none waits for another in a circle.
+/// Locks what is about to be added to, in an order that all processes share (see `consent`), so that none waits for another
+/// in a circle: also grants that are over, of which it is still counted what came late.
 pub fn hold(db: &mut DbConnection, grants: &BTreeSet<GrantId>) -> Result<()> {
     for grant in grants {
-        dialect::hold_active_grant(db, *grant)?;
+        dialect::hold_grant(db, *grant)?;
     }
     Ok(())
 }
@@ -494,7 +495,7 @@ pub fn destroy(db: &mut DbConnection, keys: &Keys, grant: &Grant, now: UtcTime) 
         return Err(Error::internal("what an active grant captures cannot be destroyed yet"));
     }
     // Who is reading now is done first, and on record before the certificate says who looked last.
-    dialect::hold_grant(db, grant.id)?;
+    grants::hold(db, grant.id)?;
     diesel::delete(trace_keys::table.find(grant.id)).execute(db)?;
     let of_grant = trace_chunks::table.filter(trace_chunks::grant_id.eq(grant.id));
     let first: Option<i64> = of_grant.order(trace_chunks::number).select(trace_chunks::number).first(db).optional()?;

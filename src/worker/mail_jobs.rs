@@ -3,6 +3,7 @@
 
 use crate::app::App;
 use crate::clock::UtcTime;
+use crate::consent::stopping;
 use crate::error::{Error, Result};
 use crate::notifications::{Draft, Finished, Letterhead, account, delivery, ticket_link};
 use crate::people::notices::Notice;
@@ -11,9 +12,13 @@ use crate::reactions;
 use crate::tickets::events::TicketChanged;
 use crate::tickets::links::LinkWanted;
 
-/// Follows a ticket event up.
+/// Follows a ticket event up: consents that end with it, one after the other, then the index and the mails. What has ended
+/// ends no second time.
 pub fn ticket_changed(app: &App, job: &Job, now: UtcTime) -> Result<()> {
     let changed: TicketChanged = payload(job)?;
+    for request in app.database.read_now(|db| reactions::consents_over(db, changed.event))? {
+        app.database.write_now(move |db| stopping::end_with_ticket(db, request, now))?;
+    }
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let drafts = {
         let letterhead = letterhead.clone();

@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::consent::{expiring, links, stopping};
-use crate::db::{LOG_ALARM_BYTES, LOG_CRITICAL_BYTES};
+use crate::db::{DbConnection, LOG_ALARM_BYTES, LOG_CRITICAL_BYTES};
 use crate::error::Result;
 use crate::people::{one_time_tokens, sessions};
 use crate::web::request_log;
@@ -100,11 +100,28 @@ fn forget_sign_in_details(app: &App, now: UtcTime) -> Result<()> {
 /// Writes down which grants and questions are over, and stops what nobody looks at or may grant any more. What is over
 /// opens nothing even before.
 fn end_consents(app: &App, now: UtcTime) -> Result<()> {
-    app.database.write_now(move |db| {
-        expiring::expire_due(db, now)?;
-        expiring::lapse_due(db, now)?;
-        stopping::stop_due(db, now).map(drop)
-    })
+    let expired =
+        app.database.read_now(|db| expiring::due(db, now)).and_then(|due| each(app, due, expiring::expire, now));
+    let unanswered = app.database.read_now(|db| expiring::unanswered(db, now));
+    let lapsed = unanswered.and_then(|due| each(app, due, expiring::lapse, now));
+    let stopped =
+        app.database.read_now(|db| stopping::due(db, now)).and_then(|due| each(app, due, stopping::stop_if_due, now));
+    expired.and(lapsed).and(stopped)
+}
+
+/// Does `end` with each of `due` in a transaction of its own, so that none holds the ledger while it waits for the next
+/// one's row (see `consent`). One that fails keeps no other waiting.
+fn each<T: Copy + Send + 'static>(
+    app: &App,
+    due: Vec<T>,
+    end: fn(&mut DbConnection, T, UtcTime) -> Result<()>,
+    now: UtcTime,
+) -> Result<()> {
+    let mut outcome = Ok(());
+    for one in due {
+        outcome = app.database.write_now(move |db| end(db, one, now)).and(outcome);
+    }
+    outcome
 }
 
 fn forget_consent_links(app: &App, now: UtcTime) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod destroying;
 mod draining;
+mod locking;
 mod looking;
 mod racing;
 mod seeing;
