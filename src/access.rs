@@ -62,8 +62,6 @@ pub struct TraceFacts {
     pub ticket: TicketFacts,
     /// Whose own use; `None` is the whole organisation.
     pub subject: Option<PersonId>,
-    pub granted_by: PersonId,
-    pub seconded_by: Option<PersonId>,
     pub readers: TraceReaders,
 }
 
@@ -169,8 +167,9 @@ pub fn can_work_on(actor: &Actor, ticket: &TicketFacts) -> bool {
     }
 }
 
-/// Whether `actor` may read what was captured: of the staff only whom the consent names, while the ticket is theirs; of
-/// the customer whoever was traced or granted it, and for a whole organisation whoever may grant for it.
+/// Whether `actor` may read what was captured: of the staff only whom the consent names, while the ticket is theirs. Of the
+/// customer, what is of somebody's own use is theirs, wherever they belong by then, and nobody else's; what is of a whole
+/// organisation is for whoever may grant for it now. Who granted it once and no longer may reads it no more.
 pub fn can_read_traces(actor: &Actor, facts: &TraceFacts) -> bool {
     match actor {
         Actor::Staff(staff) => {
@@ -180,14 +179,10 @@ pub fn can_read_traces(actor: &Actor, facts: &TraceFacts) -> bool {
                     TraceReaders::Agent(agent) => staff.person == agent,
                 }
         }
-        Actor::Customer(customer) => {
-            let person = Some(customer.person);
-            let own = facts.subject == person || Some(facts.granted_by) == person || facts.seconded_by == person;
-            customer.memberships.iter().any(|membership| {
-                membership.organisation_id == facts.ticket.organisation
-                    && (own || (facts.subject.is_none() && membership.grants_tracing))
-            })
-        }
+        Actor::Customer(customer) => match facts.subject {
+            Some(person) => customer.person == person,
+            None => may_grant_for(customer, facts.ticket.organisation),
+        },
         Actor::LinkHolder { .. } | Actor::System => false,
     }
 }
@@ -257,12 +252,14 @@ pub fn can_manage_organisation(actor: &Actor, organisation: OrganisationId) -> b
 /// Whether `actor` may grant tracing for the whole organisation; staff never may (CN-06).
 pub fn can_grant_tracing(actor: &Actor, organisation: OrganisationId) -> bool {
     match actor {
-        Actor::Customer(customer) => customer
-            .memberships
-            .iter()
-            .any(|membership| membership.organisation_id == organisation && membership.grants_tracing),
+        Actor::Customer(customer) => may_grant_for(customer, organisation),
         Actor::Staff(_) | Actor::LinkHolder { .. } | Actor::System => false,
     }
+}
+
+/// [`can_grant_tracing`] of a customer.
+pub fn may_grant_for(customer: &CustomerActor, organisation: OrganisationId) -> bool {
+    customer.memberships.iter().any(|own| own.organisation_id == organisation && own.grants_tracing)
 }
 
 /// Whether `actor` may change how somebody is known and signs in: address, invitation, sessions, being let in at all.

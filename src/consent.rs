@@ -33,6 +33,7 @@ pub mod wording;
 pub mod register;
 
 pub mod asking;
+pub mod estimating;
 pub mod granting;
 pub mod grants;
 pub mod withdrawing;

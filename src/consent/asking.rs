@@ -2,6 +2,7 @@
 //! 72 hours, and is answered by the customer alone; the agent may take it back.
 
 use chrono::TimeDelta;
+use diesel::dsl::exists;
 use diesel::prelude::*;
 use serde_json::json;
 
@@ -14,11 +15,12 @@ use crate::consent::register::{self, By, EventKind, NewEvent};
 use crate::consent::scope::{Component, Level, PurposeCode, Recipients, Scope, Subject, SubjectKind};
 use crate::consent::wording;
 use crate::db::DbConnection;
-use crate::db::schema::{consent_grants, consent_requests};
-use crate::db::types::{ConsentRequestId, Json, Language, OrganisationId, PersonId, TicketId};
+use crate::db::schema::{consent_grants, consent_requests, tickets};
+use crate::db::types::{ConsentRequestId, GrantId, Json, Language, OrganisationId, PersonId, TicketId};
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::{Locale, Message};
-use crate::people::{fields, memberships};
+use crate::people::fields;
+use crate::people::memberships::{self, Membership};
 use crate::secret::random_handle;
 use crate::tickets::assignment;
 use crate::tickets::status::Status;
@@ -275,15 +277,15 @@ fn open_with(
     by: PersonId,
     now: UtcTime,
 ) -> Result<Option<ConsentRequest>> {
-    /// The latest questions looked at; who presses twice does so at once.
-    const LATEST: i64 = 10;
-    let same = |request: &ConsentRequest| {
-        request.state == RequestState::Requested
-            && now < request.expires_at
-            && request.requested_by == by
-            && request.terms == *terms
-    };
-    Ok(of_ticket(db, ticket, LATEST)?.into_iter().find(same))
+    let rows: Vec<Row> = consent_requests::table
+        .filter(consent_requests::ticket_id.eq(ticket.id))
+        .filter(consent_requests::state.eq(RequestState::Requested))
+        .filter(consent_requests::expires_at.gt(now))
+        .filter(consent_requests::requested_by.eq(by))
+        .order(consent_requests::id.desc())
+        .select(request_columns!())
+        .load(db)?;
+    Ok(rows.into_iter().map(ConsentRequest::from).find(|request| request.terms == *terms))
 }
 
 /// Takes the question back. Doing it twice does nothing more; what was answered meanwhile stays answered.
@@ -411,7 +413,10 @@ pub fn answering(
     request: &ConsentRequest,
 ) -> Result<Option<Answering>> {
     let membership = customer.memberships.iter().find(|own| own.organisation_id == request.organisation_id);
-    let Some(membership) = membership else { return Ok(None) };
+    let Some(membership) = membership else {
+        // What is of somebody's own use stays theirs, wherever they belong now; they may read it, and stop it.
+        return Ok(granted_own_use(db, customer.person, request)?.then_some(Answering::Reading));
+    };
     if let Subject::Person(person) = request.terms.subject {
         let sees = membership.grants_tracing;
         return Ok(match person == customer.person {
@@ -433,7 +438,21 @@ pub fn answering(
         .select(consent_grants::duration_minutes)
         .first(db)
         .optional()?;
-    Ok(traced.map(|_| Answering::Reading))
+    if traced.is_some() || granted_own_use(db, customer.person, request)? {
+        return Ok(Some(Answering::Reading));
+    }
+    Ok(None)
+}
+
+/// Whether `person` granted the question for their own use.
+fn granted_own_use(db: &mut DbConnection, person: PersonId, request: &ConsentRequest) -> Result<bool> {
+    let own: Option<GrantId> = consent_grants::table
+        .filter(consent_grants::request_id.eq(request.id))
+        .filter(consent_grants::subject_id.eq(person))
+        .select(consent_grants::id)
+        .first(db)
+        .optional()?;
+    Ok(own.is_some())
 }
 
 /// The question of that name as `customer` may see it, with what they may do.
@@ -453,13 +472,31 @@ pub fn of_customer(
     customer: &CustomerActor,
     limit: i64,
 ) -> Result<Vec<(ConsentRequest, Answering)>> {
-    let organisations: Vec<OrganisationId> =
-        customer.memberships.iter().map(|membership| membership.organisation_id).collect();
+    let of = |own: &dyn Fn(&&Membership) -> bool| -> Vec<OrganisationId> {
+        customer.memberships.iter().filter(own).map(|own| own.organisation_id).collect()
+    };
+    let (own, granting) = (of(&|_| true), of(&|own| own.grants_tracing));
+    let actor = Actor::Customer(customer.clone());
+    let grants_of_it = || consent_grants::table.filter(consent_grants::request_id.eq(consent_requests::id));
+    let granted_whole = exists(grants_of_it().filter(consent_grants::subject_kind.eq(SubjectKind::Organisation)));
+    let granted_own = exists(grants_of_it().filter(consent_grants::subject_id.eq(customer.person)));
+    let asks_all = consent_requests::subject_kind.eq(SubjectKind::Organisation);
+    let of_it = consent_requests::table.filter(consent_requests::ticket_id.eq(tickets::id));
+    let seen: Vec<TicketId> =
+        access::visible_to(&actor).filter(exists(of_it.filter(asks_all))).select(tickets::id).load(db)?;
+    let of_whole = asks_all.and(consent_requests::ticket_id.eq_any(seen).or(granted_whole));
+    // The same as `answering` says of each, or the newest of others would keep older ones of theirs from the list.
+    let is_theirs = of_whole.or(consent_requests::subject_id.eq(customer.person));
     let rows: Vec<Row> = consent_requests::table
-        .filter(consent_requests::organisation_id.eq_any(organisations))
         .order(consent_requests::id.desc())
         .limit(limit)
         .select(request_columns!())
+        .filter(
+            consent_requests::organisation_id
+                .eq_any(granting)
+                .or(granted_own)
+                .or(consent_requests::organisation_id.eq_any(own).and(is_theirs)),
+        )
         .load(db)?;
     let mut seen = Vec::new();
     for row in rows {
@@ -487,10 +524,9 @@ pub fn people_asked(db: &mut DbConnection, request: &ConsentRequest) -> Result<V
 
 /// The members who may grant tracing of the whole organisation.
 pub fn grantors(db: &mut DbConnection, organisation: OrganisationId) -> Result<Vec<PersonId>> {
-    /// Members asked; more would be a crowd.
+    /// Of those who may, so many are asked; more would be a crowd.
     const MOST: i64 = 100;
-    let members = memberships::members(db, organisation, None, MOST)?;
-    Ok(members.rows.into_iter().filter(|member| member.grants_tracing).map(|member| member.person_id).collect())
+    memberships::grantors(db, organisation, MOST)
 }
 
 /// Whether `person` belongs to `organisation` and is no member of the operator's staff.
@@ -499,41 +535,6 @@ pub(super) fn is_member(db: &mut DbConnection, person: PersonId, organisation: O
         Actor::Customer(customer) => customer.is_member_of(organisation),
         _ => false,
     })
-}
-
-/// How much there may be to record, from what grants before this one captured: counts, no content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Estimate {
-    /// Records an hour.
-    pub hourly: i64,
-    /// Whether it comes from grants of this very organisation.
-    pub is_own: bool,
-}
-
-/// What grants so far captured in an hour: the organisation's own, else everybody's; nothing when there were none.
-pub fn estimate(db: &mut DbConnection, organisation: OrganisationId) -> Result<Option<Estimate>> {
-    use crate::db::schema::trace_counters;
-    /// The latest grants looked at.
-    const LATEST: i64 = 20;
-    for is_own in [true, false] {
-        let mut query = trace_counters::table
-            .inner_join(consent_grants::table)
-            .filter(consent_grants::ended_at.is_not_null())
-            .order(consent_grants::id.desc())
-            .limit(LATEST)
-            .select((trace_counters::captured, consent_grants::granted_at, consent_grants::ended_at.assume_not_null()))
-            .into_boxed();
-        if is_own {
-            query = query.filter(consent_grants::organisation_id.eq(organisation));
-        }
-        let counted: Vec<(i64, UtcTime, UtcTime)> = query.load(db)?;
-        let seconds: i64 = counted.iter().map(|(_, from, to)| to.since(*from).num_seconds().max(60)).sum();
-        let records: i64 = counted.iter().map(|(records, ..)| records).sum();
-        if seconds > 0 {
-            return Ok(Some(Estimate { hourly: records.saturating_mul(3_600) / seconds, is_own }));
-        }
-    }
-    Ok(None)
 }
 
 /// The components and the level that a form chose, where both are known.

@@ -4,7 +4,7 @@
 use diesel::prelude::*;
 use serde_json::json;
 
-use crate::access::CustomerActor;
+use crate::access::{self, CustomerActor};
 use crate::audit;
 use crate::clock::UtcTime;
 use crate::consent::asking;
@@ -58,14 +58,20 @@ impl Grant {
         self.destroyed_at.is_none()
     }
 
-    /// Whether `customer` may end it: whoever granted it, and for an organisation whoever may grant for it.
+    /// Whether `customer` has the say over it now: of their own use whoever it is of, for an organisation whoever may grant
+    /// for it. They may let products send under it, and have what was captured destroyed.
+    pub fn belongs_to(&self, customer: &CustomerActor) -> bool {
+        match self.subject {
+            Subject::Person(person) => person == customer.person,
+            Subject::Organisation => access::may_grant_for(customer, self.organisation_id),
+        }
+    }
+
+    /// Whether `customer` may end it: whoever has the say over it, and whoever granted it, also if they no longer may; an
+    /// end is never the wrong way to err.
     pub fn may_be_withdrawn_by(&self, customer: &CustomerActor) -> bool {
-        let may_grant =
-            customer.memberships.iter().any(|own| own.organisation_id == self.organisation_id && own.grants_tracing);
         let granted = self.granted_by == customer.person || self.seconded_by == Some(customer.person);
-        granted
-            || self.subject.person() == Some(customer.person)
-            || (self.subject == Subject::Organisation && may_grant)
+        granted || self.belongs_to(customer)
     }
 }
 

@@ -32,6 +32,13 @@ pub enum Kept {
     UntilItsDate,
 }
 
+impl Kept {
+    /// The same as far as it is `customer`'s to decide: whoever granted it and no longer may can only end it.
+    pub fn by(self, customer: &CustomerActor, grant: &Grant) -> Kept {
+        if grant.belongs_to(customer) { self } else { Kept::UntilItsDate }
+    }
+}
+
 /// How somebody withdrew, for the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -81,7 +88,7 @@ fn withdraw_grant(
     way: Way,
     now: UtcTime,
 ) -> Result<()> {
-    let by = By::Customer(customer.person);
+    let (by, kept) = (By::Customer(customer.person), kept.by(customer, grant));
     let detail = json!({
         "way": match way { Way::Page => "page", Way::Link => "link" },
         "kept": kept == Kept::UntilItsDate,
@@ -201,7 +208,7 @@ pub fn destroy_early(db: &mut DbConnection, request: &ConsentRequest, by: &Actor
     let Actor::Customer(customer) = by else { return Err(Error::Forbidden) };
     asking::hold(db, request.id)?;
     let grant = grants::granted(db, request.id)?;
-    if !grant.may_be_withdrawn_by(customer) {
+    if !grant.belongs_to(customer) {
         return Err(Error::Forbidden);
     }
     if grant.state == GrantState::Active {

@@ -375,13 +375,7 @@ fn facts(db: &mut DbConnection, grant: &Grant) -> Result<TraceFacts> {
         Recipients::Queue(queue) => TraceReaders::Queue(queue),
         Recipients::Agent(agent) => TraceReaders::Agent(agent),
     };
-    Ok(TraceFacts {
-        ticket: ticket::by_id(db, grant.ticket_id)?.facts(),
-        subject: grant.subject.person(),
-        granted_by: grant.granted_by,
-        seconded_by: grant.seconded_by,
-        readers,
-    })
+    Ok(TraceFacts { ticket: ticket::by_id(db, grant.ticket_id)?.facts(), subject: grant.subject.person(), readers })
 }
 
 fn look_through(db: &mut DbConnection, keys: &Keys, grant: &Grant, asked: &Asked) -> Result<Shown> {

@@ -8,7 +8,7 @@ use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::paging::Page;
-use crate::db::schema::{memberships, organisations, people, person_addresses};
+use crate::db::schema::{memberships, organisations, people, person_addresses, staff_members};
 use crate::db::types::{Language, OrganisationId, PersonId};
 use crate::error::{Error, Result};
 use crate::i18n::Message;
@@ -150,6 +150,16 @@ macro_rules! members {
     };
 }
 
+/// The organisations of `person` with their names, the oldest membership first: what they choose from.
+pub fn names_of(db: &mut DbConnection, person: PersonId) -> Result<Vec<(OrganisationId, String)>> {
+    Ok(memberships::table
+        .inner_join(organisations::table)
+        .filter(memberships::person_id.eq(person))
+        .order(memberships::id)
+        .select((organisations::id, organisations::name))
+        .load(db)?)
+}
+
 /// One page of an organisation's members by name, after the one with the handle `after`.
 pub fn members(
     db: &mut DbConnection,
@@ -176,6 +186,20 @@ pub fn members(
             query.filter(people::sort_name.ge(name.clone())).filter(people::sort_name.gt(name).or(people::id.gt(id)));
     }
     Ok(Page::cut(query.load(db)?, limit, |member: &Member| member.handle.clone()))
+}
+
+/// The members who may grant tracing for all of `organisation` and can sign in to do so, by name; staff never may (CN-06).
+pub fn grantors(db: &mut DbConnection, organisation: OrganisationId, limit: i64) -> Result<Vec<PersonId>> {
+    Ok(memberships::table
+        .inner_join(people::table)
+        .filter(memberships::organisation_id.eq(organisation))
+        .filter(memberships::grants_tracing.eq(true))
+        .filter(people::state.eq(PersonState::Active))
+        .filter(people::id.ne_all(staff_members::table.select(staff_members::person_id)))
+        .order((people::sort_name, people::id))
+        .limit(limit)
+        .select(people::id)
+        .load(db)?)
 }
 
 /// The member of `organisation` with that public name.

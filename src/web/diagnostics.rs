@@ -269,8 +269,8 @@ pub fn for_customer(
     typed: ReadingForm,
 ) -> PageResult {
     let side = Side::Customer { handle: handle.to_owned() };
-    let may_stop = loaded.grant.may_be_withdrawn_by(customer);
-    let may_destroy = may_stop && loaded.overview.is_readable && loaded.grant.ended_at.is_some();
+    let may_destroy =
+        loaded.grant.belongs_to(customer) && loaded.overview.is_readable && loaded.grant.ended_at.is_some();
     let middle = middle(&p, loaded, &side, typed)?;
     page(&CustomerPage { crumbs, middle, may_destroy, base: side.base(), p })
 }

@@ -5,6 +5,7 @@ mod draining;
 mod locking;
 mod looking;
 mod racing;
+mod rights;
 mod seeing;
 mod taking;
 mod tampering;

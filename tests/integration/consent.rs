@@ -1,5 +1,6 @@
 //! The life of a consent: an agent asks, the customer answers on a page, what was granted ends, and all of it is on record.
 
+mod asked;
 mod ends;
 mod laws;
 mod line;

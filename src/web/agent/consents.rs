@@ -9,7 +9,8 @@ use serde::Deserialize;
 use crate::access::{self, Actor};
 use crate::app::App;
 use crate::clock::UtcTime;
-use crate::consent::asking::{self, Estimate, Terms, USUAL_DAYS, USUAL_MINUTES};
+use crate::consent::asking::{self, Terms, USUAL_DAYS, USUAL_MINUTES};
+use crate::consent::estimating::{self, Estimate};
 use crate::consent::life::EndReason;
 use crate::consent::manifest::Manifest;
 use crate::consent::register::By;
@@ -282,7 +283,7 @@ fn preview_of(db: &mut DbConnection, ticket: &Ticket, terms: &Terms, t: &Texts) 
     let notice = wording::notice(db, ticket, &terms, ticket.language.0)?;
     let manifest = Manifest::of(&terms.scope);
     let parts = manifest.parts().iter();
-    let estimate = asking::estimate(db, ticket.organisation_id)?;
+    let estimate = estimating::estimate(db, ticket.organisation_id)?;
     Ok(Preview {
         text: consents::paragraphs(&notice.text),
         manifest: parts.map(|(component, names)| (t.say(component_key(*component)), names.join(", "))).collect(),

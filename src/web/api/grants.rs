@@ -167,7 +167,7 @@ fn may_know(db: &mut DbConnection, actor: &Actor, grant: &Grant) -> Result<bool>
         Actor::Staff(_) => access::can_work_on(actor, &ticket::by_id(db, grant.ticket_id)?.facts()),
         Actor::Customer(customer) => {
             customer.is_member_of(grant.organisation_id)
-                && (grant.subject == Subject::Organisation || grant.may_be_withdrawn_by(customer))
+                && (grant.subject == Subject::Organisation || grant.belongs_to(customer))
         }
         Actor::LinkHolder { .. } | Actor::System => false,
     })

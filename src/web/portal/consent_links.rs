@@ -86,7 +86,8 @@ pub async fn stop(app: Data<App>, token: Path<String>, form: Form<WithdrawalForm
     let find = move |db: &mut DbConnection| {
         let behind = links::find(db, Opens::Stop, &behind, now)?.ok_or(Error::NotFound)?;
         let Some(grant) = grants::of_request(db, behind.request.id)? else { return Ok(None) };
-        let how = Some((Way::Link, kept));
+        let Actor::Customer(customer) = access::actor_of(db, behind.person)? else { return Err(Error::NotFound) };
+        let how = Some((Way::Link, kept.by(&customer, &grant)));
         Ok(Some((grant.id, End::of(db, &grant, EndReason::Withdrawn, By::Customer(behind.person), how, now)?)))
     };
     let end = move |db: &mut DbConnection| {

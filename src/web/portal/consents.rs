@@ -206,7 +206,7 @@ pub async fn withdraw(
         let (request, _) = asking::for_customer(db, &by, &named)?;
         let grant = grants::of_request(db, request.id)?.filter(|grant| grant.may_be_withdrawn_by(&by));
         let Some(grant) = grant else { return Ok(None) };
-        let how = Some((Way::Page, kept));
+        let how = Some((Way::Page, kept.by(&by, &grant)));
         Ok(Some((grant.id, End::of(db, &grant, EndReason::Withdrawn, By::Customer(by.person), how, now)?)))
     };
     let end = move |db: &mut DbConnection| {
@@ -399,14 +399,15 @@ async fn show_page(
     let waits_for_other = c.awaits_second && first == Some(customer.person);
     let may_answer = c.is_open && shown.answering != Answering::Reading && !waits_for_other;
     let may_stop = shown.loaded.grant.as_ref().is_some_and(|grant| grant.may_be_withdrawn_by(&customer));
+    let has_say = shown.loaded.grant.as_ref().is_some_and(|grant| grant.belongs_to(&customer));
     let page = ConsentPage {
         errors,
         crumbs: crumbs(&p.t, ""),
         notice: notice.map(|message| p.t.message(&message)),
         answer: may_answer.then(|| answer_view(&p.t, &shown, typed, c.awaits_second)),
         may_stop: c.is_running && may_stop,
-        may_make_token: c.is_running && may_stop && shown.loaded.terms.scope.products().is_some(),
-        may_destroy: c.has_ended && !c.is_destroyed && may_stop,
+        may_make_token: c.is_running && has_say && shown.loaded.terms.scope.products().is_some(),
+        may_destroy: c.has_ended && !c.is_destroyed && has_say,
         waits_for_other,
         reference: shown.reference,
         text: consents::paragraphs(&shown.text),
