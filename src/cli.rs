@@ -56,7 +56,7 @@ enum Command {
     /// Take one mail from standard input: a pipe for the alias of any mail server. Exits 0 when it is safe, else 75.
     Mail(mail::Mail),
     /// Do background work only: for PostgreSQL, beside other processes that serve.
-    Worker,
+    Worker(worker::Worker),
     /// Bring the database up to date and stop. `serve` does this by itself.
     Migrate,
     /// Make, list and revoke API secrets, by which programs use the desk.
@@ -83,7 +83,7 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Serve(serve) => serve.run(&common),
         Command::Mail(mail) => mail.run(&common),
-        Command::Worker => worker::run(&common),
+        Command::Worker(worker) => worker.run(&common),
         Command::Migrate => migrate::run(&common),
         Command::Token(token) => token.run(&common),
         Command::Check => check::run(&common),

@@ -33,7 +33,8 @@ pub struct Serve {
     /// Fill the desk with a believable French software vendor's, and keep all mail in files.
     #[arg(long)]
     demo: bool,
-    /// Take the clock for right although something was written down at a later time: diagnostics are captured again.
+    /// Take the clock for right although something was written down at a later time: diagnostics are captured again. Of
+    /// several processes each is to be told.
     #[arg(long)]
     believe_clock: bool,
     /// Serve only; other processes do the background work (PostgreSQL).

@@ -115,13 +115,7 @@ struct Ready {
 }
 
 impl Drain {
-    pub fn new(
-        database: Database,
-        keys: Keys,
-        clock: Clock,
-        catalogue: Catalogue,
-        unrecorded: Unrecorded,
-    ) -> Drain {
+    pub fn new(database: Database, keys: Keys, clock: Clock, catalogue: Catalogue, unrecorded: Unrecorded) -> Drain {
         let (open, gaps, counted) = (HashMap::new(), HashMap::new(), HashMap::new());
         Drain { database, keys, clock, catalogue, unrecorded, open, gaps, counted }
     }

@@ -314,7 +314,7 @@ fn cn_04_what_a_doubtful_clock_ends_stays_ended_after_a_restart_with_a_right_one
     GATE.tick(earlier);
     assert_eq!(line.publish(), [] as [i64; 0]);
     assert_eq!(line.noted().iter().map(|end| end.reason).collect::<Vec<_>>(), [EndReason::ClockDoubt]);
-    GATE.believe_wall(capture.moment());
+    publishing::believe_the_time(capture);
     assert_eq!(line.publish(), [] as [i64; 0]);
     line.sql(MENDED);
     assert_eq!(line.publish(), [] as [i64; 0]);
@@ -335,6 +335,6 @@ fn cn_04_ft_06_after_a_start_with_a_clock_before_the_last_record_nothing_is_capt
     let grant = line.app.read(|db| grants::by_id(db, line.grant.id));
     assert_eq!(grant.end_reason, Some(EndReason::ClockDoubt));
     // An administrator says that the clock is right; that grant stays ended all the same.
-    GATE.believe_wall(capture.moment());
+    publishing::believe_the_time(capture);
     assert_eq!(line.publish(), [] as [i64; 0]);
 }
