@@ -11,6 +11,7 @@ use std::hint::black_box;
 use std::time::Duration;
 
 use accord::clock::{Clock, UtcTime};
+use accord::config::UserAttributes;
 use accord::config::database::DatabaseUrl;
 use accord::consent::{Grant, grants};
 use accord::db::connection::{Role, open};
@@ -70,7 +71,7 @@ impl Desk {
     fn admission(&self, key: &GrantKey) -> Admission {
         let read = self.database.read_now(|db| {
             let live = grants::with_manifest(db, self.grant.clone())?;
-            Admission::of(db, &live, &self.handle, &[], key)
+            Admission::of(db, &live, &self.handle, &UserAttributes::default(), key)
         });
         read.expect("a database").expect("a grant of products")
     }

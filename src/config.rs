@@ -19,7 +19,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use database::DatabaseConfig;
-pub use diagnostics::DiagnosticsConfig;
+pub use diagnostics::{DiagnosticsConfig, UserAttributes};
 pub use http::HttpConfig;
 pub use limits::LimitsConfig;
 pub use log::LogConfig;

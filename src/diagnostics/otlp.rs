@@ -15,9 +15,10 @@ use prost::Message;
 use prost::bytes::Bytes;
 
 use crate::clock::{Clock, UtcTime};
+use crate::config::UserAttributes;
+use crate::consent::Subject;
 use crate::consent::grants::{Grant, Live};
 use crate::consent::scope::{Channel, Component};
-use crate::consent::Subject;
 use crate::db::DbConnection;
 use crate::diagnostics::otlp::records::Source;
 use crate::diagnostics::otlp::subjects::{Attribution, Person, Said};
@@ -127,7 +128,7 @@ impl Admission {
         db: &mut DbConnection,
         live: &Live,
         organisation: &str,
-        user_attributes: &[String],
+        user_attributes: &UserAttributes,
         key: &GrantKey,
     ) -> Result<Option<Admission>> {
         let grant = &live.grant;
@@ -158,9 +159,9 @@ impl Admission {
         let batch = Batch::read(request, encoding)?;
         let mut attribution = Attribution::default();
         if let Some(person) = &self.person {
-            batch.each(|_, span| {
+            batch.each(|source, span| {
                 if let Some(ids) = span.as_ref().and_then(records::ids) {
-                    let said = span.map_or(Said::Nothing, |span| person.said_by(&span.attributes));
+                    let said = span.map_or(Said::Nothing, |span| person.said_by(source.product(), &span.attributes));
                     attribution.note((ids.trace, ids.span), ids.parent, said);
                 }
             })?;

@@ -56,6 +56,11 @@ impl Source {
         names_only(&self.attributes, organisation)
     }
 
+    /// The product that it is, by its own name.
+    pub fn product(&self) -> &str {
+        &self.service
+    }
+
     /// What stands where Accord's own records name a part of the program.
     pub fn target(&self, lists_service: bool) -> &str {
         if lists_service { &self.service } else { UNNAMED }

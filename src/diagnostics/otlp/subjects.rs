@@ -9,6 +9,8 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use sha2::{Digest, Sha256};
 
+use crate::config::UserAttributes;
+
 /// A trace, and a span of it.
 pub type Place = (u128, u64);
 
@@ -16,8 +18,7 @@ pub type Place = (u128, u64);
 /// either in hexadecimal.
 pub struct Person {
     names: HashSet<String>,
-    /// The attributes that name a user; the first that is there counts.
-    attributes: Vec<String>,
+    attributes: UserAttributes,
 }
 
 /// What a span says of whose it is, or what follows from it and its ancestors.
@@ -37,20 +38,20 @@ pub struct Attribution {
 
 impl Person {
     /// Whoever is called any of `names` in one of `attributes`.
-    pub fn called(names: impl IntoIterator<Item = String>, attributes: &[String]) -> Person {
+    pub fn called(names: impl IntoIterator<Item = String>, attributes: &UserAttributes) -> Person {
         let mut all = HashSet::new();
         for name in names {
             let name = name.to_lowercase();
             all.insert(HEXLOWER.encode(&Sha256::digest(name.as_bytes())));
             all.insert(name);
         }
-        Person { names: all, attributes: attributes.to_vec() }
+        Person { names: all, attributes: attributes.clone() }
     }
 
-    /// What these attributes say.
-    pub fn said_by(&self, attributes: &[KeyValue]) -> Said {
+    /// What these attributes of a span of `product` say.
+    pub fn said_by(&self, product: &str, attributes: &[KeyValue]) -> Said {
         let of = |name: &String| attributes.iter().find(|attribute| attribute.key == *name);
-        let named = self.attributes.iter().find_map(of);
+        let named = self.attributes.of(product).iter().find_map(of);
         let Some(named) = named else { return Said::Nothing };
         match named.value.as_ref().and_then(|value| value.value.as_ref()) {
             Some(Value::StringValue(text)) if self.names.contains(&text.to_lowercase()) => Said::Theirs,
@@ -114,20 +115,36 @@ mod tests {
     }
 
     #[test]
+    fn a_product_that_goes_by_an_attribute_of_its_own_goes_by_no_other() {
+        let attributes = UserAttributes {
+            usual: vec!["user.id".to_owned()],
+            of_products: [("desktop".to_owned(), vec!["app.user".to_owned()])].into(),
+        };
+        let paul = Person::called(["paul".to_owned()], &attributes);
+        let said = |product: &str, key: &str| paul.said_by(product, &[attribute(key, "paul")]);
+        assert_eq!((said("desktop", "app.user"), said("desktop", "user.id")), (Said::Theirs, Said::Nothing));
+        assert_eq!((said("server", "app.user"), said("server", "user.id")), (Said::Nothing, Said::Theirs));
+    }
+
+    #[test]
     fn a_person_is_known_by_name_address_or_hash_in_the_first_attribute_there_is() {
-        let attributes = ["user.id", "user.hash", "enduser.id"].map(str::to_owned);
+        let usual = ["user.id", "user.hash", "enduser.id"].map(str::to_owned).to_vec();
+        let attributes = UserAttributes { usual, ..UserAttributes::default() };
         let paul = Person::called(["pauls-handle".to_owned(), "Paul@arnaud.example".to_owned()], &attributes);
         let hash = HEXLOWER.encode(&Sha256::digest(b"paul@arnaud.example"));
         for (key, text) in
             [("user.id", "pauls-handle"), ("enduser.id", "paul@ARNAUD.example"), ("user.hash", hash.as_str())]
         {
-            assert_eq!(paul.said_by(&[attribute("a", "b"), attribute(key, text)]), Said::Theirs, "{key}");
-            assert_eq!(paul.said_by(&[attribute(key, "zoe")]), Said::AnotherS, "{key}");
+            assert_eq!(paul.said_by("desktop", &[attribute("a", "b"), attribute(key, text)]), Said::Theirs, "{key}");
+            assert_eq!(paul.said_by("desktop", &[attribute(key, "zoe")]), Said::AnotherS, "{key}");
         }
         let both = [attribute("enduser.id", "pauls-handle"), attribute("user.id", "zoe")];
-        assert_eq!(paul.said_by(&both), Said::AnotherS);
-        assert_eq!(paul.said_by(&[KeyValue { key: "user.id".to_owned(), ..KeyValue::default() }]), Said::AnotherS);
-        assert_eq!(paul.said_by(&[attribute("user.name", "pauls-handle")]), Said::Nothing);
+        assert_eq!(paul.said_by("desktop", &both), Said::AnotherS);
+        assert_eq!(
+            paul.said_by("desktop", &[KeyValue { key: "user.id".to_owned(), ..KeyValue::default() }]),
+            Said::AnotherS
+        );
+        assert_eq!(paul.said_by("desktop", &[attribute("user.name", "pauls-handle")]), Said::Nothing);
     }
 
     #[test]

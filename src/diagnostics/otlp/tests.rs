@@ -187,7 +187,8 @@ fn cn_12_a_span_that_names_another_organisation_is_not_taken() {
 
 #[test]
 fn a_grant_of_one_person_takes_what_is_known_to_be_theirs_and_nothing_else() {
-    let admission = admission(Closeness::Info, Some(Person::called(["paul".to_owned()], &["user.id".to_owned()])));
+    let by_id = || UserAttributes { usual: vec!["user.id".to_owned()], ..UserAttributes::default() };
+    let admission = admission(Closeness::Info, Some(Person::called(["paul".to_owned()], &by_id())));
     let said = |id, parent: u64, user: Option<&str>| Span {
         parent_span_id: parent.to_be_bytes().to_vec(),
         attributes: user.map(|user| text("user.id", user)).into_iter().collect(),

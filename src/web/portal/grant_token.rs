@@ -6,6 +6,7 @@ use askama::Template;
 
 use crate::app::App;
 use crate::clock::UtcTime;
+use crate::config::UserAttributes;
 use crate::consent::{asking, grants};
 use crate::error::Error;
 use crate::i18n::Message;
@@ -28,8 +29,9 @@ struct TokenPage {
     expires_at: UtcTime,
     lines: Vec<ReadyLines>,
     organisation: String,
-    /// By what attribute and name products must know the person whose own use it is.
-    user: Option<String>,
+    /// By what attribute and name products must know the person whose own use it is; of a product that goes by an attribute of
+    /// its own, with its name.
+    user: Vec<String>,
     back: String,
 }
 
@@ -46,8 +48,8 @@ pub async fn create(
     let made = app.database.write(move |db| {
         let (request, _) = asking::for_customer(db, &customer, &asked)?;
         let grant = grants::of_request(db, request.id)?.ok_or(Error::NotFound)?;
-        // Whoever may end it may also let something in by it.
-        if !grant.may_be_withdrawn_by(&customer) {
+        // Whoever has the say over it lets something in by it.
+        if !grant.belongs_to(&customer) {
             return Err(Error::Forbidden);
         }
         if !grant.is_live(now) || grant.scope.products().is_none() {
@@ -59,8 +61,7 @@ pub async fn create(
         Ok((grant, organisation, user))
     });
     let (grant, organisation, user) = made.await?;
-    let user_attribute = app.config.diagnostics.user_attributes.first().map_or("user.id", String::as_str);
-    let user = user.map(|handle| format!("{user_attribute} = {handle}"));
+    let user = user.map(|handle| known_as(&app.config.diagnostics.user_attributes, &handle)).unwrap_or_default();
     let token = tokens.sign(&grant, &organisation, now)?;
     let p = reader.page(&app, "grant-token-title", Place::Consents);
     let back = format!("/consents/{handle}");
@@ -78,4 +79,12 @@ pub async fn create(
         back,
         p,
     })
+}
+
+fn known_as(attributes: &UserAttributes, handle: &str) -> Vec<String> {
+    let usual = attributes.usual.first().map(|name| format!("{name} = {handle}"));
+    let of_products = attributes.of_products.iter();
+    let of_products =
+        of_products.filter_map(|(product, names)| names.first().map(|name| format!("{product}: {name} = {handle}")));
+    usual.into_iter().chain(of_products).collect()
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use accord::config::UserAttributes;
 use accord::config::database::DatabaseUrl;
 use accord::consent::life::EndReason;
 use accord::db::DbConnection;
@@ -170,7 +171,8 @@ async fn cn_01_nothing_that_products_send_is_kept_after_a_withdrawal_in_the_orde
                             let stored = app.database.write_now(move |db| {
                                 let key = trace_store::key(db, &keys, id, &clock)?.ok_or(Error::Forbidden)?;
                                 let live = grants::with_manifest(db, of.clone())?;
-                                let admission = Admission::of(db, &live, &name, &[], &key)?.unwrap();
+                                let admission =
+                                    Admission::of(db, &live, &name, &UserAttributes::default(), &key)?.unwrap();
                                 let now = clock.now();
                                 let taken = admission.take(&bytes.clone().into(), Encoding::Protobuf, now).unwrap();
                                 otlp::store(db, &of, &key, &taken, &clock)
