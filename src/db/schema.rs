@@ -468,6 +468,7 @@ diesel::table! {
         created_at -> Timestamp,
         last_seen_at -> Timestamp,
         expires_at -> Timestamp,
+        acting_for -> Nullable<BigInt>,
     }
 }
 
@@ -728,6 +729,7 @@ diesel::joinable!(queue_members -> queues (queue_id));
 diesel::joinable!(queue_members -> staff_members (person_id));
 diesel::joinable!(reading_records -> people (reader_id));
 diesel::joinable!(sampling_keys -> organisations (organisation_id));
+diesel::joinable!(sessions -> organisations (acting_for));
 diesel::joinable!(sessions -> people (person_id));
 diesel::joinable!(sites -> organisations (organisation_id));
 diesel::joinable!(staff_member_roles -> staff_members (person_id));

@@ -8,7 +8,7 @@ use crate::clock::UtcTime;
 use crate::config::SecurityConfig;
 use crate::db::DbConnection;
 use crate::db::schema::{people, sessions};
-use crate::db::types::{PersonId, SessionId};
+use crate::db::types::{OrganisationId, PersonId, SessionId};
 use crate::error::Result;
 use crate::people::person::PersonState;
 use crate::secret::{Token, random_handle};
@@ -51,6 +51,8 @@ pub struct Session {
     pub created_at: UtcTime,
     pub last_seen_at: UtcTime,
     pub expires_at: UtcTime,
+    /// For which of their organisations the person said to act; it counts while they belong to it.
+    pub acting_for: Option<OrganisationId>,
 }
 
 impl Session {
@@ -80,6 +82,7 @@ macro_rules! session_columns {
             sessions::created_at,
             sessions::last_seen_at,
             sessions::expires_at,
+            sessions::acting_for,
         )
     };
 }
@@ -140,6 +143,12 @@ pub fn touch(db: &mut DbConnection, session: SessionId, now: UtcTime) -> Result<
 /// Notes that the person has just proven again who they are.
 pub fn note_proof(db: &mut DbConnection, session: SessionId, now: UtcTime) -> Result<()> {
     diesel::update(sessions::table.find(session)).set(sessions::proven_at.eq(now)).execute(db)?;
+    Ok(())
+}
+
+/// Notes for which organisation the person acts from now on.
+pub fn act_for(db: &mut DbConnection, session: SessionId, organisation: Option<OrganisationId>) -> Result<()> {
+    diesel::update(sessions::table.find(session)).set(sessions::acting_for.eq(organisation)).execute(db)?;
     Ok(())
 }
 

@@ -7,7 +7,7 @@ use crate::access::Actor;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::schema::{ticket_attachments, ticket_messages};
-use crate::db::types::{MessageId, TicketId};
+use crate::db::types::{MessageId, OrganisationId, TicketId};
 use crate::error::Result;
 use crate::html::file_name::FileName;
 use crate::secret::random_long_handle;
@@ -126,6 +126,15 @@ pub fn find(db: &mut DbConnection, actor: &Actor, handle: &str) -> Result<Option
         .optional()?;
     let Some((attachment, message)) = found else { return Ok(None) };
     Ok(messages::find_readable(db, actor, &message)?.map(|_| attachment))
+}
+
+/// The organisation of the ticket that the file of that name came with, whoever may read it.
+pub fn organisation_of(db: &mut DbConnection, handle: &str) -> Result<Option<OrganisationId>> {
+    Ok(ticket_attachments::table
+        .filter(ticket_attachments::handle.eq(handle))
+        .select(ticket_attachments::organisation_id)
+        .first(db)
+        .optional()?)
 }
 
 pub(super) fn insert(

@@ -36,6 +36,8 @@ pub struct Page {
     pub banner: Option<String>,
     /// The capture that runs for the reader's organisation, with its stop button, on every page of the customer.
     pub consent: Option<ConsentBanner>,
+    /// For which of several organisations the reader acts; nothing for who has one.
+    pub acting: Option<String>,
     /// The search box of the head.
     pub search: Option<SearchBox>,
     /// Whether single keys act on this page; the person may turn them off (WCAG 2.1.4).
@@ -65,6 +67,7 @@ impl Page {
             languages: Vec::new(),
             banner: None,
             consent: None,
+            acting: None,
             search: None,
             shortcuts: false,
         }

@@ -18,17 +18,19 @@ use crate::clock::UtcTime;
 use crate::config::mail::Outgoing;
 use crate::consent::{asking, grants};
 use crate::db::DbConnection;
+use crate::db::types::OrganisationId;
 use crate::error::Error;
 use crate::i18n::{Locale, Texts};
+use crate::mail::address::visible;
 use crate::people::roles::Permission;
 use crate::people::sessions::{self, Session};
-use crate::people::{Person, person};
+use crate::people::{Person, memberships, person};
 use crate::secret::hash_token;
 use crate::settings;
 use crate::web::navigation::{self, Place};
 use crate::web::page::{ConsentBanner, Flash, LanguageLink, Page, Theme, Tone};
 use crate::web::page_error::PageError;
-use crate::web::{csrf, request};
+use crate::web::{csrf, request, serving};
 
 /// Anybody at all, signed in or not.
 #[derive(Clone)]
@@ -78,6 +80,8 @@ struct Facts {
     demo: bool,
     said: Option<String>,
     running: Option<Running>,
+    /// The organisations of a customer of several, by name.
+    belongings: Vec<(OrganisationId, String)>,
 }
 
 /// The capture that concerns the reader, whatever page they are on.
@@ -141,7 +145,21 @@ impl SignedIn {
         let mail_goes_to_files = matches!(app.config.mail.outgoing, Outgoing::Files(_));
         navigation::for_signed_in(&mut page, self, mail_goes_to_files, place);
         page.consent = self.facts.running.as_ref().map(|running| running.banner(&page.t, self.facts.now));
+        page.acting = self.acting(&page.t);
         page
+    }
+
+    /// For whom of several they act, in words; nothing for who has no choice.
+    fn acting(&self, t: &Texts) -> Option<String> {
+        if self.facts.belongings.len() < 2 {
+            return None;
+        }
+        let chosen = serving::acting_for(self);
+        let chosen = self.facts.belongings.iter().find(|(organisation, _)| Some(*organisation) == chosen);
+        Some(match chosen {
+            Some((_, name)) => t.with("shell-acting", "name", visible(name)),
+            None => t.say("shell-acting-nobody"),
+        })
     }
 
     /// The customer they are; staff is refused.
@@ -294,18 +312,24 @@ pub async fn find_visitor(request: &HttpRequest) -> Result<Visitor, PageError> {
     let cookie = session_cookie(request, &app);
     let hash = cookie.as_deref().map(hash_token);
     let limits = sessions::Limits::from(&app.config.security);
-    let (operator, found, running) = app
+    let (operator, found, running, belongings) = app
         .database
         .read(move |db| {
             let operator = settings::operator_name(db)?;
-            let Some(hash) = hash else { return Ok((operator, None, None)) };
+            let Some(hash) = hash else { return Ok((operator, None, None, Vec::new())) };
             let Some(session) = sessions::find(db, &hash, &limits, now)? else {
-                return Ok((operator, None, None));
+                return Ok((operator, None, None, Vec::new()));
             };
             let person = person::by_id(db, session.person_id)?;
             let actor = access::actor_of(db, session.person_id)?;
             let running = Running::find(db, &actor, now)?;
-            Ok((operator, Some((session, person, actor)), running))
+            let belongings = match &actor {
+                Actor::Customer(customer) if customer.memberships.len() > 1 => {
+                    memberships::names_of(db, session.person_id)?
+                }
+                _ => Vec::new(),
+            };
+            Ok((operator, Some((session, person, actor)), running, belongings))
         })
         .await?;
     if let Some((session, _, _)) = &found
@@ -329,7 +353,7 @@ pub async fn find_visitor(request: &HttpRequest) -> Result<Visitor, PageError> {
     let locale = request::locale(request, found.as_ref().map(|(_, person, _)| person.language.0));
     let ip = request::client_ip(request, &app.config.http.trusted_proxies);
     let demo = request.app_data::<Data<DemoBanner>>().is_some();
-    let facts = Arc::new(Facts { here, path, query, csrf, operator, now, demo, said, running });
+    let facts = Arc::new(Facts { here, path, query, csrf, operator, now, demo, said, running, belongings });
     let signed_in = found.map(|(session, person, actor)| SignedIn { person, actor, session, ip, facts: facts.clone() });
     let user_agent = request::header_text(request, header::USER_AGENT);
     let visitor = Visitor { locale, ip, user_agent, signed_in, facts };

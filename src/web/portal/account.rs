@@ -10,6 +10,7 @@ use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
+use crate::access::Actor;
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::error::{Error, FieldErrors};
@@ -19,7 +20,7 @@ use crate::people::memberships::{self, Belonging};
 use crate::people::notices::{self, Notice};
 use crate::people::one_time_tokens;
 use crate::people::one_time_tokens::Purpose;
-use crate::people::organisations::OrganisationKind;
+use crate::people::organisations::{self, OrganisationKind};
 use crate::people::passwords::{self, Password};
 use crate::people::person::{self, Theme};
 use crate::people::sessions::{self, Place};
@@ -32,7 +33,7 @@ use crate::web::page_error::{PageError, PageResult};
 use crate::web::profile::{ProfileForm, exact_locale, time_zones};
 use crate::web::respond::{page, page_with, redirect, redirect_saying};
 use crate::web::signed_in::{SignedIn, Visitor};
-use crate::web::{hashing, next};
+use crate::web::{hashing, next, serving};
 
 /// A new address for oneself.
 #[derive(Clone, Deserialize)]
@@ -64,6 +65,13 @@ pub struct LanguageForm {
     language: String,
 }
 
+/// Which organisation one acts for; empty is none of them.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActingForm {
+    organisation: String,
+}
+
 struct AddressRow {
     address: String,
     is_primary: bool,
@@ -89,6 +97,8 @@ struct InformationPart {
     has_password: bool,
     origin: String,
     belongings: Vec<BelongingRow>,
+    /// What somebody of several organisations chooses from.
+    acting: Vec<Choice>,
 }
 
 #[derive(Template)]
@@ -168,6 +178,25 @@ pub async fn set_language(
     let (now, person) = (app.clock.now(), reader.person.id);
     app.database.write(move |db| person::set_language(db, person, language, now)).await?;
     Ok(redirect(&next::back(&request, &app.config.http.base_url, "/account")))
+}
+
+/// `POST /account/organisation`: for which of several organisations one acts in this session.
+pub async fn act_for(app: Data<App>, reader: SignedIn, Form(form): Form<ActingForm>) -> PageResult {
+    let customer = reader.customer()?.clone();
+    let session = reader.session.id;
+    app.database
+        .write(move |db| {
+            let chosen = match form.organisation.as_str() {
+                "" => None,
+                handle => {
+                    let chosen = organisations::find_by_handle(db, handle)?.map(|organisation| organisation.id);
+                    Some(chosen.filter(|chosen| customer.is_member_of(*chosen)).ok_or(Error::NotFound)?)
+                }
+            };
+            sessions::act_for(db, session, chosen)
+        })
+        .await?;
+    Ok(redirect_saying("/account", "said-account-saved"))
 }
 
 /// `POST /account/address`: a mail goes to the new address; it is theirs when they open the link (U-05).
@@ -353,7 +382,17 @@ async fn information(
         .await?;
     let p = reader.page(app, "account-title", Nav::Account);
     let t = p.t;
+    let chosen = serving::acting_for(reader);
+    let acting = match &reader.actor {
+        Actor::Customer(customer) if customer.memberships.len() > 1 => {
+            let chosen = customer.memberships.iter().position(|own| Some(own.organisation_id) == chosen);
+            let chosen = chosen.and_then(|place| belongings.get(place)).map_or("", |own| &own.organisation_handle);
+            Choice::list(belongings.iter().map(|own| (&*own.organisation_handle, &*own.organisation_name)), chosen)
+        }
+        _ => Vec::new(),
+    };
     let part = InformationPart {
+        acting,
         languages: languages(&typed.language),
         time_zones: time_zones(&typed.time_zone),
         themes: themes(&t, typed.theme.unwrap_or(reader.person.theme)),

@@ -21,7 +21,7 @@ use accord::outbox;
 use accord::people::api_tokens::{self, NewApiToken, Scope};
 use accord::people::environments::{self, Component, ComponentKind, EnvironmentDescription};
 use accord::people::invitations::Invitation;
-use accord::people::memberships::Rights;
+use accord::people::memberships::{self, Rights};
 use accord::people::notices::MailboxProof;
 use accord::people::one_time_tokens::{self, Purpose};
 use accord::people::organisations::{self, Information};
@@ -425,6 +425,11 @@ impl World {
                     ("time_zone", own("Europe/Paris")),
                     ("theme", own("system")),
                 ];
+            }
+            "/account/organisation" => {
+                let theirs = self.people.get(&role).map(|id| self.test.read(|db| memberships::belongings(db, *id)));
+                let first = theirs.into_iter().flatten().next();
+                return vec![("organisation", first.map_or_else(String::new, |own| own.organisation_handle))];
             }
             "/account/theme" => &[("theme", "dark")],
             "/account/language" => &[("language", "en")],
