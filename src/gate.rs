@@ -79,6 +79,7 @@ impl<T: Send> Lock<T> for Mutex<T> {
         Mutex::new(value)
     }
 
+    #[inline]
     fn with<R>(&self, work: impl FnOnce(&mut T) -> R) -> R {
         work(&mut self.lock().unwrap_or_else(PoisonError::into_inner))
     }

@@ -159,6 +159,9 @@ const EVENT_HEAD: usize = HEAD + 8 * 3 + 5;
 /// Bytes before the fields of a span.
 const SPAN_HEAD: usize = HEAD + 8 * 5 + 5;
 
+/// Most records are no longer than this; the memory for one is asked for once.
+const USUAL_BYTES: usize = 256;
+
 /// The fields of one record as they are encoded, with room before them for the rest of it.
 #[derive(Clone, Debug)]
 pub struct Fields {
@@ -171,12 +174,18 @@ pub struct Fields {
 impl Fields {
     /// For an event.
     pub fn of_event() -> Fields {
-        Fields { bytes: vec![0; EVENT_HEAD], head: EVENT_HEAD, count: 0, is_cut: false }
+        Fields::with_head(EVENT_HEAD)
     }
 
     /// For a span.
     pub fn of_span() -> Fields {
-        Fields { bytes: vec![0; SPAN_HEAD], head: SPAN_HEAD, count: 0, is_cut: false }
+        Fields::with_head(SPAN_HEAD)
+    }
+
+    fn with_head(head: usize) -> Fields {
+        let mut bytes = Vec::with_capacity(USUAL_BYTES);
+        bytes.resize(head, 0);
+        Fields { bytes, head, count: 0, is_cut: false }
     }
 
     /// Makes room again without giving the memory back.
@@ -218,18 +227,22 @@ impl Fields {
         &self.bytes
     }
 
+    #[inline]
     pub fn bool(&mut self, index: usize, value: bool) {
         self.fixed(&[index_byte(index), BOOL, u8::from(value)]);
     }
 
+    #[inline]
     pub fn integer(&mut self, index: usize, value: i64) {
         self.eight(index, INTEGER, value.to_le_bytes());
     }
 
+    #[inline]
     pub fn unsigned(&mut self, index: usize, value: u64) {
         self.eight(index, UNSIGNED, value.to_le_bytes());
     }
 
+    #[inline]
     pub fn float(&mut self, index: usize, value: f64) {
         self.eight(index, FLOAT, value.to_le_bytes());
     }
@@ -241,6 +254,7 @@ impl Fields {
         self.fixed(&bytes);
     }
 
+    #[inline]
     pub fn text(&mut self, index: usize, value: &str) {
         let Some(start) = self.start_text(index) else { return };
         // The same path as for what is formatted, so that both are cut alike.
@@ -251,6 +265,7 @@ impl Fields {
     }
 
     /// A value that writes itself.
+    #[inline]
     pub fn formatted(&mut self, index: usize, value: std::fmt::Arguments<'_>) {
         let Some(start) = self.start_text(index) else { return };
         let mut writer = TextWriter { fields: self, start, is_cut: false };
@@ -282,6 +297,7 @@ impl Fields {
     }
 
     /// Gives where the text begins.
+    #[inline]
     fn start_text(&mut self, index: usize) -> Option<usize> {
         // A text of which nothing could be kept is left out.
         self.has_room(4 + 16).then(|| {
@@ -291,6 +307,7 @@ impl Fields {
         })
     }
 
+    #[inline]
     fn end_text(&mut self, start: usize, is_cut: bool) {
         let length = u16::try_from(self.bytes.len() - start).unwrap_or(0);
         self.bytes[start - 2..start].copy_from_slice(&length.to_le_bytes());
@@ -300,6 +317,7 @@ impl Fields {
     }
 }
 
+#[inline]
 fn index_byte(index: usize) -> u8 {
     u8::try_from(index).unwrap_or(u8::MAX)
 }
@@ -312,6 +330,7 @@ struct TextWriter<'a> {
 }
 
 impl TextWriter<'_> {
+    #[inline]
     fn push(&mut self, text: &str) {
         let used = self.fields.bytes.len();
         let room = (VALUE_BYTES - (used - self.start)).min(RECORD_BYTES - used);
@@ -326,6 +345,7 @@ impl TextWriter<'_> {
 }
 
 impl std::fmt::Write for TextWriter<'_> {
+    #[inline]
     fn write_str(&mut self, text: &str) -> std::fmt::Result {
         if !self.is_cut {
             self.push(text);

@@ -1,6 +1,8 @@
 //! What a mail does, in one transaction with the outcome that the journal keeps. Running it again does nothing, for the
 //! journal row is then no longer waiting.
 
+use std::cell::OnceCell;
+
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
@@ -61,6 +63,8 @@ struct Mail<'a> {
     delivery: &'a Delivery,
     reading: &'a Reading,
     now: UtcTime,
+    /// Our mailboxes, once they are asked for.
+    mailboxes: OnceCell<Vec<String>>,
 }
 
 /// Decides where the mail belongs, carries that out and records it.
@@ -73,7 +77,7 @@ pub fn apply(
     now: UtcTime,
 ) -> Result<Applied> {
     let mailbox = mailboxes::by_id(db, delivery.mailbox)?;
-    let mail = Mail { house, mailbox, delivery, reading, now };
+    let mail = Mail { house, mailbox, delivery, reading, now, mailboxes: OnceCell::new() };
     let applied = match mail.find_duplicate(db)? {
         Some(ticket) => mail.duplicate(ticket),
         None => {
@@ -124,7 +128,7 @@ pub(super) fn apply_by_hand(
     now: UtcTime,
 ) -> Result<Applied> {
     let mailbox = mailboxes::by_id(db, delivery.mailbox)?;
-    let mail = Mail { house, mailbox, delivery, reading, now };
+    let mail = Mail { house, mailbox, delivery, reading, now, mailboxes: OnceCell::new() };
     let record = Record { rule: "by_hand".to_owned(), ..mail.record("") };
     let person = mail.sender_person(db)?;
     let applied = match by_hand {
@@ -354,7 +358,14 @@ impl Mail<'_> {
     }
 
     fn is_ours(&self, db: &mut DbConnection, address: &EmailAddress) -> Result<bool> {
-        Ok(self.house.letterhead.is_ours(address, &mailboxes::canonical_addresses(db)?))
+        let mailboxes = match self.mailboxes.get() {
+            Some(mailboxes) => mailboxes,
+            None => {
+                let read = mailboxes::canonical_addresses(db)?;
+                self.mailboxes.get_or_init(|| read)
+            }
+        };
+        Ok(self.house.letterhead.is_ours(address, mailboxes))
     }
 
     fn organisation_for(
@@ -387,12 +398,11 @@ impl Mail<'_> {
 
     /// Those in To and Cc who may be proposed as participants: no mailbox of ours, no machine, no staff, not the sender.
     fn people_in_copy(&self, db: &mut DbConnection, sender: PersonId) -> Result<Vec<PersonId>> {
-        let mailboxes = mailboxes::canonical_addresses(db)?;
         let mail = &self.reading.mail;
         let mut people = Vec::new();
         for named in mail.to.iter().chain(&mail.cc) {
             let Some(address) = &named.identity else { continue };
-            if self.house.letterhead.is_ours(address, &mailboxes) || is_unattended(address.local_part()) {
+            if self.is_ours(db, address)? || is_unattended(address.local_part()) {
                 continue;
             }
             let language = self.mailbox.language.0;

@@ -74,22 +74,25 @@ pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JournalId>> {
         .load(db)?)
 }
 
-/// Takes mail `id` for `worker`; `false` when somebody else was faster, or when five workers took it and none came back.
-pub fn claim(db: &mut DbConnection, id: JournalId, worker: &str, now: UtcTime) -> Result<bool> {
+/// Takes mail `id` for `worker` and gives how many bytes it has; nothing when somebody else was faster, or when five
+/// workers took it and none came back.
+pub fn claim(db: &mut DbConnection, id: JournalId, worker: &str, now: UtcTime) -> Result<Option<usize>> {
     let free = || {
         journal::table
             .find(id)
             .filter(is_waiting())
             .filter(journal::leased_until.is_null().or(journal::leased_until.lt(now)))
     };
-    let taken = diesel::update(free().filter(journal::attempts.lt(ATTEMPTS)))
+    let taken: Option<i64> = diesel::update(free().filter(journal::attempts.lt(ATTEMPTS)))
         .set((
             journal::leased_until.eq(now.plus(LEASE)),
             journal::leased_by.eq(worker),
             journal::attempts.eq(journal::attempts + 1),
         ))
-        .execute(db)?;
-    if taken == 0 {
+        .returning(journal::size)
+        .get_result(db)
+        .optional()?;
+    if taken.is_none() {
         diesel::update(free().filter(journal::attempts.ge(ATTEMPTS)))
             .set((
                 journal::state.eq(State::Failed),
@@ -99,13 +102,7 @@ pub fn claim(db: &mut DbConnection, id: JournalId, worker: &str, now: UtcTime) -
             ))
             .execute(db)?;
     }
-    Ok(taken > 0)
-}
-
-/// How many bytes the mail of that id has.
-pub fn size(db: &mut DbConnection, id: JournalId) -> Result<usize> {
-    let size: i64 = journal::table.find(id).select(journal::size).first(db)?;
-    Ok(usize::try_from(size).unwrap_or(usize::MAX))
+    Ok(taken.map(|size| usize::try_from(size).unwrap_or(usize::MAX)))
 }
 
 /// The mail of that id, with its bytes.

@@ -245,6 +245,27 @@ pub fn add(
     if rights.grants_tracing && from_outside && !others.is_empty() {
         return Err(Error::Conflict(Message::new("conflict-tracing-right")));
     }
+    insert(db, person, organisation, rights, others.is_empty(), now)?;
+    if let Some(by) = by.filter(|_| rights.manages_organisation && from_outside) {
+        tell_of_manager(db, organisation, person, by, now)?;
+    }
+    record(db, "membership_added", organisation, person, rights, by, now)
+}
+
+/// Makes somebody the only member of the organisation of their own that was just made for them, with every right.
+pub(super) fn begin(db: &mut DbConnection, person: PersonId, own: OrganisationId, now: UtcTime) -> Result<()> {
+    insert(db, person, own, Rights::ALL, true, now)?;
+    record(db, "membership_added", own, person, Rights::ALL, None, now)
+}
+
+fn insert(
+    db: &mut DbConnection,
+    person: PersonId,
+    organisation: OrganisationId,
+    rights: Rights,
+    is_contact: bool,
+    now: UtcTime,
+) -> Result<()> {
     diesel::insert_into(memberships::table)
         .values((
             memberships::person_id.eq(person),
@@ -252,14 +273,11 @@ pub fn add(
             memberships::sees_all_tickets.eq(rights.sees_all_tickets),
             memberships::manages_organisation.eq(rights.manages_organisation),
             memberships::grants_tracing.eq(rights.grants_tracing),
-            memberships::is_contact.eq(others.is_empty()),
+            memberships::is_contact.eq(is_contact),
             memberships::created_at.eq(now),
         ))
         .execute(db)?;
-    if let Some(by) = by.filter(|_| rights.manages_organisation && from_outside) {
-        tell_of_manager(db, organisation, person, by, now)?;
-    }
-    record(db, "membership_added", organisation, person, rights, by, now)
+    Ok(())
 }
 
 /// Gives a member other rights. Who manages last goes on managing while there are others to be managed. Staff take the

@@ -14,7 +14,7 @@ use crate::db::schema::{memberships, organisations};
 use crate::db::types::{Language, OrganisationId, PersonId, text_enum};
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::{Locale, Message};
-use crate::people::memberships::{self as membership, Rights};
+use crate::people::memberships as membership;
 use crate::people::{countries, fields};
 use crate::secret::random_handle;
 
@@ -217,7 +217,7 @@ pub fn create_individual(
     let name = if name.is_empty() { "?" } else { &name };
     let information = Information::named(name, language);
     let id = insert(db, OrganisationKind::Individual, &information, Contract::NONE, now)?;
-    membership::add(db, person, id, Rights::ALL, None, now)?;
+    membership::begin(db, person, id, now)?;
     Ok(id)
 }
 

@@ -202,23 +202,36 @@ pub fn create(
     now: UtcTime,
 ) -> Result<Person> {
     let mut errors = FieldErrors::default();
+    if find_by_address(db, &new.address)?.is_some() {
+        errors.add("address", "error-address-taken");
+    }
+    create_unknown(db, new, errors, organisation, by, now)
+}
+
+/// The same where it is known that nobody has the address, or `errors` say otherwise.
+fn create_unknown(
+    db: &mut DbConnection,
+    new: &NewPerson,
+    mut errors: FieldErrors,
+    organisation: Option<(OrganisationId, Rights)>,
+    by: Option<PersonId>,
+    now: UtcTime,
+) -> Result<Person> {
     let first_name = fields::optional_line(&mut errors, "first_name", &new.first_name, fields::NAME_LENGTH);
     let last_name = fields::optional_line(&mut errors, "last_name", &new.last_name, fields::NAME_LENGTH);
     let job_title = fields::optional_line(&mut errors, "job_title", &new.job_title, fields::NAME_LENGTH);
     let telephone = fields::telephone(&mut errors, "telephone", &new.telephone);
-    if find_by_address(db, &new.address)?.is_some() {
-        errors.add("address", "error-address-taken");
-    }
     errors.into_result()?;
     let time_zone = if new.time_zone.parse::<chrono_tz::Tz>().is_ok() { &new.time_zone } else { DEFAULT_TIME_ZONE };
+    let handle = random_handle();
     let id: PersonId = diesel::insert_into(people::table)
         .values((
-            people::handle.eq(random_handle()),
+            people::handle.eq(&handle),
             people::first_name.eq(&first_name),
             people::last_name.eq(&last_name),
             people::sort_name.eq(fields::sort_name([last_name.as_str(), first_name.as_str()])),
-            people::job_title.eq(job_title),
-            people::telephone.eq(telephone),
+            people::job_title.eq(&job_title),
+            people::telephone.eq(&telephone),
             people::language.eq(Language(new.language)),
             people::time_zone.eq(time_zone),
             people::theme.eq(Theme::System),
@@ -239,7 +252,23 @@ pub fn create(
             organisations::create_individual(db, id, &name, new.language, now)?;
         }
     }
-    by_id(db, id)
+    Ok(Person {
+        id,
+        handle,
+        first_name,
+        last_name,
+        job_title,
+        telephone,
+        language: Language(new.language),
+        time_zone: time_zone.to_owned(),
+        theme: Theme::System,
+        state: PersonState::Active,
+        origin: new.origin,
+        mailed_about_tickets: true,
+        version: 1,
+        address: new.address.as_str().to_owned(),
+        address_confirmed_at: new.address_confirmed_at,
+    })
 }
 
 /// The person who has that address, else a new one made from what a mail or a form says of them. What is known of
@@ -258,7 +287,7 @@ pub fn find_or_create_by_address(
     let (first_name, last_name) = split_name(name);
     let new = NewPerson { first_name, last_name, ..NewPerson::at(address.clone(), language, origin) };
     // In a savepoint: on PostgreSQL somebody else may make the same person at the same time, and wins then.
-    match db.transaction(|db| create(db, &new, None, None, now)) {
+    match db.transaction(|db| create_unknown(db, &new, FieldErrors::default(), None, None, now)) {
         Err(Error::Internal(cause)) if is_unique_violation(&cause) => {
             find_by_address(db, address)?.ok_or(Error::Internal(cause))
         }

@@ -7,6 +7,7 @@ use crate::access::Actor;
 use crate::cards;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::dialect;
 use crate::db::schema::tickets;
 use crate::db::types::{
     EnvironmentId, EventId, Language, MailboxId, MessageId, OrganisationId, PersonId, QueueId, SiteId,
@@ -103,7 +104,8 @@ pub fn open(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> 
     check_right(&new, by)?;
     let channel = new.message.channel;
     check_content(db, &new)?.into_result()?;
-    let reference = free_reference(db)?;
+    // One of 2⁴⁵; should a ticket have it already, the unique index says so, and whoever asked tries again.
+    let reference = TicketReference::random(&settings::reference_prefix(db)?);
     // A subject of which nothing can be seen is shown as none.
     let subject = if is_blank(&new.subject) { "" } else { &new.subject };
     let ticket: Ticket = diesel::insert_into(tickets::table)
@@ -136,7 +138,8 @@ pub fn open(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> 
             ),
         ))
         .returning(tickets::all_columns)
-        .get_result(db)?;
+        .get_result(db)
+        .map_err(|error| if dialect::is_unique_violation(&error) { Error::Busy } else { error.into() })?;
     participants::add_active(db, &ticket, new.requester, Part::Requester, now)?;
     let author = new.message.author;
     let message =
@@ -198,16 +201,4 @@ fn check_content(db: &mut DbConnection, new: &NewTicket) -> Result<FieldErrors> 
         }
     }
     Ok(errors)
-}
-
-/// A reference that no ticket has. With 45 bits the first is free in practice; the unique index decides in any case.
-fn free_reference(db: &mut DbConnection) -> Result<TicketReference> {
-    let prefix = settings::reference_prefix(db)?;
-    loop {
-        let reference = TicketReference::random(&prefix);
-        let taken: i64 = tickets::table.filter(tickets::reference.eq(reference.as_str())).count().get_result(db)?;
-        if taken == 0 {
-            return Ok(reference);
-        }
-    }
 }

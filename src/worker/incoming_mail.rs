@@ -115,10 +115,7 @@ fn record(
 fn claim_one(app: &App, due: &[JournalId], worker: &str, now: UtcTime) -> Result<Option<(JournalId, usize)>> {
     for id in due.iter().copied() {
         let worker = worker.to_owned();
-        let claimed = app.database.write_now(move |db| {
-            let is_taken = claiming::claim(db, id, &worker, now)?;
-            is_taken.then(|| claiming::size(db, id)).transpose()
-        })?;
+        let claimed = app.database.write_now(move |db| claiming::claim(db, id, &worker, now))?;
         if let Some(size) = claimed {
             return Ok(Some((id, size)));
         }

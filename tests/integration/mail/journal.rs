@@ -61,13 +61,13 @@ fn j_02_a_worker_that_never_comes_back_leaves_the_mail_to_another_and_five_times
     let id = only_row(&desk);
     for attempt in 0..5 {
         let now = desk.test.now();
-        assert!(desk.test.write(move |db| claiming::claim(db, id, "dying", now)), "attempt {attempt}");
+        assert!(desk.test.write(move |db| claiming::claim(db, id, "dying", now)).is_some(), "attempt {attempt}");
         // Nobody else gets it while the lease lasts.
-        assert!(!desk.test.write(move |db| claiming::claim(db, id, "other", now)));
+        assert!(desk.test.write(move |db| claiming::claim(db, id, "other", now)).is_none());
         desk.test.clock.advance(TimeDelta::seconds(121));
     }
     let now = desk.test.now();
-    assert!(!desk.test.write(move |db| claiming::claim(db, id, "sixth", now)));
+    assert!(desk.test.write(move |db| claiming::claim(db, id, "sixth", now)).is_none());
     let counts = desk.test.read(unprocessed::counts);
     assert_eq!((counts.waiting, counts.failed), (0, 1));
 }
@@ -105,7 +105,7 @@ fn j_02_faults_are_repeated_with_pauses_and_a_busy_machine_costs_no_attempt() {
     let id = only_row(&desk);
     let set_back = |setback| {
         let now = desk.test.now();
-        assert!(desk.test.write(move |db| claiming::claim(db, id, "one", now)));
+        assert!(desk.test.write(move |db| claiming::claim(db, id, "one", now)).is_some());
         let delivery = desk.test.read(|db| claiming::load(db, id));
         desk.test.write(move |db| claiming::set_back(db, &delivery, "one", Stage::Applying, setback, "no", now))
     };
@@ -159,7 +159,7 @@ fn j_03_a_mail_over_which_reading_panicked_is_a_ticket_with_the_original_within_
     let id = only_row(&desk);
     for _ in 0..2 {
         let now = desk.test.now();
-        assert!(desk.test.write(move |db| claiming::claim(db, id, "one", now)));
+        assert!(desk.test.write(move |db| claiming::claim(db, id, "one", now)).is_some());
         let delivery = desk.test.read(|db| claiming::load(db, id));
         desk.test
             .write(move |db| claiming::set_back(db, &delivery, "one", Stage::Reading, Setback::Panic, "panicked", now));
@@ -236,7 +236,7 @@ fn j_07_three_panics_end_a_mail_and_the_next_ones_go_on() {
     let mut states = Vec::new();
     for _ in 0..3 {
         let now = desk.test.now();
-        assert!(desk.test.write(move |db| claiming::claim(db, id, "one", now)));
+        assert!(desk.test.write(move |db| claiming::claim(db, id, "one", now)).is_some());
         let delivery = desk.test.read(|db| claiming::load(db, id));
         states.push(desk.test.write(move |db| {
             claiming::set_back(db, &delivery, "one", Stage::Applying, Setback::Panic, "panicked", now)
