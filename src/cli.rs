@@ -140,6 +140,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn cn_04_each_process_that_captures_can_be_told_that_the_clock_is_right() {
+        for command in ["serve", "worker"] {
+            assert!(Arguments::try_parse_from(["accord", command, "--believe-clock"]).is_ok(), "{command}");
+        }
+    }
+
+    #[test]
     fn s_07_the_command_is_known_whatever_its_arguments() {
         let is_mail = |arguments: &[&str]| is_mail(["accord"].iter().chain(arguments).map(OsString::from));
         assert!(is_mail(&["mail", "--bogus"]));

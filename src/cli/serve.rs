@@ -67,11 +67,11 @@ impl Serve {
             let filled = app.clone();
             carry::blocking(move || demo::fill(&filled)).await??;
         }
-        let server = serve(site, stop.clone().cancelled_owned())?;
-        let doors = open_doors(&app, &stop)?;
         // Whichever process captures also stores what it captured.
         let drain = drain::start(&app, &stop)?;
         let publishing = publishing::start(&app, &stop, self.believe_clock)?;
+        let server = serve(site, stop.clone().cancelled_owned())?;
+        let doors = open_doors(&app, &stop)?;
         let threads = if self.no_worker { None } else { Some(Threads::start(&app, &stop)?) };
         self.greet(&app).await?;
         let stopping = stop.clone();

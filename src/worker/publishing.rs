@@ -43,16 +43,26 @@ const BUDGET: Budget = Budget { bytes_per_second: 512 * 1024, records_per_second
 /// A clock that stands before what the ledger holds is not believed, and nothing is captured (CN-04), unless whoever
 /// started the process said that it is right (`believes_clock`).
 pub fn start(app: &Arc<App>, stop: &CancellationToken, believes_clock: bool) -> std::io::Result<JoinHandle<()>> {
+    let knows_the_time = learn_the_time(app, believes_clock);
     let (app, stop) = (app.clone(), stop.clone());
-    std::thread::Builder::new().name("publishing".to_owned()).spawn(move || run(&app, &stop, believes_clock))
+    std::thread::Builder::new().name("publishing".to_owned()).spawn(move || run(&app, &stop, knows_the_time))
 }
 
-fn run(app: &App, stop: &CancellationToken, believes_clock: bool) {
-    let mut listening = None;
-    let mut knows_the_time = believes_clock;
-    if believes_clock && let Some(capture) = Capture::find() {
+/// Before anything is served, since what products send is taken or not by whether the clock is in doubt. Gives whether that
+/// is known; if not, the thread goes on asking.
+fn learn_the_time(app: &App, believes_clock: bool) -> bool {
+    let Some(capture) = Capture::find() else { return believes_clock };
+    if believes_clock {
         believe_the_time(capture);
+        return true;
     }
+    let is_known = remember_the_time(&app.database).is_ok();
+    capture.tick();
+    is_known
+}
+
+fn run(app: &App, stop: &CancellationToken, mut knows_the_time: bool) {
+    let mut listening = None;
     let mut published: Option<(Instant, u64)> = None;
     let mut reads = true;
     while !stop.is_cancelled() {

@@ -17,3 +17,4 @@ mod products;
 mod secrets;
 mod sharing;
 mod stopping;
+mod withdrawing;
