@@ -62,6 +62,12 @@ pub fn set_up(db: &mut DbConnection, now: UtcTime) -> Result<Granted> {
 impl Granted {
     /// The customer opens a ticket, the agent asks in it, the customer grants: products, for a day.
     pub fn grant(&self, db: &mut DbConnection, keys: &Keys, now: UtcTime) -> Result<Grant> {
+        let scope = Scope::of(&[Component::Products], Level::Info, vec!["invoice.id".to_owned()]);
+        self.grant_of(db, keys, scope, now)
+    }
+
+    /// The same, of `scope`.
+    pub fn grant_of(&self, db: &mut DbConnection, keys: &Keys, scope: Scope, now: UtcTime) -> Result<Grant> {
         let queue = queues::find_by_kind(db, QueueKind::Support)?.expect("a queue of each kind");
         let customer = person::by_id(db, self.customer)?;
         let message = NewMessage::text(Channel::Web, self.customer, "Claire", &customer.address, "Rien ne s'affiche.");
@@ -75,7 +81,7 @@ impl Granted {
             subject: Subject::Organisation,
             purpose: "Comprendre pourquoi l'écran reste noir".to_owned(),
             purpose_code: PurposeCode::Fault,
-            scope: Scope::of(&[Component::Products], Level::Info, vec!["invoice.id".to_owned()]),
+            scope,
             duration_minutes: 24 * 60,
             retention_days: 7,
             recipients: Recipients::Queue(ticket.queue_id),
