@@ -167,18 +167,18 @@ impl Reader {
                 self.problems.push(Problem {
                     key: key.clone(),
                     line: Some(entry.line),
-                    text: "there is no such setting; see README, «Configure»".to_owned(),
+                    text: "there is no such setting; see README, «Install»".to_owned(),
                 });
             }
         }
         let known: BTreeSet<String> = self.asked.iter().map(|key| variable_of(key)).collect();
         for name in self.variables.keys() {
             // Variables for tests and tools share the prefix; these are not settings.
-            if !known.contains(name) && !name.starts_with("ACCORD_TEST_") && name != "ACCORD_CONFIG" {
+            if !known.contains(name) && !name.starts_with("ACCORD_TEST_") {
                 self.problems.push(Problem {
                     key: name.clone(),
                     line: None,
-                    text: "no setting has this variable; see README, «Configure»".to_owned(),
+                    text: "no setting has this variable; see README, «Install»".to_owned(),
                 });
             }
         }

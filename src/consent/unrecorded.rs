@@ -18,7 +18,7 @@ use crate::consent::life::EndReason;
 use crate::consent::register::By;
 use crate::consent::withdrawing::{Kept, Way};
 use crate::db::DbConnection;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::people::person;
 use crate::secret::random_handle;
 
@@ -109,6 +109,21 @@ impl Unrecorded {
         let end = before.filter(|before| !end.outdoes(before)).unwrap_or(end);
         noted.insert(end.grant.clone(), end.clone());
         self.write(&end)
+    }
+
+    /// Notes an end that could not be recorded for `error`, and says both in the log.
+    pub fn note_instead(&self, end: End, error: &Error) {
+        match self.note(end) {
+            Ok(()) => {
+                tracing::error!(target: "accord::consent", ?error, "A grant is ended and that is not recorded yet")
+            }
+            Err(noting) => tracing::error!(
+                target: "accord::consent",
+                ?error,
+                ?noting,
+                "A grant is ended, and that is neither recorded nor noted on the disk yet"
+            ),
+        }
     }
 
     /// Whether an end of that grant waits; if that cannot be told, it does.

@@ -71,8 +71,7 @@ where
         }
         (Err(error), Some(running)) if may_pass(&error) => {
             // This waits for the disk where nothing should: it is one short file, when something is wrong already.
-            let noted = app.unrecorded.note(running);
-            tracing::error!(target: "accord::web", ?error, ?noted, "A grant is ended and that is not recorded yet");
+            app.unrecorded.note_instead(running, &error);
             Ok(Recorded::Later)
         }
         (Err(error), _) => Err(error),

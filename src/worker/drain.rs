@@ -238,8 +238,7 @@ impl Drain {
     fn end_reproduced(&self, grant: &Grant) {
         let (id, clock) = (grant.id, self.clock.clone());
         if let Err(error) = self.database.write_now(move |db| stopping::reproduced(db, id, clock.now())) {
-            let noted = self.unrecorded.note(End::by_itself(grant, EndReason::Reproduced, self.clock.now()));
-            tracing::error!(target: "accord::worker", ?error, ?noted, "A grant is ended and that is not recorded yet");
+            self.unrecorded.note_instead(End::by_itself(grant, EndReason::Reproduced, self.clock.now()), &error);
         }
     }
 

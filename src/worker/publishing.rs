@@ -142,8 +142,7 @@ pub fn publish(app: &App, capture: &Capture) -> Result<Changed> {
         for Live { grant, .. } in &live {
             let id = grant.id;
             if let Err(error) = app.database.write_now(move |db| stopping::doubt_the_clock(db, id, now)) {
-                let noted = app.unrecorded.note(End::by_itself(grant, EndReason::ClockDoubt, now));
-                tracing::error!(target: "accord::worker", ?error, ?noted, "A grant is ended and that is not recorded yet");
+                app.unrecorded.note_instead(End::by_itself(grant, EndReason::ClockDoubt, now), &error);
             }
         }
     }

@@ -38,22 +38,25 @@ pub struct Ids {
 /// Where spans come from.
 pub struct Source {
     attributes: Vec<KeyValue>,
+    /// What it says of whose it is, in whichever place.
+    tenants: Vec<KeyValue>,
     service: String,
 }
 
 impl Source {
     pub fn new(resource: Resource) -> Source {
         let mut attributes = resource.attributes;
+        let tenants = attributes.iter().filter(|attribute| attribute.key == TENANT).cloned().collect();
         attributes.truncate(ATTRIBUTES);
         attributes.shrink_to_fit();
         let named = attributes.iter().find(|attribute| attribute.key == SERVICE);
         let service = named.and_then(|named| text_of(named)).unwrap_or(UNNAMED).to_owned();
-        Source { attributes, service }
+        Source { attributes, tenants, service }
     }
 
     /// Whether it names no organisation, or this one.
     pub fn names_only(&self, organisation: &str) -> bool {
-        names_only(&self.attributes, organisation)
+        names_only(&self.tenants, organisation)
     }
 
     /// The product that it is, by its own name.

@@ -50,13 +50,14 @@ impl Person {
 
     /// What these attributes of a span of `product` say.
     pub fn said_by(&self, product: &str, attributes: &[KeyValue]) -> Said {
-        let of = |name: &String| attributes.iter().find(|attribute| attribute.key == *name);
-        let named = self.attributes.of(product).iter().find_map(of);
-        let Some(named) = named else { return Said::Nothing };
-        match named.value.as_ref().and_then(|value| value.value.as_ref()) {
-            Some(Value::StringValue(text)) if self.names.contains(&text.to_lowercase()) => Said::Theirs,
-            _ => Said::AnotherS,
-        }
+        let is_there = |name: &&String| attributes.iter().any(|attribute| attribute.key == **name);
+        let Some(name) = self.attributes.of(product).iter().find(is_there) else { return Said::Nothing };
+        // A key that stands there twice says both.
+        let all_theirs = attributes.iter().filter(|attribute| attribute.key == *name).all(|named| {
+            let value = named.value.as_ref().and_then(|value| value.value.as_ref());
+            matches!(value, Some(Value::StringValue(text)) if self.names.contains(&text.to_lowercase()))
+        });
+        if all_theirs { Said::Theirs } else { Said::AnotherS }
     }
 }
 
@@ -140,6 +141,8 @@ mod tests {
         }
         let both = [attribute("enduser.id", "pauls-handle"), attribute("user.id", "zoe")];
         assert_eq!(paul.said_by("desktop", &both), Said::AnotherS);
+        let twice = [attribute("user.id", "pauls-handle"), attribute("user.id", "zoe")];
+        assert_eq!(paul.said_by("desktop", &twice), Said::AnotherS);
         assert_eq!(
             paul.said_by("desktop", &[KeyValue { key: "user.id".to_owned(), ..KeyValue::default() }]),
             Said::AnotherS

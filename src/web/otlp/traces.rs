@@ -226,8 +226,11 @@ fn store(app: &App, grant: &Grant, key: GrantKey, taken: Taken) -> Result<Stored
     let (grant, clock) = (grant.clone(), app.clock.clone());
     app.database.write_now(move |db| {
         // The body took its time; a withdrawal that is not recorded yet counts as well.
-        if GATE.has_ended(grant.id.0) || GATE.is_in_doubt() {
+        if GATE.has_ended(grant.id.0) {
             return Err(Error::Forbidden);
+        }
+        if GATE.is_in_doubt() {
+            return Err(Error::Busy);
         }
         otlp::store(db, &grant, &key, &taken, &clock)
     })
@@ -239,8 +242,7 @@ fn end_reproduced(app: &App, grant: &Grant) {
     capture::close(grant.id);
     let (id, now) = (grant.id, app.clock.now());
     if let Err(error) = app.database.write_now(move |db| stopping::reproduced(db, id, now)) {
-        let noted = app.unrecorded.note(End::by_itself(grant, EndReason::Reproduced, now));
-        tracing::error!(target: "accord::web", ?error, ?noted, "A grant is ended and that is not recorded yet");
+        app.unrecorded.note_instead(End::by_itself(grant, EndReason::Reproduced, now), &error);
     }
 }
 
