@@ -1,13 +1,13 @@
 //! What tracing one organisation costs the others, over sockets: `cargo bench --bench traced`. The customers of two
-//! companies read their requests, each over eight connections of a load generator of their own (`wrk`, which must be
-//! installed), first with no grant and then with everything of one company captured; and grants are withdrawn by the
-//! link in a mail, a hundred times. The program, both generators and the database share the machine.
+//! companies read their requests, each over eight connections, with no grant and with everything of one company captured:
+//! at a pace that leaves room, and as fast as the program answers (`wrk`, which must be installed). And grants are
+//! withdrawn by the link in a mail, a hundred times. The program, both generators and the database share the machine.
 
 #[path = "../tests/integration/support/granted.rs"]
 #[expect(dead_code, reason = "what else stands there is for tests")]
 mod granted;
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -34,9 +34,12 @@ use chrono::TimeDelta;
 use granted::Granted;
 
 const HTTP: &str = "127.0.0.1:18081";
-const CONNECTIONS: &str = "8";
-const SECONDS: &str = "8";
-const ROUNDS: usize = 3;
+const PAGE: &str = "/requests";
+const CONNECTIONS: u32 = 8;
+/// Requests a second of each company: together a third of what two processors serve.
+const PACE: u32 = 400;
+const SECONDS: u32 = 6;
+const ROUNDS: usize = 4;
 const WITHDRAWALS: usize = 100;
 const REQUESTS: usize = 40;
 
@@ -118,36 +121,75 @@ fn cookie_of(database: &Database, customer: PersonId) -> String {
     session.expect("a session").expose().to_owned()
 }
 
-/// A load of one customer's pages, under way.
-fn load(cookie: &str) -> Child {
+/// A load of one customer's pages, as much as the program bears, under way.
+fn flood(cookie: &str) -> Child {
     Command::new("wrk")
-        .args(["-t", "1", "-c", CONNECTIONS, "--latency", "-d", &format!("{SECONDS}s"), "-H"])
+        .args(["-t", "1", "-c", &CONNECTIONS.to_string(), "-d", &format!("{SECONDS}s"), "-H"])
         .arg(format!("Cookie: accord={cookie}"))
-        .arg(format!("http://{HTTP}/requests"))
+        .arg(format!("http://{HTTP}{PAGE}"))
         .stdout(Stdio::piped())
         .spawn()
         .expect("wrk is installed")
 }
 
-/// Requests a second, and the 99th percentile of their time in milliseconds.
-fn figures(load: Child) -> (f64, f64) {
-    let output = load.wait_with_output().expect("a report");
+/// Requests a second.
+fn rate(flood: Child) -> f64 {
+    let output = flood.wait_with_output().expect("a report");
     let report = String::from_utf8_lossy(&output.stdout);
-    assert!(report.contains("Requests/sec") && !report.contains("Non-2xx"), "{report}");
-    let word_after = |name: &str| {
-        let line = report.lines().map(str::trim).find_map(|line| line.strip_prefix(name)).expect("a figure");
-        line.trim().to_owned()
+    assert!(!report.contains("Non-2xx"), "{report}");
+    let rate = report.lines().find_map(|line| line.strip_prefix("Requests/sec:")).expect("a rate");
+    rate.trim().parse().expect("a number")
+}
+
+/// A load of one customer's pages at a steady pace, whatever the answers take; gives how long each took from the moment
+/// at which it was due, in milliseconds.
+fn pace(cookie: &str) -> Vec<f64> {
+    let one = |number: u32| {
+        let stream = TcpStream::connect(HTTP).expect("a connection");
+        stream.set_nodelay(true).expect("a socket");
+        let mut answers = BufReader::new(stream.try_clone().expect("a socket"));
+        let mut stream = stream;
+        let request = format!("GET {PAGE} HTTP/1.1\r\nHost: {HTTP}\r\nCookie: accord={cookie}\r\n\r\n");
+        let between = Duration::from_secs(1) * CONNECTIONS / PACE;
+        let begun = Instant::now() + between * number / CONNECTIONS;
+        let mut took = Vec::new();
+        for round in 0..PACE * SECONDS / CONNECTIONS {
+            let due = begun + between * round;
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            stream.write_all(request.as_bytes()).expect("a request");
+            read_answer(&mut answers);
+            took.push(due.elapsed().as_secs_f64() * 1e3);
+        }
+        took
     };
-    let time = word_after("99%");
-    let number = |text: &str| text.parse::<f64>().expect("a number");
-    let millis = if let Some(micros) = time.strip_suffix("us") {
-        number(micros) / 1e3
-    } else if let Some(millis) = time.strip_suffix("ms") {
-        number(millis)
-    } else {
-        number(time.trim_end_matches('s')) * 1e3
-    };
-    (number(&word_after("Requests/sec:")), millis)
+    let one = &one;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..CONNECTIONS).map(|number| scope.spawn(move || one(number))).collect();
+        threads.into_iter().flat_map(|thread| thread.join().expect("answers")).collect()
+    })
+}
+
+fn read_answer(answers: &mut impl BufRead) {
+    let mut length = 0;
+    let mut line = String::new();
+    answers.read_line(&mut line).expect("an answer");
+    assert!(line.starts_with("HTTP/1.1 200"), "{line}");
+    while line != "\r\n" {
+        line.clear();
+        answers.read_line(&mut line).expect("a header");
+        if let Some((name, value)) = line.split_once(':')
+            && name.eq_ignore_ascii_case("content-length")
+        {
+            length = value.trim().parse().expect("a length");
+        }
+    }
+    answers.read_exact(&mut vec![0; length]).expect("a body");
+}
+
+/// The 99th percentile.
+fn p99(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() * 99 / 100]
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -203,34 +245,31 @@ fn main() {
     // A process looks at the grants every second.
     let until_published = || std::thread::sleep(Duration::from_millis(1_500));
 
-    let mut of_others: [Vec<(f64, f64)>; 2] = Default::default();
-    let mut of_traced: [Vec<(f64, f64)>; 2] = Default::default();
+    // Without and with a grant, in turns: what else goes on on the machine then meets both.
+    let mut times: [Vec<f64>; 2] = Default::default();
+    let mut rates: [[Vec<f64>; 2]; 2] = Default::default();
     for _ in 0..ROUNDS {
         for (index, is_traced) in [false, true].into_iter().enumerate() {
             let stop = is_traced.then(&grant);
             until_published();
-            let (traced, others) = (load(&traced_cookie), load(&other_cookie));
-            of_others[index].push(figures(others));
-            of_traced[index].push(figures(traced));
+            std::thread::scope(|scope| {
+                scope.spawn(|| pace(&traced_cookie));
+                times[index].extend(pace(&other_cookie));
+            });
+            let (traced, others) = (flood(&traced_cookie), flood(&other_cookie));
+            rates[index][0].push(rate(others));
+            rates[index][1].push(rate(traced));
             if let Some(stop) = stop {
                 withdraw(&stop);
             }
         }
     }
-    for (who, [without, with]) in [("the others", &of_others), ("the traced", &of_traced)] {
-        let rate = |of: &[(f64, f64)]| median(of.iter().map(|(rate, _)| *rate).collect());
-        let p99 = |of: &[(f64, f64)]| median(of.iter().map(|(_, p99)| *p99).collect());
-        println!(
-            "{who}: {:.0} to {:.0} requests a second, 99 % within {:.2} to {:.2} ms",
-            rate(without),
-            rate(with),
-            p99(without),
-            p99(with)
-        );
-        if who == "the others" {
-            report("others' p99 while one is traced, more", (p99(with) / p99(without) - 1.0) * 100.0, "%", "at most 5");
-        }
-    }
+    let [without, with] = times.map(p99);
+    println!("{PACE} requests a second each: 99 % of the others' within {without:.2} ms, then {with:.2} ms");
+    report("others' p99 while one is traced, more", (with / without - 1.0) * 100.0, "%", "at most 5");
+    let [without, with] = rates.map(|rates| rates.map(median));
+    println!("as many as the machine bears: others {:.0}, then {:.0} a second", without[0], with[0]);
+    println!("                              traced {:.0}, then {:.0} a second", without[1], with[1]);
     let mut times: Vec<f64> = (0..WITHDRAWALS)
         .map(|_| {
             let stop = grant();
