@@ -198,7 +198,7 @@ fn a_grant_that_ended_elsewhere_is_closed_by_the_next_reading() {
 }
 
 #[test]
-fn another_process_hears_of_a_grant_that_began_and_of_its_end() {
+fn on_a_server_other_processes_hear_that_a_grant_ended() {
     let line = Line::begin();
     let Some(mut other) = Listening::for_grants(line.app.app.database.url()).unwrap() else {
         // An embedded database has no other process; this is the story of the other one.

@@ -115,11 +115,16 @@ impl Process {
     }
 
     fn grant_of(&self, person: PersonId, stop_condition: &str) -> Grant {
+        self.consented(Subject::Organisation, person, stop_condition).0
+    }
+
+    /// Léa asks about `subject`, `person` grants; with the public name of the question.
+    fn consented(&self, subject: Subject, person: PersonId, stop_condition: &str) -> (Grant, String) {
         let requester = self.test.read(|db| person::by_id(db, person));
         let ticket = self.test.given().ticket(&requester, "Écran noir", "Rien ne s'affiche.");
         let (lea, customer) = (self.test.actor(self.cast.lea), self.test.actor(person));
         let terms = Terms {
-            subject: Subject::Organisation,
+            subject,
             purpose: "Comprendre pourquoi l'écran reste noir".to_owned(),
             purpose_code: PurposeCode::Fault,
             scope: Scope::of(&[Component::Pages, Component::Sql], Closeness::Debug, Vec::new()),
@@ -131,13 +136,14 @@ impl Process {
             idle_minutes: None,
         };
         let (app, now) = (self.test.app.clone(), self.test.now());
-        let outcome = self.test.write(move |db| {
+        let (outcome, handle) = self.test.write(move |db| {
             let request = asking::ask(db, &ticket, &terms, &lea, now)?;
             let seen = granting::notice_for(db, &request, Locale::Fr)?.sha256;
-            granting::grant(db, &app.keys, &request, None, &seen, Locale::Fr, &customer, now)
+            let outcome = granting::grant(db, &app.keys, &request, None, &seen, Locale::Fr, &customer, now)?;
+            Ok((outcome, request.handle))
         });
         let Outcome::Granted(grant) = outcome else { panic!("{outcome:?}") };
-        *grant
+        (*grant, handle)
     }
 
     fn moment(&self) -> Moment {

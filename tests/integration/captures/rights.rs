@@ -80,30 +80,8 @@ async fn what_is_of_somebody_s_own_use_stays_theirs_when_they_leave_and_is_nobod
 impl Process {
     /// Léa asks about `person`'s own use, and they grant it; with the customer's page of it.
     fn own_use_of(&self, person: PersonId) -> (Grant, String) {
-        let requester = self.test.read(|db| person::by_id(db, person));
-        let ticket = self.test.given().ticket(&requester, "Écran noir", "Rien ne s'affiche.");
-        let (lea, customer, now) = (self.test.actor(self.cast.lea), self.test.actor(person), self.now());
-        let terms = Terms {
-            subject: Subject::Person(person),
-            purpose: "Comprendre pourquoi l'écran reste noir".to_owned(),
-            purpose_code: PurposeCode::Fault,
-            scope: Scope::of(&[Component::Pages, Component::Sql], Closeness::Debug, Vec::new()),
-            duration_minutes: 60,
-            retention_days: 7,
-            recipients: Recipients::Queue(ticket.queue_id),
-            exports_allowed: true,
-            stop_condition: String::new(),
-            idle_minutes: None,
-        };
-        let app = self.test.app.clone();
-        let (outcome, handle) = self.test.write(move |db| {
-            let request = asking::ask(db, &ticket, &terms, &lea, now)?;
-            let seen = granting::notice_for(db, &request, Locale::Fr)?.sha256;
-            let outcome = granting::grant(db, &app.keys, &request, None, &seen, Locale::Fr, &customer, now)?;
-            Ok((outcome, request.handle))
-        });
-        let Outcome::Granted(grant) = outcome else { panic!("{outcome:?}") };
-        (*grant, format!("/consents/{handle}"))
+        let (grant, handle) = self.consented(Subject::Person(person), person, "");
+        (grant, format!("/consents/{handle}"))
     }
 }
 
