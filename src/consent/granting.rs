@@ -258,13 +258,6 @@ fn make(
     if grants::active_of(db, request.organisation_id, terms.subject)?.is_some() {
         return Err(Error::Conflict(Message::new("conflict-consent-running")));
     }
-    diesel::update(consent_requests::table.find(request.id).filter(consent_requests::state.eq(request.state)))
-        .set((
-            consent_requests::state.eq(RequestState::Granted),
-            consent_requests::decided_by.eq(seconded_by.unwrap_or(granted_by)),
-            consent_requests::decided_at.eq(now),
-        ))
-        .execute(db)?;
     let until = now.plus(TimeDelta::minutes(i64::from(terms.duration_minutes)));
     let row = (
         (
@@ -292,7 +285,8 @@ fn make(
             consent_grants::version.eq(1_i64),
         ),
     );
-    // Two grants made at the same moment: the schema lets one of them be.
+    // The grant answers its question: the schema writes that down with it. Of two grants made at the same moment it lets
+    // one be.
     let made: Result<GrantId, diesel::result::Error> = db.transaction(|db| {
         diesel::insert_into(consent_grants::table).values(row).returning(consent_grants::id).get_result(db)
     });

@@ -128,11 +128,6 @@ pub fn after(standing: Standing, step: Step) -> Option<Standing> {
     }
 }
 
-/// Whether a question may go from one state to another, by whatever step.
-pub fn may_become(from: RequestState, to: RequestState) -> bool {
-    Step::ALL.iter().any(|step| after(Standing::of_request(from), *step) == Some(Standing::of_request(to)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

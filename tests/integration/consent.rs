@@ -1,10 +1,12 @@
 //! The life of a consent: an agent asks, the customer answers on a page, what was granted ends, and all of it is on record.
 
 mod asked;
+mod choices;
 mod ends;
 mod laws;
 mod line;
 mod record;
+mod states;
 
 use accord::access::Actor;
 use accord::consent::asking::{self, Terms};
@@ -158,6 +160,14 @@ impl Story {
     /// The SQL must be refused by a rule of the schema.
     fn refused(&self, sql: &str) {
         assert!(self.try_sql(sql.to_owned()).is_err(), "the database takes {sql}");
+    }
+
+    /// The same by the rule whose refusal has this word in it.
+    fn refused_by(&self, sql: &str, word: &str) {
+        match self.try_sql(sql.to_owned()) {
+            Ok(()) => panic!("the database takes {sql}"),
+            Err(error) => assert!(format!("{error:?}").contains(word), "{sql} is refused by another rule: {error:?}"),
+        }
     }
 
     fn taken(&self, sql: &str) {

@@ -2,17 +2,18 @@
 
 use accord::access::{Actor, CustomerActor};
 use accord::consent::asking::Terms;
-use accord::consent::granting::{Choice, Pending};
-use accord::consent::life::{EndReason, GrantState, RequestState, may_become};
+use accord::consent::life::{EndReason, GrantState, RequestState};
 use accord::consent::withdrawing::{self, Kept};
 use accord::consent::{ConsentRequest, Level, Scope, Subject, grants};
+use accord::db::schema::ticket_messages;
 use accord::error::Error;
 use accord::people::memberships::{self, Rights};
 use actix_web::http::{Method, header};
 use actix_web::test::TestRequest;
 use chrono::TimeDelta;
+use diesel::prelude::*;
 
-use super::{Story, is_conflict};
+use super::{Story, is_conflict, without_rule};
 use crate::support::app::BASE_URL;
 
 /// CN-05: programs that open the links of mails, prepare pages, or ask for their heads grant nothing; nor does an answer
@@ -27,6 +28,7 @@ async fn cn_05_links_prefetch_head_and_mail_replies_grant_nothing() {
     let claire = story.test.signed_in(story.cast.claire).await;
     let stranger = story.test.browser().await;
     let page = format!("/consents/{}", request.handle);
+    let wording = request.wording_sha256.clone();
     for browser in [&claire, &stranger] {
         for path in [&link, &page, &format!("{page}/grant"), &format!("{page}?way=all")] {
             for (method, headers) in [
@@ -37,12 +39,24 @@ async fn cn_05_links_prefetch_head_and_mail_replies_grant_nothing() {
                 (Method::GET, vec![("user-agent", "Mozilla/5.0 (compatible; SafeLinks/1.0)")]),
                 (Method::POST, vec![]),
                 (Method::POST, vec![("origin", "https://scanner.example")]),
+                (Method::POST, vec![("origin", BASE_URL)]),
             ] {
-                let mut asked = TestRequest::default().method(method).uri(path);
-                for (name, value) in headers {
-                    asked = asked.insert_header((name, value));
+                let asked = || {
+                    let mut asked = TestRequest::default().method(method.clone()).uri(path);
+                    for (name, value) in &headers {
+                        asked = asked.insert_header((*name, *value));
+                    }
+                    asked
+                };
+                browser.send(asked()).await;
+                // With everything in the form that the page would send, but what proves that it is the page that sends it.
+                let form = [("way", "all"), ("wording", wording.as_str())];
+                browser.send(asked().set_form(form)).await;
+                if !headers.contains(&("origin", BASE_URL)) {
+                    let token = browser.csrf();
+                    let form = [("way", "all"), ("wording", wording.as_str()), ("csrf", token.as_str())];
+                    browser.send(asked().set_form(form)).await;
                 }
-                browser.send(asked).await;
             }
         }
     }
@@ -56,22 +70,28 @@ async fn cn_05_links_prefetch_head_and_mail_replies_grant_nothing() {
     assert!(answer.location().contains("/sign-in"), "{} {}", answer.status, answer.location());
     stranger.post(&link, &[("way", "all")]).await.assert_status(405);
 
-    // An answer to the mail is a message, and no consent.
-    let reply = format!(
-        "From: Paul Girard <paul@arnaud.example>\r\nTo: {}\r\nSubject: Re: {}\r\nIn-Reply-To: {}\r\n\
-         Message-ID: <answer@arnaud.example>\r\n\r\nOui, j'accorde. YES. GRANT.\r\n",
-        mail.mail.reply_to[0].identity.as_ref().unwrap().as_str(),
-        mail.mail.subject,
-        mail.mail.message_id.as_ref().unwrap(),
-    );
-    receive(&story, mail.mail.reply_to[0].identity.as_ref().unwrap().as_str(), reply);
-    let after = story.ticket();
-    assert_eq!(after.message_count, story.ticket.message_count + 1, "the answer is in the ticket");
-    assert_eq!(story.again(&request).state, RequestState::Requested);
-    assert_eq!(story.grant_of(&request), None);
+    // An answer to the mail is a message, and no consent: neither that of whose ticket it is, nor that of her who may grant.
+    let reply_to = mail.mail.reply_to[0].identity.as_ref().unwrap().as_str().to_owned();
+    for (name, address) in [("Paul Girard", "paul@arnaud.example"), ("Claire Arnaud", "claire@arnaud.example")] {
+        let reply = format!(
+            "From: {name} <{address}>\r\nTo: {reply_to}\r\nSubject: Re: {}\r\nIn-Reply-To: {}\r\n\
+             Message-ID: <answer-of-{address}>\r\n\r\nOui, j'accorde. YES. GRANT.\r\n",
+            mail.mail.subject,
+            mail.mail.message_id.as_ref().unwrap(),
+        );
+        let before = story.test.read(|db| Ok(ticket_messages::table.count().get_result::<i64>(db)?));
+        receive(&story, address, &reply_to, reply);
+        let after = story.test.read(|db| Ok(ticket_messages::table.count().get_result::<i64>(db)?));
+        assert_eq!(after, before + 1, "what {name} says is a message");
+        assert_eq!(story.again(&request).state, RequestState::Requested);
+        assert_eq!(story.grant_of(&request), None);
+    }
+    // What the page sends, and nothing else, grants.
+    let granted = claire.post(&format!("{page}/grant"), &[("way", "all"), ("wording", wording.as_str())]).await;
+    assert_eq!(granted.location(), format!("{page}?said=said-consent-granted"), "{}", granted.text());
 }
 
-fn receive(story: &Story, to: &str, mail: String) {
+fn receive(story: &Story, from: &str, to: &str, mail: String) {
     use accord::intake::addressing;
     use accord::journal::{self, NewMail, Recipient, Way};
     use accord::notifications::Letterhead;
@@ -79,7 +99,7 @@ fn receive(story: &Story, to: &str, mail: String) {
     let mailbox = story.test.read(|db| addressing::mailbox_for(db, &letterhead, to)).expect("a mailbox of ours");
     let mail = NewMail::new(
         vec![Recipient { mailbox, address: to.to_owned() }],
-        "paul@arnaud.example".to_owned(),
+        from.to_owned(),
         Way::Lmtp,
         mail.into_bytes(),
     );
@@ -173,10 +193,6 @@ fn cn_07_one_grant_of_an_organisation_and_one_of_a_person_are_active_at_most() {
     let refused = story.grant(&own_again, None, story.cast.paul);
     assert!(is_conflict(&refused, "conflict-consent-running"), "{refused:?}");
     // The schema says so too: a copy of the row that runs, for the other question.
-    story.taken(&format!(
-        "UPDATE consent_requests SET state = 'granted', decided_by = {}, decided_at = created_at WHERE id = {}",
-        story.cast.claire.0, further.id.0
-    ));
     story.refused(&copy_of(&first, &further));
     // Once the first is over, it is accepted: nothing else was wrong with it.
     let claire = story.test.actor(story.cast.claire);
@@ -244,6 +260,13 @@ fn cn_08_nothing_is_extended_and_a_day_is_the_most() {
         terms.check(&mut errors);
         assert!(errors.of("duration").is_some(), "{minutes}");
     }
+    terms.duration_minutes = 60;
+    for days in [0, 31, -1] {
+        terms.retention_days = days;
+        let mut errors = accord::error::FieldErrors::default();
+        terms.check(&mut errors);
+        assert!(errors.of("retention").is_some() && errors.of("duration").is_none(), "{days}");
+    }
     let request = story.ask_all();
     let grant = story.granted(&request);
     let id = grant.id.0;
@@ -271,10 +294,6 @@ fn cn_08_nothing_is_extended_and_a_day_is_the_most() {
     }
     // Longer than was asked, longer than a day, or ending later than its minutes.
     let other = story.ask(story.terms(Subject::Person(story.cast.claire)));
-    story.taken(&format!(
-        "UPDATE consent_requests SET state = 'granted', decided_by = {}, decided_at = created_at WHERE id = {}",
-        story.cast.claire.0, other.id.0
-    ));
     let person = story.cast.claire.0;
     let insert = |minutes: &str, until: &str| {
         format!(
@@ -287,48 +306,31 @@ fn cn_08_nothing_is_extended_and_a_day_is_the_most() {
         )
     };
     story.refused(&insert("61", "2026-11-23 09:00:00"));
-    story.refused(&insert("1441", "2026-11-23 09:00:00"));
     story.refused(&insert("60", "2026-11-23 09:02:00"));
-    story.taken(&insert("60", "2026-11-23 09:00:00"));
-}
-
-/// The life of a consent: every step that the table does not have is refused by the database as well.
-#[test]
-fn the_database_knows_the_same_life_of_a_consent() {
-    let story = Story::begin();
-    let person = story.cast.claire.0;
-    let choice = Choice::as_asked(&story.terms(Subject::Organisation));
-    let pending = Pending { choice, by: story.cast.claire, at: story.test.now() };
-    let pending = serde_json::to_string(&pending).unwrap();
-    let set = |id: i64, state: RequestState| {
-        let decided = match state {
-            RequestState::Requested | RequestState::AwaitingSecond => "decided_by = NULL, decided_at = NULL".to_owned(),
-            _ => format!("decided_by = {person}, decided_at = created_at"),
-        };
+    // A day is the most whatever was asked, and nothing longer can be asked.
+    story.test.write(|db| without_rule(db, "consent_grants_asked", "consent_grants"));
+    story.refused_by(&insert("1441", "2026-11-23 09:00:00"), "duration_minutes");
+    let asking_for = |minutes: &str, days: &str| {
         format!(
-            "UPDATE consent_requests SET state = '{state}', pending_choice = '{pending}', {decided} WHERE id = {id}"
+            "INSERT INTO consent_requests (organisation_id, ticket_id, handle, requested_by, subject_kind, purpose, \
+             purpose_code, scope, level, manifest, manifest_sha256, duration_minutes, retention_days, recipients, \
+             exports_allowed, stop_condition, wording_sha256, language, state, created_at, expires_at) \
+             SELECT organisation_id, ticket_id, 'forged', requested_by, subject_kind, purpose, purpose_code, scope, \
+             level, manifest, manifest_sha256, {minutes}, {days}, recipients, exports_allowed, stop_condition, \
+             wording_sha256, language, 'requested', created_at, expires_at FROM consent_requests WHERE id = {}",
+            request.id.0
         )
     };
-    for from in RequestState::ALL {
-        for to in RequestState::ALL {
-            let id = story.ask_all().id.0;
-            if *from != RequestState::Requested {
-                story.taken(&set(id, *from));
-            }
-            let outcome = story.try_sql(set(id, *to));
-            assert_eq!(outcome.is_ok(), from == to || may_become(*from, *to), "{from} to {to}");
-        }
-    }
-    // A question begins as one, and a grant never lives again.
-    story.refused(&format!(
-        "INSERT INTO consent_requests (organisation_id, ticket_id, handle, requested_by, subject_kind, purpose, \
-         purpose_code, scope, level, manifest, manifest_sha256, duration_minutes, retention_days, recipients, \
-         exports_allowed, stop_condition, wording_sha256, language, state, created_at, expires_at, decided_by, \
-         decided_at) SELECT organisation_id, ticket_id, 'forged', requested_by, subject_kind, purpose, purpose_code, \
-         scope, level, manifest, manifest_sha256, duration_minutes, retention_days, recipients, exports_allowed, \
-         stop_condition, wording_sha256, language, 'granted', created_at, expires_at, {person}, created_at \
-         FROM consent_requests WHERE id = (SELECT min(id) FROM consent_requests)"
-    ));
+    story.refused_by(&asking_for("1441", "7"), "duration_minutes");
+    story.refused_by(&asking_for("60", "31"), "retention_days");
+    story.taken(&asking_for("1440", "30"));
+    story.taken(&insert("1440", "2026-11-24 08:00:00"));
+}
+
+/// An ended grant stays as it ended.
+#[test]
+fn an_ended_grant_neither_lives_again_nor_is_kept_longer() {
+    let story = Story::begin();
     let request = story.ask_all();
     let grant = story.granted(&request).id.0;
     story.refused(&format!("UPDATE consent_grants SET state = 'ended' WHERE id = {grant}"));
@@ -348,7 +350,7 @@ fn the_database_knows_the_same_life_of_a_consent() {
     assert_eq!(story.grant_of(&request).unwrap().state, GrantState::Ended);
 }
 
-/// Above debug for a whole organisation two must agree, in code and in the schema; below, if the first wants it.
+/// Above debug for a whole organisation two must agree, in code and in the schema.
 #[test]
 fn the_whole_organisation_at_trace_level_takes_two() {
     let story = Story::begin();
@@ -376,10 +378,6 @@ fn the_whole_organisation_at_trace_level_takes_two() {
     assert_eq!(grant.scope.level(), Level::Trace);
     // One alone is refused by the schema.
     let lone = story.ask(terms);
-    story.taken(&format!(
-        "UPDATE consent_requests SET state = 'granted', decided_by = {}, decided_at = created_at WHERE id = {}",
-        story.cast.claire.0, lone.id.0
-    ));
     let claire = story.test.actor(story.cast.claire);
     let (ended, now) = (request.clone(), story.test.now());
     story.test.write(move |db| withdrawing::withdraw(db, &ended, Kept::No, &claire, now));

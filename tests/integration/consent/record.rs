@@ -5,6 +5,9 @@ use accord::consent::register::{self, Event, verify_all, verify_links};
 use accord::consent::withdrawing::{self, Kept};
 use accord::consent::{ConsentRequest, Subject, grants, receipt, signing};
 use accord::diagnostics::reading_record;
+use accord::i18n::Locale;
+use accord::people::person;
+use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
 use serde_json::{Value, json};
 
@@ -37,63 +40,103 @@ impl Story {
     }
 }
 
-/// Every field that ISO/IEC TS 27560 and the GDPR ask for stands in every event.
+/// Every field that ISO/IEC TS 27560 and the GDPR ask for stands in every event, and says what is true.
 #[test]
 fn each_event_has_every_field_of_the_standard() {
     let story = Story::begin();
+    story.taken(&format!(
+        "UPDATE organisations SET address_lines = '3 quai des Chartrons', postal_code = '33000', city = 'Bordeaux', \
+         country = 'FR', telephone = '+33 5 56 00 00 00' WHERE id = {}",
+        story.cast.arnaud.0
+    ));
     let request = story.over();
+    let grant = story.grant_of(&request).unwrap();
     let events = story.events(&request);
-    assert_eq!(
-        events.iter().map(|event| event.kind.as_str()).collect::<Vec<_>>(),
-        ["requested", "granted", "withdrawn"]
-    );
-    for event in &events {
-        let body: Value = serde_json::from_str(&event.body).unwrap();
-        for field in [
-            "/schema",
-            "/record_id",
-            "/principal/kind",
-            "/principal/id",
-            "/notice/version",
-            "/notice/sha256",
-            "/notice/language",
-            "/purpose/text",
-            "/purpose/code",
-            "/lawful_basis",
-            "/information/scope",
-            "/information/manifest_sha256",
-            "/information/may_be_sensitive",
-            "/controller/name",
-            "/controller/contact",
-            "/customer/name",
-            "/recipients/0",
-            "/third_parties",
-            "/collection_methods/0",
-            "/storage/location",
-            "/storage/retention_days",
-            "/jurisdiction",
-            "/withdrawal_method",
-            "/event/type",
-            "/event/time",
-            "/event/entity/type",
-            "/event/validity_minutes",
-            "/event/state",
-        ] {
-            assert!(body.pointer(field).is_some_and(|value| !value.is_null()), "{field} in {}", event.kind);
-        }
-        assert_eq!(body["lawful_basis"], "instruction");
+    let operator = story.test.read(accord::consent::wording::operator);
+    assert!(!operator.name.is_empty() && operator.contact.contains('@'), "{operator:?}");
+    let of = |id| {
+        let person = story.test.read(|db| person::by_id(db, id));
+        (person.handle.clone(), person.display_name())
+    };
+    let queue = story.test.read(|db| accord::teams::queues::by_id(db, story.ticket.queue_id));
+    let queue = queue.name(Locale::Fr).to_owned();
+    let now = story.test.now().rfc3339();
+    let until = story.test.now().plus(TimeDelta::minutes(60)).rfc3339();
+    let expected = [
+        ("requested", "staff", story.cast.lea),
+        ("granted", "customer", story.cast.claire),
+        ("withdrawn", "customer", story.cast.claire),
+    ];
+    assert_eq!(events.len(), expected.len());
+    for (event, (kind, by, who)) in events.iter().zip(expected) {
+        let mut body: Value = serde_json::from_str(&event.body).unwrap();
+        let is_granted = kind != "requested";
+        let (id, name) = of(who);
+        // What each step says besides is its own; the notice is the kept text, which the other rows of this file look at.
+        let detail = body.as_object_mut().unwrap().remove("detail").unwrap();
+        assert_eq!(detail["reason"], if kind == "withdrawn" { json!("withdrawn") } else { Value::Null });
         let sha256 = body["notice"]["sha256"].as_str().unwrap().to_owned();
         let kept = story.test.read(|db| accord::consent::wording::kept(db, &sha256));
         assert!(kept.text.contains("Comprendre pourquoi l'écran reste noir"), "{}", kept.text);
+        let recipients = body["recipients"][0].as_str().unwrap().to_owned();
+        assert!(recipients.contains(&queue), "{recipients}");
+        let expected = json!({
+            "schema": "https://w3id.org/dpv/schema/dpv-27560#record-eu-gdpr",
+            "record_id": request.handle,
+            "grant_id": is_granted.then(|| grant.handle.clone()),
+            "receipt_id": is_granted.then(|| format!("receipt-{}", grant.handle)),
+            "ticket": story.ticket.reference,
+            "principal": { "kind": "organisation", "id": story.cast.arnaud_handle, "name": "Vignobles Arnaud" },
+            "notice": { "version": kept.version, "sha256": request.wording_sha256, "language": "fr" },
+            "purpose": { "text": "Comprendre pourquoi l'écran reste noir", "code": "fault" },
+            "lawful_basis": "instruction",
+            "information": {
+                "scope": {
+                    "components": [
+                        { "component": "pages", "level": "debug" }, { "component": "database", "level": "debug" },
+                    ],
+                    "attributes": [],
+                },
+                "level": "debug",
+                "manifest_sha256": accord::consent::manifest::Manifest::of(&request.terms.scope).sha256(),
+                "may_be_sensitive": true,
+                "special_categories_sought": false,
+            },
+            "controller": {
+                "type": "controller", "name": operator.name, "address": operator.address, "country": operator.country,
+                "contact": operator.contact,
+            },
+            "customer": {
+                "type": "customer", "name": "Vignobles Arnaud", "address": "3 quai des Chartrons, 33000 Bordeaux",
+                "country": "FR", "contact": "+33 5 56 00 00 00",
+            },
+            "recipients": [recipients],
+            "third_parties": [],
+            "collection_methods": ["server"],
+            "storage": { "location": operator.country, "retention_days": 7 },
+            "retained_until": (kind == "withdrawn").then(|| now.clone()),
+            "exports_allowed": true,
+            "jurisdiction": operator.country,
+            "withdrawal_method": format!("/consents/{}", request.handle),
+            "event": {
+                "type": kind,
+                "time": now,
+                "entity": { "type": by, "id": id, "name": name },
+                "validity_minutes": 60,
+                "valid_until": is_granted.then(|| until.clone()),
+                "state": match kind { "requested" => "requested", "granted" => "active", _ => "ended" },
+            },
+        });
+        assert_eq!(body, expected, "{kind}");
+        assert_eq!((event.kind.as_str(), event.actor.as_str(), event.actor_id), (kind, by, Some(who)));
     }
-    let granted: Value = serde_json::from_str(&events[1].body).unwrap();
-    assert_eq!(granted["event"]["entity"]["name"].as_str().unwrap().split(' ').next(), Some("Claire"));
     // Of one person's own use it is consent.
     let own = story.ask(story.terms(Subject::Person(story.cast.paul)));
     story.grant(&own, None, story.cast.paul).unwrap();
     let granted: Value = serde_json::from_str(&story.events(&own)[1].body).unwrap();
+    let (id, name) = of(story.cast.paul);
     assert_eq!(granted["lawful_basis"], "consent");
-    assert_eq!(granted["principal"]["kind"], "person");
+    assert_eq!(granted["principal"], json!({ "kind": "person", "id": id, "name": name }));
 }
 
 /// CN-11: evidence is only added to.
