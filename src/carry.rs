@@ -30,6 +30,15 @@ impl Here {
     }
 }
 
+/// A thread of the process, by that name. It serves nobody until it says whom, unless `work` was made by [`along`].
+pub fn thread<T: Send + 'static>(
+    name: String,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::io::Result<std::thread::JoinHandle<T>> {
+    #[expect(clippy::disallowed_methods, reason = "this is the one that is looked at")]
+    std::thread::Builder::new().name(name).spawn(work)
+}
+
 /// Runs `work` on a thread that may block.
 pub fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     #[expect(clippy::disallowed_methods, reason = "this is the one that carries")]
@@ -58,7 +67,8 @@ mod tests {
     fn cn_12_blocking_work_and_tasks_serve_whom_their_maker_served() {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let seen = runtime.block_on(gate::scoped(4, Some(5), async {
-            let thread = std::thread::spawn(along(whom));
+            let thread = thread("test".to_owned(), along(whom)).unwrap();
+            assert_eq!(super::thread("test".to_owned(), whom).unwrap().join().unwrap(), None);
             let task = task(async {
                 tokio::task::yield_now().await;
                 (whom(), blocking(whom).await.unwrap())

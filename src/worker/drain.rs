@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroize;
 
 use crate::app::App;
+use crate::carry;
 use crate::clock::{Clock, UtcTime};
 use crate::consent::life::EndReason;
 use crate::consent::scope::Channel;
@@ -39,7 +40,7 @@ const IDLE_ROUND: Duration = Duration::from_millis(200);
 /// Starts the thread. It ends, after a last round, when `stop` is cancelled.
 pub fn start(app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<JoinHandle<()>> {
     let (app, stop) = (app.clone(), stop.clone());
-    std::thread::Builder::new().name("trace-drain".to_owned()).spawn(move || run(&app, &stop))
+    carry::thread("trace-drain".to_owned(), move || run(&app, &stop))
 }
 
 fn run(app: &App, stop: &CancellationToken) {

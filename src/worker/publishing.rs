@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::audit;
+use crate::carry;
 use crate::clock::UtcTime;
 use crate::config::database::DatabaseUrl;
 use crate::consent::grants::{self, Live};
@@ -45,7 +46,7 @@ const BUDGET: Budget = Budget { bytes_per_second: 512 * 1024, records_per_second
 pub fn start(app: &Arc<App>, stop: &CancellationToken, believes_clock: bool) -> std::io::Result<JoinHandle<()>> {
     let knows_the_time = learn_the_time(app, believes_clock);
     let (app, stop) = (app.clone(), stop.clone());
-    std::thread::Builder::new().name("publishing".to_owned()).spawn(move || run(&app, &stop, knows_the_time))
+    carry::thread("publishing".to_owned(), move || run(&app, &stop, knows_the_time))
 }
 
 /// Before anything is served, since what products send is taken or not by whether the clock is in doubt. Gives whether that

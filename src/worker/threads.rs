@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
+use crate::carry;
 use crate::db::types::JobId;
 use crate::error::{Error, Result};
 use crate::journal::claiming;
@@ -64,13 +65,12 @@ impl Threads {
                 let (app, stop) = (app.clone(), stop.clone());
                 // Names processes and threads apart in the leases.
                 let worker = format!("{name}-{number}-{}", random_handle());
-                let builder = std::thread::Builder::new().name(format!("{name}-{number}"));
-                threads.push(builder.spawn(move || run_until_stopped(&app, name, &worker, *work, &stop))?);
+                let run = move || run_until_stopped(&app, name, &worker, *work, &stop);
+                threads.push(carry::thread(format!("{name}-{number}"), run)?);
             }
         }
         let (app, stop) = (app.clone(), stop.clone());
-        let builder = std::thread::Builder::new().name("recurring".to_owned());
-        threads.push(builder.spawn(move || run_recurring(&app, &stop))?);
+        threads.push(carry::thread("recurring".to_owned(), move || run_recurring(&app, &stop))?);
         Ok(Threads(threads))
     }
 

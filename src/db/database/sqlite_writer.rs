@@ -13,7 +13,7 @@ use diesel::prelude::*;
 use tokio::sync::oneshot;
 
 use super::{Change, Changes, LONGEST_CHANGE, roll_back, warn_of_length};
-use crate::carry::Here;
+use crate::carry::{self, Here};
 use crate::config::database::DatabaseUrl;
 use crate::db::connection::{OpenError, Role, open};
 use crate::db::{Ballast, DbConnection, dialect, disk};
@@ -51,13 +51,11 @@ impl SqliteWriter {
         let db = open(url, Role::Writer)?;
         let (queue, receiver) = sync_channel(WRITE_QUEUE);
         let (url, kept) = (url.clone(), ballast.clone());
-        std::thread::Builder::new()
-            .name("database-writer".to_owned())
-            .spawn(move || write_loop(&url, db, &kept, &receiver, &changes, idle))
-            .map_err(|error| {
-                let error = format!("no thread for the writer: {error}");
-                OpenError::Connection(diesel::ConnectionError::BadConnection(error))
-            })?;
+        let run = move || write_loop(&url, db, &kept, &receiver, &changes, idle);
+        carry::thread("database-writer".to_owned(), run).map_err(|error| {
+            let error = format!("no thread for the writer: {error}");
+            OpenError::Connection(diesel::ConnectionError::BadConnection(error))
+        })?;
         Ok(SqliteWriter { queue, ballast })
     }
 

@@ -287,6 +287,7 @@ fn spans_are_recorded_once_when_they_end_and_hold_what_happened_in_them() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "each brings its organisation along")]
 fn cn_12_twenty_organisations_on_one_thread_with_guards_over_awaits_are_told_apart() {
     let mut turn = turn();
     let grants: BTreeMap<i64, i64> = (1..=20).map(|organisation| (turn.grant(organisation), organisation)).collect();

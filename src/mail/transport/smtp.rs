@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::thread;
 use std::time::Duration;
 
 use lettre::address::Envelope;
@@ -106,7 +105,7 @@ impl SmtpRelay {
         let transport = self.transport.clone();
         let hanging = Arc::clone(&self.hanging);
         let attempt = carry::along(move || attempt(&transport));
-        let spawned = thread::Builder::new().name("smtp".to_owned()).spawn(move || {
+        let spawned = carry::thread("smtp".to_owned(), move || {
             let is_unheard = done.send(attempt()).is_err();
             if is_unheard {
                 hanging.fetch_sub(1, Ordering::SeqCst);
@@ -158,9 +157,11 @@ fn is_this_machine(host: &str) -> bool {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "the relays of these tests serve nobody")]
 mod tests {
     use std::io::{BufRead, BufReader, Write};
     use std::net::TcpListener;
+    use std::thread;
 
     use super::*;
     use crate::config::mail::Outgoing;

@@ -1,6 +1,7 @@
 use std::sync::Mutex;
 
 use super::*;
+use crate::carry;
 use crate::db::Database;
 use crate::db::database::Writer;
 use crate::db::database::tests::{count, count_in, fresh, fresh_with};
@@ -159,7 +160,7 @@ fn db_04_a_change_has_the_write_lock_from_its_beginning() {
     other.batch_execute("INSERT INTO t VALUES (1)").unwrap();
     let (waiting, waits) = sync_channel::<()>(1);
     let writing = database.clone();
-    let writer = std::thread::spawn(move || {
+    let writer = carry::thread("another".to_owned(), move || {
         waiting.send(()).unwrap();
         writing.write_now(|db| {
             let seen = count_in(db)?;
@@ -167,6 +168,7 @@ fn db_04_a_change_has_the_write_lock_from_its_beginning() {
             Ok(seen)
         })
     });
+    let writer = writer.unwrap();
     waits.recv().unwrap();
     dialect::commit(&mut other).unwrap();
     assert_eq!(writer.join().unwrap().unwrap(), 1);
