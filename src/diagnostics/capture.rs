@@ -11,7 +11,7 @@
 mod layer;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
@@ -82,6 +82,8 @@ pub struct Capture {
     seen: Mutex<BTreeMap<usize, &'static Metadata<'static>>>,
     /// The level for which interests were last computed; locked while they are.
     rebuilt_for: Mutex<u8>,
+    /// Approved, waiting for capacity.
+    waiting: Mutex<BTreeSet<i64>>,
 }
 
 struct Admission {
@@ -105,6 +107,7 @@ impl Capture {
             out_of_scope: [const { AtomicU64::new(0) }; gate::SLOTS],
             seen: Mutex::new(BTreeMap::new()),
             rebuilt_for: Mutex::new(0),
+            waiting: Mutex::new(BTreeSet::new()),
         })
     }
 
@@ -154,6 +157,7 @@ impl Capture {
         }
         let ended = published.stopped.into_iter().map(|stopped| self.end(stopped)).collect();
         self.follow_level();
+        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = published.waiting.iter().copied().collect();
         let started = published.started.into_iter().map(|(grant, _)| grant).collect();
         Changed { started, ended, waiting: published.waiting }
     }
@@ -184,6 +188,16 @@ impl Capture {
         let ended = stopped.into_iter().map(|stopped| self.end(stopped)).collect();
         self.follow_level();
         ended
+    }
+
+    /// Whether the grant is approved and nothing is captured for it yet, since as many others as there can be are live.
+    pub fn waits_for_capacity(&self, grant: i64) -> bool {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).contains(&grant)
+    }
+
+    /// How many grants wait for capacity.
+    pub fn waiting(&self) -> usize {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).len()
     }
 
     /// Takes what waits to be redacted, sealed and stored.
@@ -326,6 +340,13 @@ impl ActiveGrant {
         }
     }
 }
+
+// A `max_level_*` or `release_max_level_*` feature of `tracing`, set by any crate, takes the events out of the program when
+// it is compiled: then a customer would agree to something that nobody can do. Such a build is refused.
+const _: () = assert!(
+    matches!(tracing::level_filters::STATIC_MAX_LEVEL.into_level(), Some(tracing::Level::TRACE)),
+    "a feature of tracing takes away levels that can be agreed to"
+);
 
 /// How often both clocks are read, at most, for two readings that belong together.
 const READINGS: usize = 16;

@@ -20,7 +20,7 @@ use crate::consent::wording::{component_key, level_key};
 use crate::consent::{grants, wording};
 use crate::db::DbConnection;
 use crate::db::types::GrantId;
-use crate::diagnostics::capture;
+use crate::diagnostics::capture::{self, Capture};
 use crate::error::{Error, Result};
 use crate::i18n::Texts;
 use crate::mail::address::visible;
@@ -126,6 +126,8 @@ pub struct ConsentView {
     pub is_open: bool,
     pub awaits_second: bool,
     pub is_running: bool,
+    /// It runs, and this process has no room to record for it yet.
+    pub waits_for_capacity: bool,
     pub has_ended: bool,
     pub is_destroyed: bool,
     pub expires_at: UtcTime,
@@ -160,6 +162,8 @@ impl Loaded {
             is_open: is_open(&self.request, now),
             awaits_second: self.request.state == RequestState::AwaitingSecond,
             is_running: running.is_some(),
+            waits_for_capacity: running
+                .is_some_and(|grant| Capture::find().is_some_and(|capture| capture.waits_for_capacity(grant.id.0))),
             has_ended: self.grant.is_some() && running.is_none(),
             is_destroyed: self.grant.as_ref().is_some_and(|grant| grant.destroyed_at.is_some()),
             expires_at: self.request.expires_at,

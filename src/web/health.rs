@@ -5,6 +5,8 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig, get};
 
 use crate::app::App;
+use crate::diagnostics::capture::Capture;
+use crate::gate::GATE;
 use crate::web::metrics;
 use crate::{journal, outbox, queue};
 
@@ -35,6 +37,9 @@ pub async fn ready(app: Data<App>) -> HttpResponse {
 async fn show_metrics(app: Data<App>) -> HttpResponse {
     let database_log_bytes = app.database.log_bytes().and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or_default();
     let ballast_bytes = i64::try_from(app.storage.ballast().held_bytes()).unwrap_or_default();
+    let grants_live = i64::try_from(GATE.live()).unwrap_or_default();
+    let waiting = Capture::find().map_or(0, Capture::waiting);
+    let grants_waiting = i64::try_from(waiting).unwrap_or_default();
     let levels = app.database.read(move |db| {
         let (jobs_waiting, jobs_failed) = queue::counts(db)?;
         let mail_in = journal::unprocessed::counts(db)?;
@@ -47,6 +52,8 @@ async fn show_metrics(app: Data<App>) -> HttpResponse {
             mail_dead,
             database_log_bytes,
             ballast_bytes,
+            grants_live,
+            grants_waiting,
         })
     });
     match levels.await {

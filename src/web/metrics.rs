@@ -57,6 +57,8 @@ struct Counters {
     mail_dead: Gauge,
     database_log_bytes: Gauge,
     ballast_bytes: Gauge,
+    grants_live: Gauge,
+    grants_waiting: Gauge,
 }
 
 static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
@@ -81,6 +83,10 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
     registry.register("database_log_bytes", "Size of the write-ahead log of SQLite", database_log_bytes.clone());
     let ballast_bytes = Gauge::default();
     registry.register("ballast_bytes", "Room kept for a full disk; none once it was given up", ballast_bytes.clone());
+    let grants_live = Gauge::default();
+    registry.register("grants_live", "Grants under which this process records at this moment", grants_live.clone());
+    let grants_waiting = Gauge::default();
+    registry.register("grants_waiting", "Grants for which this process has no room yet", grants_waiting.clone());
     Counters {
         registry,
         requests,
@@ -94,6 +100,8 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
         mail_dead,
         database_log_bytes,
         ballast_bytes,
+        grants_live,
+        grants_waiting,
     }
 });
 
@@ -124,7 +132,7 @@ pub fn count_product_spans(taken: u64, not_taken: u64) {
     COUNTERS.spans.get_or_create(&Outcome("not_taken")).inc_by(not_taken);
 }
 
-/// What the database knows of work and mail.
+/// What the database knows of work and mail, the disk of room, and the gate of grants.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Levels {
     pub jobs_waiting: i64,
@@ -133,6 +141,8 @@ pub struct Levels {
     pub mail_dead: i64,
     pub database_log_bytes: i64,
     pub ballast_bytes: i64,
+    pub grants_live: i64,
+    pub grants_waiting: i64,
 }
 
 /// All of it, as Prometheus reads it.
@@ -143,6 +153,8 @@ pub fn render(levels: Levels) -> String {
     COUNTERS.mail_dead.set(levels.mail_dead);
     COUNTERS.database_log_bytes.set(levels.database_log_bytes);
     COUNTERS.ballast_bytes.set(levels.ballast_bytes);
+    COUNTERS.grants_live.set(levels.grants_live);
+    COUNTERS.grants_waiting.set(levels.grants_waiting);
     let mut text = String::new();
     if let Err(error) = encode(&mut text, &COUNTERS.registry) {
         let _ = write!(text, "# {error}");

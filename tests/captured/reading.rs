@@ -14,19 +14,23 @@ use accord::consent::withdrawing::{Kept, Way};
 use accord::consent::{Component, Grant, Level, Scope, Subject, grants};
 use accord::db::DbConnection;
 use accord::db::listening::Listening;
-use accord::db::types::PersonId;
+use accord::db::types::{OrganisationId, PersonId};
+use accord::diagnostics::capture::ActiveGrant;
 use accord::diagnostics::catalogue::Catalogue;
-use accord::gate::{Cause, DOUBT_MICROS, GATE, LEASE_NANOS};
+use accord::gate::{Cause, DOUBT_MICROS, GATE, LEASE_NANOS, SLOTS};
 use accord::i18n::Locale;
 use accord::people::person;
 use accord::tickets::{Ticket, ticket};
 use accord::worker::drain::Drain;
 use accord::worker::publishing;
+use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
 
 use super::{Turn, next_grant, turn};
 use crate::support::TestApp;
 use crate::support::cast::Cast;
+
+const AN_HOUR: TimeDelta = TimeDelta::hours(1);
 
 /// An installation at the time of the machine, which the gate goes by, where Claire granted what Léa asked.
 struct Line {
@@ -45,20 +49,7 @@ impl Line {
         app.clock.set_wall(UtcTime::from_micros(turn.capture.moment().wall_micros));
         let paul = app.read(|db| person::by_id(db, cast.paul));
         let ticket = app.given().ticket(&paul, "Écran noir", "Rien ne s'affiche.");
-        let terms = |queue| Terms {
-            subject: Subject::Organisation,
-            purpose: "Comprendre pourquoi l'écran reste noir".to_owned(),
-            purpose_code: PurposeCode::Fault,
-            scope: Scope::of(&[Component::Pages, Component::Sql], Level::Debug, Vec::new()),
-            duration_minutes: 60,
-            retention_days: 7,
-            recipients: Recipients::Queue(queue),
-            exports_allowed: false,
-            stop_condition: String::new(),
-            idle_minutes: None,
-        };
-        let (lea, claire, now) = (app.actor(cast.lea), app.actor(cast.claire), app.now());
-        let (program, asked, number) = (app.app.clone(), ticket.clone(), next_grant());
+        let number = next_grant();
         app.write(move |db| {
             let numbering = match db {
                 DbConnection::Sqlite(_) => {
@@ -68,20 +59,40 @@ impl Line {
             };
             Ok(db.batch_execute(&numbering)?)
         });
-        let (outcome, handle) = app.write(move |db| {
-            let request = asking::ask(db, &asked, &terms(asked.queue_id), &lea, now)?;
-            let seen = granting::notice_for(db, &request, Locale::Fr)?.sha256;
-            let outcome = granting::grant(db, &program.keys, &request, None, &seen, Locale::Fr, &claire, now)?;
-            Ok((outcome, request.handle))
-        });
-        let Outcome::Granted(grant) = outcome else { panic!("{outcome:?}") };
+        let (grant, handle) = grant(&app, &cast, &ticket);
         let ticket = app.read(|db| ticket::by_id(db, ticket.id));
-        Line { app, cast, turn, ticket, grant: *grant, handle }
+        Line { app, cast, turn, ticket, grant, handle }
     }
 
     fn publish(&self) -> Vec<i64> {
         publishing::publish(&self.app.app, self.turn.capture).unwrap().started
     }
+}
+
+/// Léa asks about the whole organisation, and Claire grants all of it.
+fn grant(app: &TestApp, cast: &Cast, ticket: &Ticket) -> (Grant, String) {
+    let terms = |queue| Terms {
+        subject: Subject::Organisation,
+        purpose: "Comprendre pourquoi l'écran reste noir".to_owned(),
+        purpose_code: PurposeCode::Fault,
+        scope: Scope::of(&[Component::Pages, Component::Sql], Level::Debug, Vec::new()),
+        duration_minutes: 60,
+        retention_days: 7,
+        recipients: Recipients::Queue(queue),
+        exports_allowed: false,
+        stop_condition: String::new(),
+        idle_minutes: None,
+    };
+    let (lea, claire, now) = (app.actor(cast.lea), app.actor(cast.claire), app.now());
+    let (program, asked) = (app.app.clone(), ticket.clone());
+    let (outcome, handle) = app.write(move |db| {
+        let request = asking::ask(db, &asked, &terms(asked.queue_id), &lea, now)?;
+        let seen = granting::notice_for(db, &request, Locale::Fr)?.sha256;
+        let outcome = granting::grant(db, &program.keys, &request, None, &seen, Locale::Fr, &claire, now)?;
+        Ok((outcome, request.handle))
+    });
+    let Outcome::Granted(grant) = outcome else { panic!("{outcome:?}") };
+    (*grant, handle)
 }
 
 #[actix_web::test]
@@ -197,22 +208,56 @@ fn a_grant_that_ended_elsewhere_is_closed_by_the_next_reading() {
     assert_eq!(line.app.read(|db| grants::live(db, now)).len(), 0);
 }
 
-#[test]
-fn on_a_server_other_processes_hear_that_a_grant_ended() {
+#[actix_web::test]
+async fn of_257_grants_the_last_waits_for_room_and_both_sides_are_told() {
     let line = Line::begin();
-    let Some(mut other) = Listening::for_grants(line.app.app.database.url()).unwrap() else {
-        // An embedded database has no other process; this is the story of the other one.
-        assert!(line.app.app.database.url().is_sqlite());
-        return;
+    let others: Vec<ActiveGrant> =
+        (1..=SLOTS).map(|number| line.turn.grant(OrganisationId(10_000 + number as i64), None, AN_HOUR)).collect();
+    let own = ActiveGrant { grant: line.grant.id.0, ..line.turn.grant(line.cast.arnaud, None, AN_HOUR) };
+    let all = [others.as_slice(), std::slice::from_ref(&own)].concat();
+    let changed = line.turn.capture.publish(&all, line.turn.capture.moment());
+    assert_eq!((changed.started.len(), changed.waiting), (SLOTS, vec![own.grant]));
+    let (claire, lea) = (line.app.signed_in(line.cast.claire).await, line.app.signed_in(line.cast.lea).await);
+    let pages = [
+        (&claire, format!("/consents/{}", line.handle)),
+        (&lea, format!("/tickets/{}/consents/{}", line.ticket.reference, line.handle)),
+    ];
+    for (browser, page) in &pages {
+        browser.get(page).await.assert_says("Accordé, mais rien n’est encore enregistré").assert_says("de lui-même");
+    }
+    line.turn.publish(&all);
+    claire.get("/requests").await.assert_status(200);
+    assert_eq!(line.turn.captured(), []);
+    // One of the others ends, and nobody has to do anything.
+    let changed = line.turn.capture.publish(&all[1..], line.turn.capture.moment());
+    assert_eq!((changed.started, changed.waiting), (vec![own.grant], vec![]));
+    for (browser, page) in &pages {
+        browser.get(page).await.assert_silent_about("rien n’est encore enregistré");
+    }
+    line.turn.publish(&all[1..]);
+    claire.get("/requests").await.assert_status(200);
+    assert!(!line.turn.captured().is_empty());
+}
+
+/// An embedded database has no other process to hear of anything; what two processes make of it is told in
+/// `tests/integration/real/elsewhere.rs`.
+#[test]
+#[ignore = "needs PostgreSQL"]
+fn real_other_processes_hear_that_a_grant_ended_and_that_one_began() {
+    let line = Line::begin();
+    let mut other = Listening::for_grants(line.app.app.database.url()).unwrap().expect("a PostgreSQL server");
+    let mut hears_once = |what: &str| {
+        assert!((0..1_000_000).any(|_| other.has_news().unwrap()), "{what} is told");
+        assert!(!other.has_news().unwrap(), "{what} is told once");
     };
-    assert!(!other.has_news().unwrap());
     let (claire, now, id) = (line.app.actor(line.cast.claire), line.app.now(), line.grant.request_id);
     line.app.write(move |db| {
         let request = asking::by_id(db, id)?;
         accord::consent::withdrawing::withdraw(db, &request, accord::consent::withdrawing::Kept::No, &claire, now)
     });
-    assert!((0..1_000_000).any(|_| other.has_news().unwrap()), "the withdrawal is told");
-    assert!(!other.has_news().unwrap(), "once");
+    hears_once("the withdrawal");
+    grant(&line.app, &line.cast, &line.ticket);
+    hears_once("the grant");
 }
 
 /// Makes every end of a grant impossible to record, and possible again.

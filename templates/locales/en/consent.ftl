@@ -108,6 +108,7 @@ consent-keep-hint = Without this tick, everything is destroyed at once.
 consent-running-title = Recording
 consent-running-other = Somebody of your organisation with the right to granted it and can stop it.
 consent-waits-for-other = You have approved. A second person of your organisation has to confirm; nothing is recorded before.
+consent-waits-for-capacity = Agreed, but nothing is recorded yet: records are already being made for as many others as is possible at once. It begins by itself as soon as one of them ends; when it ends does not change.
 consent-destroy-title = Destroy now
 consent-destroy-hint = What was recorded is destroyed for good, and you receive a certificate.
 consent-destroy = Destroy the data

@@ -108,6 +108,7 @@ consent-keep-hint = Sans cette coche, tout est détruit aussitôt.
 consent-running-title = Enregistrement en cours
 consent-running-other = Une personne de votre organisation qui en a le droit l’a accordé et peut l’arrêter.
 consent-waits-for-other = Vous avez donné votre accord. Une seconde personne de votre organisation doit le confirmer ; rien n’est enregistré d’ici là.
+consent-waits-for-capacity = Accordé, mais rien n’est encore enregistré : des enregistrements sont déjà en cours pour autant d’autres qu’il est possible à la fois. Celui-ci commencera de lui-même dès que l’un d’eux prendra fin ; l’heure de sa fin ne change pas.
 consent-destroy-title = Détruire maintenant
 consent-destroy-hint = Ce qui a été enregistré est détruit sans retour, et vous recevez une attestation.
 consent-destroy = Détruire les données
