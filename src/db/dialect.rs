@@ -187,9 +187,13 @@ pub fn heard(db: &mut DbConnection) -> QueryResult<bool> {
     }
 }
 
-/// Makes sure that what was deleted is not in the database's files any more, as far as the database can: on SQLite, which
-/// overwrites what it deletes, by emptying the write-ahead log; on PostgreSQL by taking dead rows out of the tables at
-/// once. Says whether it could; a reader in the way is a reason to try again. Not to be called within a transaction.
+/// Makes sure that what was deleted of captures is not in the database's files any more, as far as the database can. Says
+/// whether it could; a reader in the way is a reason to try again. Not to be called within a transaction.
+///
+/// On SQLite, which overwrites what it deletes, by emptying the write-ahead log. On PostgreSQL the few keys are written
+/// anew into another file, and the old one is gone: nothing of a key that was deleted is left there, and without its key
+/// a sealed chunk is noise. The room of chunks is given back, or used again, and the noise in it may stand until then.
+/// PostgreSQL's own write-ahead log is not ours to empty.
 pub fn scrub(db: &mut DbConnection) -> QueryResult<bool> {
     #[derive(QueryableByName)]
     struct Checkpoint {
@@ -202,8 +206,20 @@ pub fn scrub(db: &mut DbConnection) -> QueryResult<bool> {
             Ok(checkpoint.busy == 0)
         }
         DbConnection::Postgres(postgres) => {
-            diesel::sql_query("VACUUM trace_keys, trace_chunks").execute(postgres)?;
-            Ok(true)
+            // Writing anew needs the table to itself for a moment. Who waits for that keeps others waiting, so not for long.
+            diesel::sql_query("SET lock_timeout = '100ms'").execute(postgres)?;
+            let written_anew = diesel::sql_query("VACUUM FULL trace_keys").execute(postgres);
+            diesel::sql_query("RESET lock_timeout").execute(postgres)?;
+            diesel::sql_query("VACUUM trace_chunks").execute(postgres)?;
+            match written_anew {
+                Ok(_) => Ok(true),
+                Err(diesel::result::Error::DatabaseError(_, information))
+                    if information.message().contains("lock timeout") =>
+                {
+                    Ok(false)
+                }
+                Err(error) => Err(error),
+            }
         }
     }
 }

@@ -49,7 +49,7 @@ fn scrub(app: &App) -> Result<()> {
             return Ok(());
         }
     }
-    tracing::warn!(target: "accord::worker", "The write-ahead log could not be emptied; the next destruction does");
+    tracing::warn!(target: "accord::worker", "What was destroyed may still stand in the files; the next destruction sees to it");
     Ok(())
 }
 

@@ -3,10 +3,13 @@
 //! them did not run. Each is called `real_*` and says what it needs in its `#[ignore]`.
 
 mod browser;
+mod canaries;
 mod chance;
 mod command_line;
+mod customer;
 mod desk;
 mod disk;
+mod elsewhere;
 mod http;
 mod kill;
 mod mail;
@@ -14,6 +17,7 @@ mod mail_wire;
 mod oversize;
 mod process;
 mod products;
+mod relay;
 mod secrets;
 mod sharing;
 mod stopping;

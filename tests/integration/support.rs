@@ -6,6 +6,7 @@ pub mod cast;
 pub mod database;
 pub mod desk;
 pub mod dump;
+pub mod files;
 pub mod given;
 pub mod granted;
 

@@ -1,6 +1,5 @@
 //! The end of what was captured: at once, or at its date, certified, and gone from the files too (CN-10).
 
-use accord::config::database::DatabaseUrl;
 use accord::consent::receipt::{self, Kind};
 use accord::consent::withdrawing::{self, Kept};
 use accord::db::schema::{trace_chunks, trace_keys};
@@ -9,6 +8,7 @@ use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use super::*;
+use crate::support::files;
 
 impl Process {
     /// A grant with something captured, and pieces of what stands in the database for it: of its key and of each chunk.
@@ -31,17 +31,9 @@ impl Process {
         ["trace_keys", "trace_chunks", "trace_counters"].iter().all(|table| self.count(table) == 0)
     }
 
-    /// How many of `pieces` stand in the files of the database; nothing where there are no files to look at.
-    fn pieces_in_files(&self, pieces: &[Vec<u8>]) -> Option<usize> {
-        let DatabaseUrl::Sqlite(path) = self.test.app.database.url() else { return None };
-        let mut found = 0;
-        for suffix in ["", "-wal"] {
-            let mut path = path.clone().into_os_string();
-            path.push(suffix);
-            let bytes = std::fs::read(path).unwrap_or_default();
-            found += pieces.iter().filter(|piece| bytes.windows(piece.len()).any(|window| window == *piece)).count();
-        }
-        Some(found)
+    /// How many of `pieces` stand in the files of the database.
+    fn pieces_in_files(&self, pieces: &[Vec<u8>]) -> usize {
+        files::found(self.test.app.database.url(), pieces).len()
     }
 }
 
@@ -49,7 +41,7 @@ impl Process {
 fn cn_10_a_withdrawal_destroys_at_once_and_the_certificate_says_what() {
     let mut process = Process::begin();
     let (grant, pieces) = process.with_captures();
-    assert_ne!(process.pieces_in_files(&pieces), Some(0), "or the search below finds nothing because it cannot");
+    assert_eq!(process.pieces_in_files(&pieces), 6, "or the search below finds nothing because it cannot");
     let head = process.test.read(|db| {
         let last = trace_chunks::table.order(trace_chunks::number.desc()).select(trace_chunks::tag);
         Ok(last.first::<Vec<u8>>(db)?)
@@ -57,7 +49,7 @@ fn cn_10_a_withdrawal_destroys_at_once_and_the_certificate_says_what() {
     process.withdraw(&grant, Kept::No);
     process.test.run_jobs();
     assert!(process.is_gone());
-    assert!(matches!(process.pieces_in_files(&pieces), None | Some(0)), "nothing is left in the files");
+    assert_eq!(process.pieces_in_files(&pieces), 0, "nothing is left in the files");
     assert_eq!(process.texts(&grant), Vec::<String>::new());
     let after = process.again(&grant);
     assert_eq!(after.destroyed_at, Some(process.now()));
@@ -80,7 +72,7 @@ fn cn_10_what_is_kept_is_kept_until_its_date_and_no_longer() {
     assert_eq!(process.texts(&grant).len(), 5);
     process.test.pass(TimeDelta::seconds(1));
     assert!(process.is_gone());
-    assert!(matches!(process.pieces_in_files(&pieces), None | Some(0)));
+    assert_eq!(process.pieces_in_files(&pieces), 0);
     assert!(process.again(&grant).destroyed_at.is_some());
 }
 
@@ -101,7 +93,7 @@ fn cn_10_delete_now_destroys_what_was_to_be_kept() {
 #[test]
 fn cn_10_one_capture_is_destroyed_and_others_stay() {
     let mut process = Process::begin();
-    let (grant, _) = process.with_captures();
+    let (grant, pieces) = process.with_captures();
     let other = process.grant_of(process.cast.zoe, "");
     let pass = process.open(&other);
     process.capture(&other, pass, &["theirs"]);
@@ -109,6 +101,11 @@ fn cn_10_one_capture_is_destroyed_and_others_stay() {
     process.test.run_jobs();
     assert_eq!((process.count("trace_keys"), process.count("trace_chunks")), (1, 1));
     assert_eq!(process.texts(&other), ["theirs"]);
+    // Beside what stays, too, the key is gone from the files; and of the chunks all that a database promises to overwrite.
+    let (chunks, key) = pieces.split_at(5);
+    assert_eq!(process.pieces_in_files(key), 0);
+    let may_remain = !process.test.app.database.url().is_sqlite();
+    assert!(may_remain || process.pieces_in_files(chunks) == 0);
 }
 
 #[test]

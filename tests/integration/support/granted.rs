@@ -6,7 +6,7 @@ use accord::clock::UtcTime;
 use accord::consent::asking::{self, Terms};
 use accord::consent::granting::{self, Outcome};
 use accord::consent::scope::{PurposeCode, Recipients};
-use accord::consent::{Component, Grant, Level, Scope, Subject};
+use accord::consent::{Component, ConsentRequest, Grant, Level, Scope, Subject};
 use accord::db::DbConnection;
 use accord::db::types::{OrganisationId, PersonId};
 use accord::error::{FieldErrors, Result};
@@ -35,7 +35,6 @@ pub struct Granted {
 
 /// Sets an empty desk up: an administrator who answers, and a customer who may grant for her company.
 pub fn set_up(db: &mut DbConnection, now: UtcTime) -> Result<Granted> {
-    let address = |text: &str| EmailAddress::parse(text).expect("an address");
     let form = SetupForm {
         operator_name: "Lumenor".to_owned(),
         first_name: "Nora".to_owned(),
@@ -49,12 +48,15 @@ pub fn set_up(db: &mut DbConnection, now: UtcTime) -> Result<Granted> {
     let agent = setup::create_first(db, &setup, now)?;
     defaults::create_defaults(db, &setup.support_address, Locale::Fr, now)?;
     staff::accept_undertaking(db, agent, now)?;
-    let information = Information::named("Vignobles Arnaud", Locale::Fr);
+    company(db, agent, "Vignobles Arnaud", "claire@arnaud.example", now)
+}
+
+/// A company with one member, who may grant for it, and the agent who asks.
+pub fn company(db: &mut DbConnection, agent: PersonId, name: &str, address: &str, now: UtcTime) -> Result<Granted> {
+    let information = Information::named(name, Locale::Fr);
     let organisation = organisations::create(db, &information, Contract::NONE, Some(agent), now)?;
-    let new = NewPerson {
-        address_confirmed_at: Some(now),
-        ..NewPerson::at(address("claire@arnaud.example"), Locale::Fr, Origin::Staff)
-    };
+    let address = EmailAddress::parse(address).expect("an address");
+    let new = NewPerson { address_confirmed_at: Some(now), ..NewPerson::at(address, Locale::Fr, Origin::Staff) };
     let customer = person::create(db, &new, Some((organisation.id, Rights::ALL)), None, now)?.id;
     Ok(Granted { organisation: organisation.id, handle: organisation.handle, customer, agent })
 }
@@ -66,8 +68,19 @@ impl Granted {
         self.grant_of(db, keys, scope, now)
     }
 
-    /// The same, of `scope`.
+    /// The same as [`Granted::grant`], of `scope`.
     pub fn grant_of(&self, db: &mut DbConnection, keys: &Keys, scope: Scope, now: UtcTime) -> Result<Grant> {
+        let by = access::actor_of(db, self.customer)?;
+        let request = self.ask(db, scope, now)?;
+        let seen = granting::notice_for(db, &request, Locale::Fr)?.sha256;
+        match granting::grant(db, keys, &request, None, &seen, Locale::Fr, &by, now)? {
+            Outcome::Granted(grant) => Ok(*grant),
+            Outcome::AwaitsSecond => panic!("one is enough at this level"),
+        }
+    }
+
+    /// The customer opens a ticket and the agent asks in it.
+    pub fn ask(&self, db: &mut DbConnection, scope: Scope, now: UtcTime) -> Result<ConsentRequest> {
         let queue = queues::find_by_kind(db, QueueKind::Support)?.expect("a queue of each kind");
         let customer = person::by_id(db, self.customer)?;
         let message = NewMessage::text(Channel::Web, self.customer, "Claire", &customer.address, "Rien ne s'affiche.");
@@ -90,11 +103,6 @@ impl Granted {
             idle_minutes: None,
         };
         let agent = access::actor_of(db, self.agent)?;
-        let request = asking::ask(db, &ticket, &terms, &agent, now)?;
-        let seen = granting::notice_for(db, &request, Locale::Fr)?.sha256;
-        match granting::grant(db, keys, &request, None, &seen, Locale::Fr, &by, now)? {
-            Outcome::Granted(grant) => Ok(*grant),
-            Outcome::AwaitsSecond => panic!("one is enough at this level"),
-        }
+        asking::ask(db, &ticket, &terms, &agent, now)
     }
 }
