@@ -3,7 +3,7 @@
 //! the other stories.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
-#![expect(clippy::disallowed_methods, reason = "which server the suite runs on is said by the environment")]
+#![expect(clippy::disallowed_methods, reason = "what a run is given is said by the environment")]
 
 #[path = "../integration"]
 #[expect(dead_code, unused_imports, reason = "shared with the other stories, which use the rest of it")]
@@ -11,6 +11,8 @@ mod shared {
     pub mod support;
 }
 
+mod allocations;
+mod mixed;
 mod own_work;
 mod races;
 mod reading;

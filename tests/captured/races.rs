@@ -17,6 +17,13 @@ const THREADS: usize = 3;
 const ATTEMPTS: u64 = 1_000_000;
 const ROUNDS: u64 = 50;
 
+/// How far the time that a record bears may be from the time by which it was let in. The gate goes by the clock that only
+/// runs, and a record bears the time on the wall; the two are read together twice, when the grant is first seen and when
+/// its page is begun, up to 2 µs apart, or as far as the machine keeps a thread waiting between the two readings each of
+/// 16 times it tries. What is kept is exact all the same: the drain compares the time that each record bears with the
+/// expiry (`captures::draining`), and the database the time of the insert.
+const APART_NANOS: i64 = 20_000;
+
 /// One that the program really has, so that it is in the catalogue.
 fn record_something() {
     tracing::debug!(target: "accord::web", error = "raced", "A form did not have the fields it should");
@@ -100,9 +107,8 @@ fn cn_04_none_of_a_million_racing_events_is_stamped_at_or_after_the_expiry() {
             while capture.moment().wall_micros < deadline + 2_000 {
                 for (of, at_nanos) in stamps(capture) {
                     kept += 1;
-                    // To the exactness with which two clocks can be read at one moment.
                     let late = at_nanos - deadline * 1_000;
-                    assert!(of != grant.grant || late < 20_000, "stamped {late} ns after the expiry");
+                    assert!(of != grant.grant || late < APART_NANOS, "stamped {late} ns after the expiry");
                 }
             }
             capture.tick();

@@ -15,7 +15,7 @@ use accord::gate::GATE;
 
 use super::*;
 
-/// How many appends race withdrawals in the suite; `ACCORD_TEST_INTERLEAVINGS` says otherwise.
+/// How many appends race withdrawals in every run of the suite; in `.ci/run` `ACCORD_TEST_INTERLEAVINGS` says 10 000.
 const INTERLEAVINGS: u64 = 300;
 /// How many threads append at once, as several processes would.
 const APPENDERS: usize = 4;
