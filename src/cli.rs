@@ -1,10 +1,12 @@
 //! The command line: one program, a few commands, each with help that teaches.
 
 pub mod asking;
+pub mod backup;
 pub mod check;
 pub mod logging;
 pub mod mail;
 pub mod migrate;
+pub mod restore;
 pub mod serve;
 pub mod token;
 pub mod verify;
@@ -61,6 +63,10 @@ enum Command {
     Migrate,
     /// Make, list and revoke API secrets, by which programs use the desk.
     Token(token::Token),
+    /// Make a backup: one sealed file, while the desk is served.
+    Backup(backup::Backup),
+    /// Restore a backup into an empty folder.
+    Restore(restore::Restore),
     /// Look at the settings, the database, the ledger and the mail relay, and say what is wrong.
     Check,
     /// Check a receipt, a certificate or a bundle of evidence, without a server.
@@ -86,6 +92,8 @@ pub fn run() -> ExitCode {
         Command::Worker(worker) => worker.run(&common),
         Command::Migrate => migrate::run(&common),
         Command::Token(token) => token.run(&common),
+        Command::Backup(backup) => backup.run(&common),
+        Command::Restore(restore) => restore.run(&common),
         Command::Check => check::run(&common),
         Command::Verify(verify) => verify.run(),
     }

@@ -6,6 +6,7 @@ pub mod connection;
 pub mod database;
 pub mod dialect;
 pub mod disk;
+pub mod file_copy;
 mod instrumentation;
 pub mod listening;
 pub mod migrations;

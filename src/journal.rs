@@ -117,3 +117,13 @@ pub fn accept(db: &mut DbConnection, mail: &NewMail, now: UtcTime) -> Result<Vec
     }
     Ok(acceptances)
 }
+
+/// The names under which originals are stored, each once.
+pub fn original_hashes(db: &mut DbConnection) -> Result<Vec<String>> {
+    let hashes: Vec<Option<String>> = journal::table
+        .filter(journal::original_hash.is_not_null())
+        .select(journal::original_hash)
+        .distinct()
+        .load(db)?;
+    Ok(hashes.into_iter().flatten().collect())
+}

@@ -20,7 +20,7 @@
 //! | 7 | [`access`], [`teams`] | who may see and do what; queues, their members, mailboxes |
 //! | 8 | [`tickets`] | what the desk is about |
 //! | 9, 10 | [`consent`], [`notifications`], [`search`], [`diagnostics`], [`intake`] | asking before looking, telling people, finding things, looking inside by agreement, a mail or a form becoming a ticket |
-//! | 11, 12 | [`privacy`], [`reactions`] | kinds of data; who follows each ticket event |
+//! | 11, 12 | [`privacy`], [`backup`], [`reactions`] | kinds of data; an installation copied and restored; who follows each ticket event |
 //! | 13 | [`app`] | everything a request or job needs, built once |
 //! | 14 | [`demo`], [`web`], [`worker`] | the demonstration; pages and API; background work |
 //! | 15 | [`cli`] | the commands |
@@ -110,6 +110,7 @@ pub mod search;
 
 pub mod privacy;
 
+pub mod backup;
 pub mod reactions;
 
 pub mod app;

@@ -105,7 +105,7 @@ impl Storage {
 
     /// The content of that name, checked against it.
     pub fn get(&self, hash: &str) -> Result<Vec<u8>> {
-        if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        if !is_hash(hash) {
             return Err(Error::NotFound);
         }
         let file = File::open(self.path(hash)).map_err(|error| match error.kind() {
@@ -123,6 +123,24 @@ impl Storage {
         Ok(content)
     }
 
+    /// The names of everything that is kept, in order.
+    pub fn hashes(&self) -> io::Result<Vec<String>> {
+        let mut hashes = Vec::new();
+        for folder in std::fs::read_dir(&self.folder)? {
+            let folder = folder?;
+            if !folder.file_type()?.is_dir() {
+                continue;
+            }
+            let names = std::fs::read_dir(folder.path())?.map(|entry| entry.map(|entry| entry.file_name()));
+            for name in names {
+                // What is being written has a name that begins with a dot.
+                hashes.extend(name?.into_string().ok().filter(|name| is_hash(name)));
+            }
+        }
+        hashes.sort_unstable();
+        Ok(hashes)
+    }
+
     /// Removes the content of that name, if it is there.
     pub fn remove(&self, hash: &str) -> Result<()> {
         match std::fs::remove_file(self.path(hash)) {
@@ -136,6 +154,10 @@ impl Storage {
     fn path(&self, hash: &str) -> PathBuf {
         self.folder.join(hash.get(..2).unwrap_or("00")).join(hash)
     }
+}
+
+fn is_hash(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn is_for_want_of_room(error: &io::Error) -> bool {
@@ -154,6 +176,10 @@ mod tests {
         assert_eq!(storage.put(b"Bonjour").unwrap(), hash);
         assert_eq!(storage.get(&hash).unwrap(), b"Bonjour");
         let other = storage.put(b"Bonsoir").unwrap();
+        std::fs::write(storage.path(&other).with_file_name(".being-written"), "half").unwrap();
+        let mut both = [hash.clone(), other.clone()];
+        both.sort();
+        assert_eq!(storage.hashes().unwrap(), both);
         std::fs::copy(storage.path(&other), storage.path(&hash)).unwrap();
         assert!(storage.get(&hash).is_err());
     }

@@ -20,9 +20,14 @@ pub fn find_server(config: &Config) -> Option<UnixStream> {
 }
 
 /// Asks, with the bytes that go with the question.
-pub fn ask(mut server: UnixStream, ask: &Ask, bytes: &[u8]) -> Result<Answer, String> {
+pub fn ask(server: UnixStream, ask: &Ask, bytes: &[u8]) -> Result<Answer, String> {
+    ask_patiently(server, ask, bytes, PATIENCE)
+}
+
+/// The same for what takes its time.
+pub fn ask_patiently(mut server: UnixStream, ask: &Ask, bytes: &[u8], patience: Duration) -> Result<Answer, String> {
     let failed = |error: std::io::Error| format!("the server does not answer: {error}");
-    server.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
+    server.set_read_timeout(Some(patience)).map_err(failed)?;
     server.set_write_timeout(Some(PATIENCE)).map_err(failed)?;
     let mut line = serde_json::to_string(ask).map_err(|error| error.to_string())?;
     line.push('\n');

@@ -68,7 +68,7 @@ impl Mail {
         match asking::ask(server, &ask, &raw)? {
             Answer::Taken => Ok(()),
             Answer::NotTaken { reason } | Answer::Refused { reason } => Err(reason),
-            Answer::Secrets { .. } => Err("the server answered another question".to_owned()),
+            Answer::Secrets { .. } | Answer::Copied => Err("the server answered another question".to_owned()),
         }
     }
 

@@ -104,7 +104,7 @@ fn carry_out(config: Config, request: Request) -> Result<Outcome, String> {
         return match asking::ask(server, &Ask::Secrets { request }, &[])? {
             Answer::Secrets { outcome } => Ok(outcome),
             Answer::Refused { reason } | Answer::NotTaken { reason } => Err(reason),
-            Answer::Taken => Err("the server answered another question".to_owned()),
+            Answer::Taken | Answer::Copied => Err("the server answered another question".to_owned()),
         };
     }
     let app = App::open(config, Clock::system()).map_err(|error| format!("{error:#}"))?;

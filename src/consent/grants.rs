@@ -325,6 +325,16 @@ pub fn to_be_destroyed(db: &mut DbConnection, now: UtcTime, limit: i64) -> Resul
     Ok(read(rows))
 }
 
+/// Grants that run, or of which something is kept.
+pub fn with_captures(db: &mut DbConnection) -> Result<Vec<Grant>> {
+    let rows: Vec<Row> = consent_grants::table
+        .filter(consent_grants::destroyed_at.is_null())
+        .order(consent_grants::id)
+        .select(grant_columns!())
+        .load(db)?;
+    Ok(read(rows))
+}
+
 /// Somebody looked at what it captured.
 pub fn seen(db: &mut DbConnection, grant: GrantId, now: UtcTime) -> Result<()> {
     let active = consent_grants::table.find(grant).filter(consent_grants::state.eq(GrantState::Active));

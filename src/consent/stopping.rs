@@ -77,6 +77,18 @@ pub fn doubt_the_clock(db: &mut DbConnection, grant: GrantId, now: UtcTime) -> R
     end(db, &grant, EndReason::ClockDoubt, By::System, now)
 }
 
+/// The database was restored from a backup, which holds nothing that was captured: the grant may have been withdrawn since
+/// that was made, so it ends, and there is nothing to keep. Called for each grant that runs or of which something was kept.
+pub fn end_restored(db: &mut DbConnection, grant: GrantId, now: UtcTime) -> Result<()> {
+    let grant = grants::by_id(db, grant)?;
+    let detail = json!({ "restored": true });
+    let is_ours = withdrawing::end(db, &grant, EndReason::StoppedByOperator, Kept::No, By::System, detail, now)?;
+    if !is_ours {
+        withdrawing::keep_no_longer(db, &grant, now)?;
+    }
+    Ok(())
+}
+
 /// The grants that are to end early: nobody looks, somebody who gave it no longer may, or its ticket was closed or left
 /// just as it was given. Each is for [`stop_if_due`], in a transaction of its own.
 pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<GrantId>> {

@@ -123,7 +123,7 @@ fn person_of(db: &mut DbConnection, handle: &str) -> Result<Option<PersonId>> {
 }
 
 /// Has what an ended grant captured destroyed from now on.
-fn keep_no_longer(db: &mut DbConnection, grant: &Grant, now: UtcTime) -> Result<()> {
+pub(super) fn keep_no_longer(db: &mut DbConnection, grant: &Grant, now: UtcTime) -> Result<()> {
     let later = consent_grants::table
         .find(grant.id)
         .filter(consent_grants::destroyed_at.is_null())

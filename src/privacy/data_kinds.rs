@@ -1,5 +1,7 @@
-//! The register of data (GDPR Art. 30; D1): every table belongs to one kind, and every kind has its rule. A test
-//! compares the register with the schema, so a new table without a kind fails.
+//! The register of data (GDPR Art. 30; D1): every table belongs to one kind, and every kind has its rule. It also says
+//! what of each table a backup holds. A test compares the register with the schema, so a new table has to decide.
+
+use crate::db::file_copy::Omitted;
 
 /// What sort of data a table holds; each is governed by its own rule of retention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -26,57 +28,89 @@ pub enum Kind {
     Installation,
 }
 
-/// Table and kind, for every table.
-pub const REGISTER: &[(&str, Kind)] = &[
-    ("api_tokens", Kind::SignIn),
-    ("audit_details", Kind::Evidence),
-    ("audit_ledger", Kind::Evidence),
-    ("connection_contexts", Kind::ConnectionContext),
-    ("consent_events", Kind::ConsentRecord),
-    ("consent_grants", Kind::ConsentRecord),
-    ("consent_links", Kind::SignIn),
-    ("consent_receipts", Kind::ConsentRecord),
-    ("consent_requests", Kind::ConsentRecord),
-    ("consent_wordings", Kind::ConsentRecord),
-    ("environment_components", Kind::Configuration),
-    ("environments", Kind::Configuration),
-    ("idempotency_keys", Kind::SignIn),
-    ("jobs", Kind::Correspondence),
-    ("journal", Kind::Correspondence),
-    ("mailboxes", Kind::Installation),
-    ("memberships", Kind::Identification),
-    ("one_time_tokens", Kind::SignIn),
-    ("organisations", Kind::Identification),
-    ("outbox", Kind::Correspondence),
-    ("passwords", Kind::SignIn),
-    ("people", Kind::Identification),
-    ("person_addresses", Kind::Identification),
-    ("queue_members", Kind::Identification),
-    ("queues", Kind::Installation),
-    ("reading_records", Kind::ReadingRecord),
-    ("recurring_runs", Kind::Installation),
-    ("sampling_keys", Kind::SignIn),
-    ("search_documents", Kind::Correspondence),
-    ("sessions", Kind::SignIn),
-    ("settings", Kind::Installation),
-    ("sites", Kind::Identification),
-    ("staff_member_roles", Kind::Identification),
-    ("staff_members", Kind::Identification),
-    ("staff_roles", Kind::Installation),
-    ("throttles", Kind::SignIn),
-    ("ticket_attachments", Kind::Correspondence),
-    ("ticket_contacts", Kind::Correspondence),
-    ("ticket_events", Kind::Correspondence),
-    ("ticket_links", Kind::SignIn),
-    ("ticket_mail_ids", Kind::Correspondence),
-    ("ticket_messages", Kind::Correspondence),
-    ("ticket_participants", Kind::Correspondence),
-    ("ticket_tags", Kind::Correspondence),
-    ("tickets", Kind::Correspondence),
-    ("trace_chunks", Kind::CapturedTrace),
-    ("trace_counters", Kind::CapturedTrace),
-    ("trace_keys", Kind::CapturedTrace),
+/// What of a table a backup holds (DB-09).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum InBackup {
+    Whole,
+    /// All but these rows, which are told in SQL.
+    Without(&'static str),
+    Nothing,
+}
+
+use InBackup::{Nothing, Whole, Without};
+
+/// Table, kind and what a backup holds of it, for every table.
+///
+/// What signs somebody in is in none: a password that was changed since, a session that was ended or a secret that was
+/// revoked would be good again after a restore. Nor is what a grant opened, for then destroying its key would not destroy
+/// it (see `diagnostics::sealing`).
+pub const REGISTER: &[(&str, Kind, InBackup)] = &[
+    ("api_tokens", Kind::SignIn, Nothing),
+    ("audit_details", Kind::Evidence, Without(SIGN_IN_DETAILS)),
+    ("audit_ledger", Kind::Evidence, Whole),
+    ("connection_contexts", Kind::ConnectionContext, Whole),
+    ("consent_events", Kind::ConsentRecord, Whole),
+    ("consent_grants", Kind::ConsentRecord, Whole),
+    ("consent_links", Kind::SignIn, Nothing),
+    ("consent_receipts", Kind::ConsentRecord, Whole),
+    ("consent_requests", Kind::ConsentRecord, Whole),
+    ("consent_wordings", Kind::ConsentRecord, Whole),
+    ("environment_components", Kind::Configuration, Whole),
+    ("environments", Kind::Configuration, Whole),
+    ("idempotency_keys", Kind::SignIn, Nothing),
+    ("jobs", Kind::Correspondence, Without(ACCOUNT_MAIL)),
+    ("journal", Kind::Correspondence, Whole),
+    ("mailboxes", Kind::Installation, Whole),
+    ("memberships", Kind::Identification, Whole),
+    ("one_time_tokens", Kind::SignIn, Nothing),
+    ("organisations", Kind::Identification, Whole),
+    ("outbox", Kind::Correspondence, Without(MAIL_WITH_A_KEY)),
+    ("passwords", Kind::SignIn, Nothing),
+    ("people", Kind::Identification, Whole),
+    ("person_addresses", Kind::Identification, Whole),
+    ("queue_members", Kind::Identification, Whole),
+    ("queues", Kind::Installation, Whole),
+    ("reading_records", Kind::ReadingRecord, Whole),
+    ("recurring_runs", Kind::Installation, Whole),
+    ("sampling_keys", Kind::SignIn, Nothing),
+    ("search_documents", Kind::Correspondence, Whole),
+    ("sessions", Kind::SignIn, Nothing),
+    ("settings", Kind::Installation, Whole),
+    ("sites", Kind::Identification, Whole),
+    ("staff_member_roles", Kind::Identification, Whole),
+    ("staff_members", Kind::Identification, Whole),
+    ("staff_roles", Kind::Installation, Whole),
+    ("throttles", Kind::SignIn, Nothing),
+    ("ticket_attachments", Kind::Correspondence, Whole),
+    ("ticket_contacts", Kind::Correspondence, Whole),
+    ("ticket_events", Kind::Correspondence, Whole),
+    ("ticket_links", Kind::SignIn, Nothing),
+    ("ticket_mail_ids", Kind::Correspondence, Whole),
+    ("ticket_messages", Kind::Correspondence, Whole),
+    ("ticket_participants", Kind::Correspondence, Whole),
+    ("ticket_tags", Kind::Correspondence, Whole),
+    ("tickets", Kind::Correspondence, Whole),
+    ("trace_chunks", Kind::CapturedTrace, Nothing),
+    ("trace_counters", Kind::CapturedTrace, Nothing),
+    ("trace_keys", Kind::CapturedTrace, Nothing),
 ];
+
+/// Who signed in from where; that it happened stays in the ledger.
+const SIGN_IN_DETAILS: &str =
+    "sequence IN (SELECT sequence FROM audit_ledger WHERE kind IN ('sign_in', 'sign_in_failed', 'sign_out'))";
+/// Mails still to be written about somebody's account: late by then, and some sign people in.
+const ACCOUNT_MAIL: &str = "name = 'account_mail'";
+/// Mails whose bytes hold a link that signs somebody in or confirms an address.
+const MAIL_WITH_A_KEY: &str = "kind IN ('sign_in', 'password', 'invitation', 'confirmation')";
+
+/// What a backup is without.
+pub fn omitted_from_backups() -> impl Iterator<Item = Omitted> {
+    REGISTER.iter().filter_map(|&(table, _, in_backup)| match in_backup {
+        Whole => None,
+        Without(rows) => Some(Omitted { table, rows: Some(rows) }),
+        Nothing => Some(Omitted { table, rows: None }),
+    })
+}
 
 #[cfg(test)]
 mod tests {
@@ -88,8 +122,20 @@ mod tests {
         let schema = include_str!("../db/schema.rs");
         let tables: BTreeSet<&str> =
             schema.split("diesel::table! {\n    ").skip(1).filter_map(|rest| rest.split(' ').next()).collect();
-        let registered: BTreeSet<&str> = REGISTER.iter().map(|(table, _)| *table).collect();
+        let registered: BTreeSet<&str> = REGISTER.iter().map(|(table, ..)| *table).collect();
         assert_eq!(tables, registered);
         assert_eq!(REGISTER.len(), registered.len(), "a table stands twice");
+    }
+
+    #[test]
+    fn b_21_what_signs_in_and_what_a_grant_opened_is_in_no_backup() {
+        for (table, kind, in_backup) in REGISTER {
+            let never = matches!(kind, Kind::SignIn | Kind::CapturedTrace);
+            assert_eq!(never, *in_backup == InBackup::Nothing, "{table}");
+        }
+        let rows_of = |of: &str| omitted_from_backups().find(|omitted| omitted.table == of).map(|omitted| omitted.rows);
+        assert_eq!(rows_of("trace_keys"), Some(None));
+        assert!(rows_of("outbox").flatten().is_some());
+        assert_eq!(rows_of("tickets"), None);
     }
 }

@@ -128,6 +128,11 @@ pub fn find(db: &mut DbConnection, actor: &Actor, handle: &str) -> Result<Option
     Ok(messages::find_readable(db, actor, &message)?.map(|_| attachment))
 }
 
+/// The names under which the bytes of all files are stored, each once.
+pub fn content_hashes(db: &mut DbConnection) -> Result<Vec<String>> {
+    Ok(ticket_attachments::table.select(ticket_attachments::content_hash).distinct().load(db)?)
+}
+
 /// The organisation of the ticket that the file of that name came with, whoever may read it.
 pub fn organisation_of(db: &mut DbConnection, handle: &str) -> Result<Option<OrganisationId>> {
     Ok(ticket_attachments::table

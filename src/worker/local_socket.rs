@@ -11,11 +11,15 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
+use crate::backup::copying;
+use crate::carry;
 use crate::config::Config;
+use crate::db::file_copy;
 use crate::error::{Error, Result};
 use crate::intake::addressing;
 use crate::journal::{self, NewMail, Recipient, Way};
@@ -35,6 +39,8 @@ const LINE_BYTES: u64 = 16 * 1024;
 pub enum Ask {
     /// Take the mail whose bytes follow.
     TakeMail { recipient: String, sender: String, size: usize },
+    /// Copy the database to where a backup finds it. It says nothing of where: that is known.
+    CopyDatabase,
     /// Make, list or revoke API secrets.
     Secrets { request: secret_requests::Request },
 }
@@ -47,6 +53,8 @@ pub enum Answer {
     Taken,
     /// It is not; this is why.
     NotTaken { reason: String },
+    /// The copy is there.
+    Copied,
     /// It was done.
     Secrets { outcome: secret_requests::Outcome },
     /// It was not; this is why.
@@ -82,12 +90,8 @@ pub async fn serve(app: Arc<App>, listener: UnixListener, stop: CancellationToke
             Ok((stream, _)) => {
                 let app = app.clone();
                 questions.spawn(async move {
-                    match tokio::time::timeout(PATIENCE, answer(&app, stream)).await {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => {
-                            tracing::warn!(target: "accord::mail", %error, "A command could not be answered");
-                        }
-                        Err(_) => tracing::warn!(target: "accord::mail", "A command took too long to ask"),
+                    if let Err(error) = answer(&app, stream).await {
+                        tracing::warn!(target: "accord::mail", %error, "A command could not be answered");
                     }
                 });
             }
@@ -106,7 +110,7 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
     let (reading, mut writing) = stream.into_split();
     let mut reading = BufReader::new(reading);
     let mut line = String::new();
-    (&mut reading).take(LINE_BYTES).read_line(&mut line).await?;
+    within_patience((&mut reading).take(LINE_BYTES).read_line(&mut line)).await?;
     let answer = match serde_json::from_str(&line) {
         Ok(Ask::TakeMail { recipient, sender, size }) => {
             // One byte over the limit shows that the mail was longer (S-07).
@@ -114,13 +118,17 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
                 Answer::NotTaken { reason: "the mail is too large".to_owned() }
             } else {
                 let mut raw = vec![0; size];
-                reading.read_exact(&mut raw).await?;
+                within_patience(reading.read_exact(&mut raw)).await?;
                 match take_mail(app, recipient, sender, raw).await {
                     Ok(()) => Answer::Taken,
                     Err(error) => Answer::NotTaken { reason: reason(&error) },
                 }
             }
         }
+        Ok(Ask::CopyDatabase) => match copy_database(app).await {
+            Ok(()) => Answer::Copied,
+            Err(error) => Answer::Refused { reason: reason(&error) },
+        },
         Ok(Ask::Secrets { request }) => {
             let now = app.clock.now();
             match app.database.write(move |db| secret_requests::carry_out(db, &request, now)).await {
@@ -134,6 +142,21 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
     text.push('\n');
     writing.write_all(text.as_bytes()).await?;
     writing.shutdown().await
+}
+
+/// What a command has to say comes in time, or not at all.
+async fn within_patience<T>(asked: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    let late = || io::Error::new(io::ErrorKind::TimedOut, "it took too long to ask");
+    tokio::time::timeout(PATIENCE, asked).await.map_err(|_| late())?
+}
+
+/// Copies the database for a backup, on a thread of its own: told to stop, this process does not wait for it.
+async fn copy_database(app: &App) -> Result<()> {
+    let (url, copy) = (app.database.url().clone(), copying::first_copy(&app.config));
+    let (answer, copied) = oneshot::channel();
+    let write = move || drop(answer.send(file_copy::write(&url, &copy)));
+    carry::thread("backup".to_owned(), write).map_err(anyhow::Error::new)?;
+    copied.await.map_err(|_| Error::internal("the copying ended without an outcome"))?
 }
 
 /// Writes a mail down that came by a pipe; it is durable when this returns.

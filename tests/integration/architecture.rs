@@ -20,7 +20,7 @@ const RANKS: &[(u8, &[&str])] = &[
     (9, &["consent", "notifications", "search"]),
     (10, &["diagnostics", "intake"]),
     (11, &["privacy"]),
-    (12, &["reactions"]),
+    (12, &["backup", "reactions"]),
     (13, &["app"]),
     (14, &["demo", "web", "worker"]),
     (15, &["cli"]),

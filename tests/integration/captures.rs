@@ -1,5 +1,6 @@
 //! What a grant captured: drained, redacted, sealed, read back and destroyed (CN-01, CN-03, CN-09, CN-10).
 
+mod backing_up;
 mod destroying;
 mod draining;
 mod locking;

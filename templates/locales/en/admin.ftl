@@ -239,6 +239,7 @@ ledger-queue-member-removed = Removed from a queue
 ledger-mailbox-created = Mailbox added
 ledger-mailbox-changed = Mailbox changed
 ledger-default-mailbox-changed = Default mailbox changed
+ledger-restored = Restored from a backup
 ledger-settings-changed = Settings changed
 ledger-ticket-moved = Request moved
 person-sessions = { $count ->

@@ -239,6 +239,7 @@ ledger-queue-member-removed = Retiré d’une file
 ledger-mailbox-created = Boîte aux lettres ajoutée
 ledger-mailbox-changed = Boîte aux lettres modifiée
 ledger-default-mailbox-changed = Boîte par défaut changée
+ledger-restored = Restauré depuis une sauvegarde
 ledger-settings-changed = Réglages changés
 ledger-ticket-moved = Demande déplacée
 person-sessions = { $count ->

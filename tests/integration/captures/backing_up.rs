@@ -1,0 +1,259 @@
+//! DB-09, B21: a desk with a consent, its captures, a ticket and a file is backed up and restored. The desk is there again;
+//! what was captured and what signs somebody in is in no byte of the backup, and what ran then has ended.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use accord::audit::{self, Entry};
+use accord::backup::copying::{self, Made};
+use accord::backup::sealing::{BackupKey, Opener};
+use accord::backup::{BackupError, restoring, verify_invariants};
+use accord::config::database::DatabaseUrl;
+use accord::config::{self, Config, Overrides};
+use accord::consent::life::EndReason;
+use accord::db::connection::{Role, open};
+use accord::db::file_copy;
+use accord::diagnostics::trace_store::Destroying;
+use accord::mail::address::EmailAddress;
+use accord::outbox::{self, NewLetter};
+use accord::people::notices::{self, Notice};
+use accord::people::one_time_tokens;
+use accord::privacy::data_kinds::{InBackup, REGISTER};
+use accord::secret::Token;
+use accord::storage::Storage;
+use accord::tickets::messages::{NewReply, Words};
+use accord::tickets::status::Status;
+use accord::tickets::{attachments, messages, ticket};
+use flate2::read::GzDecoder;
+
+use super::*;
+
+const CANARY: &str = "canary-that-was-captured";
+const LINK: &str = "https://desk.example/l/sign-in/canary-that-signs-in";
+const PAPER: &[u8] = b"%PDF-1.7 the file that comes back";
+
+/// A desk in use, and a place for its backup. None on a server, which has its own tools.
+struct Drill {
+    process: Process,
+    place: tempfile::TempDir,
+    key: BackupKey,
+    running: Grant,
+    kept: Grant,
+}
+
+impl Drill {
+    async fn begin() -> Option<Drill> {
+        let mut process = Process::begin();
+        if !process.test.app.database.url().is_sqlite() {
+            let nowhere = file_copy::write(process.test.app.database.url(), Path::new("/nowhere"));
+            assert!(nowhere.is_err());
+            return None;
+        }
+        process.test.signed_in(process.cast.claire).await;
+        let running = process.grant();
+        let pass = process.open(&running);
+        process.capture(&running, pass, &[CANARY]);
+        let (kept, _) = process.consented(Subject::Person(process.cast.zoe), process.cast.zoe, "");
+        let pass = process.open(&kept);
+        process.capture(&kept, pass, &[CANARY]);
+        process.withdraw(&kept, Kept::UntilItsDate);
+        process.answer_with_a_file(&running);
+        process.mail_a_key();
+        let key = BackupKey::of("correct horse battery staple").unwrap();
+        Some(Drill { process, place: tempfile::tempdir().unwrap(), key, running, kept })
+    }
+
+    fn file(&self) -> PathBuf {
+        self.place.path().join("desk.accord")
+    }
+
+    fn back_up(&self) -> Result<Made, BackupError> {
+        let app = &self.process.test.app;
+        let url = app.database.url();
+        copying::make(&app.config, url, &self.key, &self.file(), self.process.now(), |copy| {
+            Ok(file_copy::write(url, copy)?)
+        })
+    }
+
+    fn new_folder(&self, name: &str) -> (Config, PathBuf) {
+        let overrides = Overrides { data: Some(self.place.path().join(name)), ..Overrides::default() };
+        let config = config::parse("", BTreeMap::new(), &overrides).unwrap();
+        std::fs::create_dir(&config.data).unwrap();
+        let database = config.data.join("accord.sqlite");
+        (config, database)
+    }
+}
+
+impl Process {
+    fn answer_with_a_file(&self, grant: &Grant) {
+        let paper = attachments::store(&self.test.app.storage, "facture.pdf", PAPER, None).unwrap();
+        let (id, by, now) = (grant.ticket_id, self.test.actor(self.cast.lea), self.test.now());
+        self.test.write(move |db| {
+            let ticket = ticket::by_id(db, id)?;
+            let reply = NewReply {
+                words: Words::on_page("Voici la facture."),
+                attachments: vec![paper.clone()],
+                seen: ticket.message_count,
+                status: Status::WaitingForCustomer,
+                mail_id: None,
+                ingest: None,
+            };
+            messages::add_reply(db, &ticket, reply, &by, now)
+        });
+    }
+
+    fn mail_a_key(&self) {
+        let (now, claire) = (self.test.now(), self.cast.claire);
+        let address = EmailAddress::parse("claire@arnaud.example").unwrap();
+        self.test.write(move |db| {
+            one_time_tokens::issue(db, one_time_tokens::Purpose::SignIn, Some(claire), &LINK, now)?;
+            let letter = NewLetter {
+                kind: outbox::Kind::SignIn,
+                organisation: None,
+                ticket: None,
+                message: None,
+                person: Some(claire),
+                recipient: "claire@arnaud.example".to_owned(),
+                envelope_from: String::new(),
+                mail_id: format!("<{}@desk.example>", Token::random("").expose()),
+                subject: "Connexion".to_owned(),
+                mime: LINK.as_bytes().to_vec(),
+                expires_at: now,
+            };
+            outbox::enqueue(db, &letter, now)?;
+            let detail = serde_json::json!({ "ip_address": "canary-of-an-address" });
+            audit::record(db, &Entry { kind: "sign_in", actor: Some(claire), detail, ..Entry::default() }, now)?;
+            notices::send(db, &Notice::ConfirmAddress { person: claire, address: address.clone() }, now)
+        });
+    }
+
+    fn secrets(&self) -> Vec<Vec<u8>> {
+        use accord::db::schema::{sessions, trace_chunks, trace_keys};
+        self.test.read(|db| {
+            let mut secrets: Vec<Vec<u8>> = trace_chunks::table.select(trace_chunks::sealed).load(db)?;
+            secrets.extend(trace_keys::table.select(trace_keys::wrapped_key).load::<Vec<u8>>(db)?);
+            secrets.extend(sessions::table.select(sessions::token_hash).load::<Vec<u8>>(db)?);
+            Ok(secrets)
+        })
+    }
+}
+
+fn count_in(db: &mut DbConnection, table: &str) -> i64 {
+    let query = diesel::sql_query(format!("SELECT count(*) AS count FROM {table}"));
+    let DbConnection::Sqlite(db) = db else { panic!("a backup is of an embedded database") };
+    query.get_result::<Count>(db).unwrap().count
+}
+
+fn holds(bytes: &[u8], what: &[u8]) -> bool {
+    bytes.windows(what.len()).any(|window| window == what)
+}
+
+#[actix_web::test]
+async fn db_09_a_desk_comes_back_from_its_backup_and_what_was_captured_does_not() {
+    let Some(drill) = Drill::begin().await else { return };
+    let process = &drill.process;
+    let made = drill.back_up().unwrap();
+    assert_eq!((made.manifest.files, made.damaged.len()), (1, 0));
+    assert!(!copying::workplace(&process.test.app.config).exists(), "no copy is left in the data folder");
+
+    let sealed = std::fs::read(drill.file()).unwrap();
+    assert!(!holds(&sealed, b"SQLite format 3") && !holds(&sealed, PAPER));
+    let mut opened = Vec::new();
+    let opener = Opener::new(BufReader::new(File::open(drill.file()).unwrap()), &drill.key).unwrap();
+    GzDecoder::new(opener).read_to_end(&mut opened).unwrap();
+    assert!(holds(&opened, b"SQLite format 3") && holds(&opened, PAPER));
+    let secrets = process.secrets();
+    assert_eq!(secrets.len(), 5, "two chunks, two keys, a session");
+    let others: [&[u8]; 3] = [CANARY.as_bytes(), b"canary-that-signs-in", b"canary-of-an-address"];
+    for secret in secrets.iter().map(Vec::as_slice).chain(others) {
+        assert!(!holds(&opened, secret), "{}", String::from_utf8_lossy(secret));
+    }
+
+    let (config, database) = drill.new_folder("restored");
+    restoring::require_empty(&config, &database).unwrap();
+    let manifest = restoring::restore(&config, &database, &drill.key, &drill.file(), process.now()).unwrap();
+    assert_eq!(manifest, made.manifest);
+    let url = DatabaseUrl::Sqlite(database.clone());
+    let mut db = open(&url, Role::Writer).unwrap();
+    verify_invariants(&mut db).unwrap();
+    for (table, _, in_backup) in REGISTER {
+        let (before, after) = (process.count(table), count_in(&mut db, table));
+        match in_backup {
+            InBackup::Nothing => assert_eq!(after, 0, "{table}"),
+            InBackup::Without(rows) => assert_eq!(count_in(&mut db, &format!("{table} WHERE {rows}")), 0, "{table}"),
+            // The end of what ran, and that it was restored, are written down.
+            InBackup::Whole => assert!(after >= before, "{table}: {after} of {before}"),
+        }
+    }
+    let before = process.test.read(|db| ticket::by_id(db, drill.running.ticket_id));
+    let after = ticket::by_id(&mut db, before.id).unwrap();
+    assert_eq!((after.reference, after.subject), (before.reference, before.subject));
+    let storage = Storage::open(&config.data.join("files")).unwrap();
+    let hashes = attachments::content_hashes(&mut db).unwrap();
+    assert_eq!(storage.get(&hashes[0]).unwrap(), PAPER);
+
+    let ended = grants::by_id(&mut db, drill.running.id).unwrap();
+    assert_eq!((ended.state, ended.end_reason), (GrantState::Ended, Some(EndReason::StoppedByOperator)));
+    assert!(grants::all_active(&mut db).unwrap().is_empty());
+    for id in [drill.running.id, drill.kept.id] {
+        let grant = grants::by_id(&mut db, id).unwrap();
+        assert_eq!(grant.kept_until, Some(process.now()), "there is nothing to keep");
+        let destroyed = trace_store::destroy(&mut db, &process.test.app.keys, &grant, process.now()).unwrap();
+        assert!(matches!(destroyed, Destroying::Done(_)));
+    }
+    verify_invariants(&mut db).unwrap();
+}
+
+#[actix_web::test]
+async fn db_09_nothing_is_left_of_a_restore_that_failed() {
+    let Some(drill) = Drill::begin().await else { return };
+    drill.back_up().unwrap();
+    let (config, database) = drill.new_folder("failed");
+    let restore = |key: &BackupKey, backup: &Path| {
+        restoring::restore(&config, &database, key, backup, drill.process.now()).unwrap_err().to_string()
+    };
+    let wrong = BackupKey::of("another horse battery staple").unwrap();
+    assert!(restore(&wrong, &drill.file()).contains("another key"));
+    let whole = std::fs::read(drill.file()).unwrap();
+    let cut = drill.place.path().join("cut.accord");
+    std::fs::write(&cut, &whole[..whole.len() - 100]).unwrap();
+    let said = restore(&drill.key, &cut);
+    assert!(said.contains("not sound"), "{said}");
+    assert_eq!(std::fs::read_dir(&config.data).unwrap().count(), 0);
+
+    restoring::require_empty(&config, &database).unwrap();
+    std::fs::write(config.data.join("something"), "of somebody's").unwrap();
+    let said = restoring::require_empty(&config, &database).unwrap_err().to_string();
+    assert!(said.contains("is not empty"), "{said}");
+}
+
+#[actix_web::test]
+async fn db_09_a_copy_that_does_not_hold_together_is_no_backup_and_one_backup_is_not_written_over() {
+    let Some(drill) = Drill::begin().await else { return };
+    std::fs::write(drill.file(), "yesterday's").unwrap();
+    assert!(matches!(drill.back_up(), Err(BackupError::Exists(_))));
+    assert_eq!(std::fs::read(drill.file()).unwrap(), b"yesterday's");
+    std::fs::remove_file(drill.file()).unwrap();
+
+    // Somebody changed the ledger behind the program's back: references are whole, its chain is not.
+    drill
+        .process
+        .sql("DROP TRIGGER IF EXISTS audit_ledger_unchanged; UPDATE audit_ledger SET kind = 'x' WHERE sequence = 1");
+    let said = drill.back_up().unwrap_err().to_string();
+    assert!(said.contains("the ledger is broken at row 1"), "{said}");
+    assert_eq!(std::fs::read_dir(drill.place.path()).unwrap().count(), 0, "not even a part of it");
+}
+
+#[actix_web::test]
+async fn db_09_a_damaged_file_is_told_of_and_keeps_nothing_else_out() {
+    let Some(drill) = Drill::begin().await else { return };
+    let hash = drill.process.test.read(attachments::content_hashes).remove(0);
+    let path = drill.process.test.app.config.data.join("files").join(&hash[..2]).join(&hash);
+    std::fs::write(path, "rotten").unwrap();
+    let made = drill.back_up().unwrap();
+    assert_eq!((made.manifest.files, made.damaged.len()), (0, 1), "{:?}", made.damaged);
+    let (config, database) = drill.new_folder("restored");
+    restoring::restore(&config, &database, &drill.key, &drill.file(), drill.process.now()).unwrap();
+}
