@@ -1,5 +1,6 @@
 //! `accord mail`: takes one mail from standard input, for the alias of any mail server (S-07). It exits 0 only when the
-//! mail is durable, and 75 otherwise, whatever the cause: then the mail server keeps it and tries again.
+//! mail is durable, whole, and 75 otherwise, whatever the cause: then the mail server keeps it and tries again. A mail over
+//! the limit of the installation is taken too, and becomes a ticket that says so (L-01).
 
 use std::ffi::OsString;
 use std::io::Read;
@@ -14,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::mail_environment::MailEnvironment;
 use crate::config::{Config, Overrides};
 use crate::mail::address::EmailAddress;
+use crate::mail::limits::PIPE_BYTES;
 use crate::worker::local_socket::{self, Answer, Ask};
 
 /// Arguments of `accord mail`.
@@ -54,12 +56,15 @@ impl Mail {
             None => environment.sender.clone().unwrap_or_default(),
         };
         let mut raw = Vec::new();
-        let limit = config.limits.mail_bytes as u64 + 1;
         std::io::stdin()
             .lock()
-            .take(limit)
+            .take(PIPE_BYTES as u64 + 1)
             .read_to_end(&mut raw)
             .map_err(|error| format!("standard input cannot be read: {error}"))?;
+        if raw.len() > PIPE_BYTES {
+            // Part of a mail is none.
+            return Err(format!("it is larger than {} MiB", PIPE_BYTES >> 20));
+        }
         let Some(server) = asking::find_server(&config) else {
             // No server runs here: the mail is written down by this process, if it may.
             return write_down(config, recipient, sender, raw);

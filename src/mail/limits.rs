@@ -7,6 +7,9 @@ pub use crate::html::guard::{ATTRIBUTES_PER_TAG, HTML_BYTES, HTML_NESTING, LINKS
 pub const RAW_BYTES: usize = 25 << 20;
 /// L-01: the most an administrator may configure.
 pub const RAW_BYTES_MAX: usize = 50 << 20;
+/// L-01: the largest mail that a pipe hands over. What is larger than the limit of the installation is kept whole all the
+/// same, with no more of it read than its header: a pipe has no way to refuse a mail for good.
+pub const PIPE_BYTES: usize = 2 * RAW_BYTES_MAX;
 /// L-02: the header block of a message or part.
 pub const HEADER_BLOCK_BYTES: usize = 256 << 10;
 /// L-02: fields in one header block.

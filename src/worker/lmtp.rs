@@ -5,7 +5,7 @@ pub mod data;
 mod session;
 
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -43,10 +43,12 @@ impl Door {
                 Ok(Door::Tcp(TcpListener::from_std(listener)?))
             }
             LmtpListen::Unix(path) => {
-                // What a process that is gone left behind would be in the way.
-                match std::fs::remove_file(path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                    _ => {}
+                // What a process that is gone left behind would be in the way; anything else is somebody's.
+                if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
+                    if std::os::unix::net::UnixStream::connect(path).is_ok() {
+                        return Err(io::ErrorKind::AddrInUse.into());
+                    }
+                    std::fs::remove_file(path)?;
                 }
                 let listener = UnixListener::bind(path)?;
                 // The mail server is another user; like the loopback port it is open to who is on this machine.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -23,6 +23,7 @@ use crate::db::file_copy;
 use crate::error::{Error, Result};
 use crate::intake::addressing;
 use crate::journal::{self, NewMail, Recipient, Way};
+use crate::mail::limits::PIPE_BYTES;
 use crate::notifications::Letterhead;
 use crate::worker::secret_requests;
 
@@ -32,6 +33,9 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const DRAIN: Duration = Duration::from_secs(6);
 /// The longest first line.
 const LINE_BYTES: u64 = 16 * 1024;
+
+/// Mails over the limit of the installation (L-01) take turns, since they are held in memory.
+static LARGE_MAILS: Semaphore = Semaphore::const_new(1);
 
 /// What another command wants.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -113,10 +117,11 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
     within_patience((&mut reading).take(LINE_BYTES).read_line(&mut line)).await?;
     let answer = match serde_json::from_str(&line) {
         Ok(Ask::TakeMail { recipient, sender, size }) => {
-            // One byte over the limit shows that the mail was longer (S-07).
-            if size > app.config.limits.mail_bytes + 1 {
+            if size > PIPE_BYTES {
                 Answer::NotTaken { reason: "the mail is too large".to_owned() }
             } else {
+                let is_large = size > app.config.limits.mail_bytes;
+                let _turn = if is_large { LARGE_MAILS.acquire().await.ok() } else { None };
                 let mut raw = vec![0; size];
                 within_patience(reading.read_exact(&mut raw)).await?;
                 match take_mail(app, recipient, sender, raw).await {

@@ -5,6 +5,7 @@ use accord::journal::claiming::{self, Setback, Stage};
 use accord::journal::{self, Acceptance, NewMail, Recipient, State, Way, unprocessed};
 use accord::teams::mailboxes::{self, MailboxDescription};
 use accord::teams::queues::{self, QueueKind};
+use accord::tickets::attachments;
 use actix_web::test::{TestRequest, call_and_read_body, init_service};
 use chrono::TimeDelta;
 
@@ -259,4 +260,18 @@ fn j_09_mails_are_taken_in_the_order_they_came_whatever_the_clock_says() {
     desk.test.run_jobs();
     let subjects: Vec<String> = desk.tickets().into_iter().map(|ticket| ticket.subject).collect();
     assert_eq!(subjects, ["first", "second"]);
+}
+
+#[test]
+fn l_01_a_mail_over_the_limit_is_kept_whole_and_becomes_a_ticket_with_it_attached() {
+    let desk = Desk::with_settings("[limits]\nmail_bytes = 65536");
+    let letter = Letter::from("claire@acme.example").text(&"Un plan.\r\n".repeat(20_000));
+    assert!(letter.bytes().len() > 3 * 65_536);
+    desk.receive(&letter);
+    let ticket = desk.ticket();
+    assert_eq!((ticket.subject.as_str(), ticket.requester_id), ("Écran noir", desk.claire));
+    let files = desk.test.read(|db| attachments::of_ticket(db, &ticket));
+    assert_eq!(files.iter().map(|file| file.file_name.as_str()).collect::<Vec<_>>(), ["original.eml"]);
+    assert_eq!(desk.test.app.storage.get(&files[0].content_hash).unwrap(), letter.bytes());
+    assert!(!desk.messages(&ticket)[0].body_text.contains("Un plan"), "no more than its header is read");
 }

@@ -1,20 +1,21 @@
 //! Mail handed over by LMTP: durable before it is acknowledged, for addresses of ours only, one mail at a time.
 
+use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use accord::config::mail::LmtpListen;
 use accord::journal::unprocessed;
 use accord::worker::lmtp::{self, Door};
 use accord::worker::local_socket;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::desk::{Desk, Letter, SUPPORT};
 
 /// A mail server's connection to the listener of a desk.
-struct Peer {
-    stream: TcpStream,
+struct Peer<S = TcpStream> {
+    stream: S,
     read: String,
 }
 
@@ -47,9 +48,15 @@ impl Peer {
     /// Connected and greeted.
     async fn greeted(listening: &Listening) -> Peer {
         let mut peer = Peer::connect(listening).await;
-        peer.send("LHLO mx.garonne.example\r\n").await;
-        while !peer.line().await.starts_with("250 ") {}
+        peer.greet().await;
         peer
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    async fn greet(&mut self) {
+        self.send("LHLO mx.garonne.example\r\n").await;
+        while !self.line().await.starts_with("250 ") {}
     }
 
     async fn send(&mut self, text: &str) {
@@ -109,6 +116,48 @@ async fn j_01_s_02_a_mail_is_in_the_journal_when_it_is_acknowledged() {
     desk.test.run_jobs();
     assert_eq!(desk.tickets().len(), 2);
     assert_eq!(desk.tickets()[0].requester_id, desk.claire);
+}
+
+#[actix_web::test]
+async fn s_02_j_01_mail_is_taken_over_a_unix_socket_that_other_users_mail_server_may_use() {
+    let desk = Desk::open();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lmtp");
+    // A process that is gone left its socket behind.
+    drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let door = Door::open(&LmtpListen::Unix(path.clone())).unwrap();
+    assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o666);
+    let stop = CancellationToken::new();
+    let _stops_at_the_end = stop.clone().drop_guard();
+    accord::carry::task(lmtp::serve(desk.test.app.clone(), door, stop));
+    let mut peer = Peer { stream: UnixStream::connect(&path).await.unwrap(), read: String::new() };
+    assert!(peer.line().await.starts_with("220 "));
+    peer.greet().await;
+    assert!(peer.deliver(&Letter::from("claire@acme.example").bytes()).await.starts_with("250 2.6.0"));
+    assert!(peer.ask("RCPT TO:<user@elsewhere.example>").await.starts_with('5'));
+    assert!(peer.ask("QUIT").await.starts_with("221"));
+    assert_eq!(waiting(&desk), 1);
+    desk.test.run_jobs();
+    assert_eq!(desk.ticket().requester_id, desk.claire);
+}
+
+#[actix_web::test]
+async fn a_socket_that_somebody_listens_on_is_not_taken_from_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let listen = LmtpListen::Unix(folder.path().join("lmtp"));
+    let first = Door::open(&listen).unwrap();
+    assert!(Door::open(&listen).is_err());
+    drop(first);
+    Door::open(&listen).unwrap();
+}
+
+#[actix_web::test]
+async fn a_file_that_is_no_socket_is_not_removed_for_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lmtp");
+    std::fs::write(&path, "somebody's").unwrap();
+    assert!(Door::open(&LmtpListen::Unix(path.clone())).is_err());
+    assert_eq!(std::fs::read(&path).unwrap(), b"somebody's");
 }
 
 #[actix_web::test]

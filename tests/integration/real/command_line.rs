@@ -10,10 +10,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use accord::clock::Clock;
-use accord::db::schema::journal;
+use accord::db::schema::{journal, ticket_attachments, tickets};
+use accord::storage::Storage;
 use diesel::prelude::*;
 
-use super::process::{Installation, Kind, Server, wait_until};
+use super::process::{Installation, Kind, PATIENCE, Server, wait_until};
 use super::{desk, http};
 
 #[test]
@@ -53,6 +54,40 @@ fn real_s_07_arguments_that_cannot_be_read_leave_the_mail_with_the_mail_server()
     assert_eq!(help.status.code(), Some(0));
     let other = installation.command(&["migrate", "--no-such-flag"]).output().unwrap();
     assert_eq!(other.status.code(), Some(2));
+}
+
+/// L-01: a pipe cannot refuse a mail for good, so what is too large to read is kept whole, and somebody sees it.
+#[test]
+#[ignore = "needs processes of its own"]
+fn real_l_01_a_piped_mail_over_the_limit_is_kept_whole_and_one_beyond_all_bounds_stays_with_the_mail_server() {
+    let settings = "[limits]\nmail_bytes = 65536\n[mail]\noutgoing = \"files\"\n";
+    let installation = Installation::empty(Kind::Sqlite).with_settings(settings);
+    desk::set_up(&mut migrated(&installation), Clock::system().now());
+    let mail = |subject: &str, bytes: usize| {
+        let head = format!("From: claire@client.example\nTo: {}\nSubject: {subject}\n\n", desk::MAILBOX);
+        head.into_bytes().into_iter().chain(b"Un plan.\n".iter().copied().cycle()).take(bytes).collect::<Vec<u8>>()
+    };
+    let (first, second) = (mail("sans serveur", 3 << 20), mail("avec serveur", 3 << 20));
+    assert_eq!(pipe_bytes(&installation, &first), Some(0));
+    let server = installation.serve();
+    assert_eq!(pipe_bytes(&installation, &second), Some(0));
+    assert_eq!(pipe_bytes(&installation, &mail("trop", (100 << 20) + 1)), Some(75));
+    let mut db = installation.database();
+    wait_until("both are tickets", PATIENCE, || tickets::table.count().get_result::<i64>(&mut db).unwrap() == 2);
+    server.stop();
+
+    let storage = Storage::open(&installation.data().join("files")).unwrap();
+    let files: Vec<(String, String)> = ticket_attachments::table
+        .inner_join(tickets::table.on(tickets::id.eq(ticket_attachments::ticket_id)))
+        .order(tickets::id)
+        .select((tickets::subject, ticket_attachments::content_hash))
+        .load(&mut db)
+        .unwrap();
+    assert_eq!(files.len(), 2, "{files:?}");
+    for ((subject, hash), (wanted, raw)) in files.iter().zip([("sans serveur", first), ("avec serveur", second)]) {
+        assert_eq!(subject, wanted);
+        assert!(storage.get(hash).unwrap() == raw, "the mail {subject:?} is not kept as it came");
+    }
 }
 
 #[test]
@@ -128,5 +163,13 @@ fn pipe(installation: &Installation, arguments: &[&OsStr], sender: Option<&OsStr
     // A program that ends without reading breaks the pipe, and then says by its status that it took nothing.
     let mail = format!("From: claire@client.example\nSubject: Bonjour\n\n{arguments:?} {sender:?}\n");
     drop(child.stdin.take().unwrap().write_all(mail.as_bytes()));
+    child.wait().unwrap().code()
+}
+
+/// The same with a mail of one's own.
+fn pipe_bytes(installation: &Installation, mail: &[u8]) -> Option<i32> {
+    let mut command = installation.command(&["mail", "--recipient", desk::MAILBOX]);
+    let mut child = command.stdin(Stdio::piped()).stderr(installation.log()).spawn().unwrap();
+    drop(child.stdin.take().unwrap().write_all(mail));
     child.wait().unwrap().code()
 }
