@@ -33,6 +33,13 @@ pub enum Role {
 /// The lowest SQLite in which the write-ahead log cannot be reset under a reader (DB-01).
 const LOWEST_SQLITE: (i64, &str) = (3_051_003, "3.51.3");
 
+/// How long a connection waits for a lock (DB-02).
+const BUSY_MILLISECONDS: i64 = 5_000;
+/// What of the write-ahead log's space is kept when it was emptied (DB-02).
+const LOG_KEPT_BYTES: i64 = 64 << 20;
+/// After so many pages in the write-ahead log a commit moves them into the database (DB-02).
+const PAGES_BETWEEN_CHECKPOINTS: i64 = 1_000;
+
 /// Why a connection could not be had.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -72,7 +79,7 @@ pub fn open(url: &DatabaseUrl, role: Role) -> Result<DbConnection, OpenError> {
 
 fn apply_sqlite_profile(sqlite: &mut SqliteConnection, role: Role) -> Result<(), OpenError> {
     // First, because even switching the journal mode can meet a lock.
-    sqlite.batch_execute("PRAGMA busy_timeout = 5000")?;
+    sqlite.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_MILLISECONDS}"))?;
     require_version(text(sqlite, "SELECT sqlite_version() AS value")?)?;
     if role == Role::Migrator {
         // Takes effect only while the file is still empty, before the journal mode is set.
@@ -93,14 +100,19 @@ fn apply_sqlite_profile(sqlite: &mut SqliteConnection, role: Role) -> Result<(),
     for (name, value) in numbers {
         sqlite.batch_execute(&format!("PRAGMA {name} = {value}"))?;
     }
-    sqlite.batch_execute("PRAGMA journal_size_limit = 67108864; PRAGMA wal_autocheckpoint = 1000")?;
+    sqlite.batch_execute(&format!(
+        "PRAGMA journal_size_limit = {LOG_KEPT_BYTES}; PRAGMA wal_autocheckpoint = {PAGES_BETWEEN_CHECKPOINTS}"
+    ))?;
     for (name, value) in numbers {
         // With mmap compiled out the pragma answers nothing, which is as good as zero.
-        let found = pragma(sqlite, name)?.unwrap_or(0);
-        if found != *value {
-            return Err(OpenError::Setting { name, found: found.to_string(), wanted: value.to_string() });
-        }
+        require(name, pragma(sqlite, name)?.unwrap_or(0), *value)?;
     }
+    require("journal_size_limit", pragma(sqlite, "journal_size_limit")?.unwrap_or(0), LOG_KEPT_BYTES)?;
+    // These two tell what they stand at in ways of their own.
+    let checkpoint: Checkpoint = diesel::sql_query("PRAGMA wal_autocheckpoint").get_result(sqlite)?;
+    require("wal_autocheckpoint", checkpoint.wal_autocheckpoint, PAGES_BETWEEN_CHECKPOINTS)?;
+    let patience = "SELECT timeout AS value FROM pragma_busy_timeout";
+    require("busy_timeout", diesel::sql_query(patience).get_result::<NumberRow>(sqlite)?.value, BUSY_MILLISECONDS)?;
     let mode = text(sqlite, "SELECT journal_mode AS value FROM pragma_journal_mode")?;
     if mode != "wal" {
         return Err(OpenError::Setting { name: "journal_mode", found: mode, wanted: "wal".to_owned() });
@@ -115,9 +127,22 @@ struct NumberRow {
 }
 
 #[derive(QueryableByName)]
+struct Checkpoint {
+    #[diesel(sql_type = BigInt)]
+    wal_autocheckpoint: i64,
+}
+
+#[derive(QueryableByName)]
 struct TextRow {
     #[diesel(sql_type = Text)]
     value: String,
+}
+
+fn require(name: &'static str, found: i64, wanted: i64) -> Result<(), OpenError> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(OpenError::Setting { name, found: found.to_string(), wanted: wanted.to_string() })
 }
 
 /// What a pragma stands at; none when it was left out of this SQLite, as `mmap_size` can be.
@@ -231,6 +256,13 @@ mod tests {
     }
 
     #[test]
+    fn db_02_a_setting_that_is_not_in_force_is_named() {
+        assert!(require("busy_timeout", 5_000, 5_000).is_ok());
+        let refused = require("busy_timeout", 0, 5_000).unwrap_err().to_string();
+        assert_eq!(refused, "the database setting busy_timeout is 0, and must be 5000");
+    }
+
+    #[test]
     fn db_02_a_reader_cannot_write_and_the_writer_is_durable() {
         let folder = tempfile::tempdir().unwrap();
         let url = DatabaseUrl::Sqlite(folder.path().join("a.sqlite"));
@@ -238,6 +270,9 @@ mod tests {
         let DbConnection::Sqlite(mut writer) = open(&url, Role::Writer).unwrap() else { panic!() };
         assert_eq!(pragma(&mut writer, "synchronous").unwrap(), Some(2));
         assert_eq!(pragma(&mut writer, "auto_vacuum").unwrap(), Some(2));
+        assert_eq!(pragma(&mut writer, "journal_size_limit").unwrap(), Some(67_108_864));
+        let checkpoint: Checkpoint = diesel::sql_query("PRAGMA wal_autocheckpoint").get_result(&mut writer).unwrap();
+        assert_eq!(checkpoint.wal_autocheckpoint, 1_000);
         writer.batch_execute("INSERT INTO t VALUES (1)").unwrap();
         let mut reader = open(&url, Role::Reader).unwrap();
         assert!(reader.batch_execute("INSERT INTO t VALUES (2)").is_err());
