@@ -7,6 +7,7 @@ pub mod account;
 pub mod acknowledging;
 pub mod consent;
 pub mod delivery;
+pub mod digest;
 pub mod messages;
 pub mod recipients;
 pub mod ticket_link;

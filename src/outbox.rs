@@ -3,6 +3,7 @@
 //! `notifications`; what its end means for a ticket is noted there too.
 
 pub mod courier;
+pub mod folding;
 pub mod listing;
 pub mod sending;
 

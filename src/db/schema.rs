@@ -344,6 +344,7 @@ diesel::table! {
         last_error -> Nullable<Text>,
         created_at -> Timestamp,
         sent_at -> Nullable<Timestamp>,
+        folded_into -> Nullable<BigInt>,
     }
 }
 

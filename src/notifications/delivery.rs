@@ -1,6 +1,8 @@
 //! From a draft to the outbox, and from the outbox's verdict to the ticket. A draft holds all that the database knows;
 //! writing it needs only keys and stored files, and happens outside of any transaction (DB-05).
 
+use chrono::TimeDelta;
+
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::types::{MailboxId, MessageId, OrganisationId, PersonId};
@@ -12,9 +14,12 @@ use crate::mail::outgoing::{Automatic, OutgoingAttachment, OutgoingMail, freeze}
 use crate::mail::reply_address::{self, AddressPurpose, TokenFor};
 use crate::notifications::Letterhead;
 use crate::notifications::messages::{
-    Account, Acknowledgement, AgentMessage, AgentNotice, Consent, FirstRequest, ParticipantMessage, Reply, Words,
+    Account, Acknowledgement, AgentMessage, AgentNotice, Consent, Digest, FirstRequest, ParticipantMessage, Reply,
+    Words,
 };
+use crate::outbox::folding::{self, DigestWanted};
 use crate::outbox::{self, Kind, Letter, NewLetter, Sending, Settled};
+use crate::queue;
 use crate::secret::random_handle;
 use crate::settings;
 use crate::storage::Storage;
@@ -25,6 +30,8 @@ use crate::tickets::mail_ids::{self, Direction};
 use crate::tickets::participants::Participant;
 use crate::tickets::ticket::{self, Ticket};
 
+/// How long more news that comes too late is waited for before a digest is written.
+const DIGEST_AFTER: TimeDelta = TimeDelta::minutes(5);
 /// Files of one mail together; what does not fit is to be read by the link.
 const FILES_BYTES: i64 = 15 * 1024 * 1024;
 
@@ -70,6 +77,7 @@ pub enum Content {
     ParticipantMessage(Box<ParticipantMessage>),
     AgentMessage(Box<AgentMessage>),
     AgentNotice(Box<AgentNotice>),
+    Digest(Box<Digest>),
     Account(Box<Account>),
     Consent(Box<Consent>),
 }
@@ -87,6 +95,13 @@ enum Writer {
     Person,
     Machine,
     AnsweringMachine,
+}
+
+impl Finished {
+    /// Its Message-ID, with the angle brackets.
+    pub fn mail_id(&self) -> &str {
+        &self.letter.mail_id
+    }
 }
 
 impl Draft {
@@ -148,6 +163,7 @@ impl Draft {
             Content::ParticipantMessage(words) => (words.write()?, &[], Writer::Machine),
             Content::AgentMessage(words) => (words.write()?, &[], Writer::Machine),
             Content::AgentNotice(words) => (words.write()?, &[], Writer::Machine),
+            Content::Digest(words) => (words.write()?, &[], Writer::Machine),
             Content::Account(words) => (words.write()?, &[], Writer::Machine),
             Content::Consent(words) => (words.write()?, &[], Writer::Machine),
         })
@@ -208,7 +224,8 @@ pub fn post(db: &mut DbConnection, mails: &[Finished], now: UtcTime) -> Result<(
     Ok(())
 }
 
-/// Records how an attempt to send went, and notes on the ticket what did not arrive (O-06).
+/// Records how an attempt to send went, and notes on the ticket what did not arrive (O-06). News to an agent that came too
+/// late goes on in a digest (O-05).
 pub fn settle(
     db: &mut DbConnection,
     letter: &Letter,
@@ -217,6 +234,12 @@ pub fn settle(
     now: UtcTime,
 ) -> Result<Settled> {
     let settled = outbox::sending::settle(db, letter, worker, sending, now)?;
+    if settled == Settled::Suppressed
+        && let Some(person) = folding::is_worth_a_digest(letter)
+    {
+        folding::give_back(db, letter.id)?;
+        queue::enqueue(db, folding::DIGEST_WANTED, &DigestWanted { person }, now.plus(DIGEST_AFTER), now)?;
+    }
     if settled == Settled::Dead
         && let Some(ticket) = letter.ticket
         && letter.kind != Kind::Notification

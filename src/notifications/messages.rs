@@ -184,6 +184,30 @@ templates! {
     AgentNoticePage "email/agent_assigned/body.html"
 }
 
+/// Tells an agent in which tickets there is news that came too late to be mailed by itself.
+#[derive(Clone, Debug)]
+pub struct Digest {
+    pub t: Texts,
+    pub subject: String,
+    pub lines: Vec<DigestLine>,
+}
+
+/// One ticket of a digest.
+#[derive(Clone, Debug)]
+pub struct DigestLine {
+    pub title: String,
+    /// How much there is.
+    pub news: String,
+    pub link: String,
+}
+
+templates! {
+    Digest:
+    DigestSubject "email/digest/subject.txt",
+    DigestText "email/digest/body.txt",
+    DigestPage "email/digest/body.html"
+}
+
 /// About somebody's account.
 #[derive(Clone, Debug)]
 pub struct Account {

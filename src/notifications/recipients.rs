@@ -409,7 +409,7 @@ fn in_queue(db: &mut DbConnection, queue: QueueId) -> Result<Vec<PersonId>> {
     Ok(members.into_iter().filter(|member| member.is_active).map(|member| member.person).collect())
 }
 
-fn may_work_on(db: &mut DbConnection, person: PersonId, ticket: &Ticket) -> Result<bool> {
+pub(super) fn may_work_on(db: &mut DbConnection, person: PersonId, ticket: &Ticket) -> Result<bool> {
     let actor = access::actor_of(db, person)?;
     Ok(matches!(actor, Actor::Staff(_)) && access::can_work_on(&actor, &ticket.facts()))
 }

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::error::{Error, Result};
+use crate::outbox::folding::DIGEST_WANTED;
 use crate::people::notices;
 use crate::queue::Job;
 use crate::tickets::events::TICKET_CHANGED;
@@ -15,6 +16,7 @@ pub fn run(app: &App, job: &Job, now: UtcTime) -> Result<()> {
     match job.name.as_str() {
         TICKET_CHANGED => mail_jobs::ticket_changed(app, job, now),
         LINK_WANTED => mail_jobs::ticket_link(app, job, now),
+        DIGEST_WANTED => mail_jobs::digest(app, job, now),
         notices::JOB => mail_jobs::account_mail(app, job, now),
         other => Err(Error::internal(format!("no function does the job {other:?}"))),
     }

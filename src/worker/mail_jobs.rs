@@ -5,7 +5,8 @@ use crate::app::App;
 use crate::clock::UtcTime;
 use crate::consent::stopping;
 use crate::error::{Error, Result};
-use crate::notifications::{Draft, Finished, Letterhead, account, delivery, ticket_link};
+use crate::notifications::{Draft, Finished, Letterhead, account, delivery, digest, ticket_link};
+use crate::outbox::folding::DigestWanted;
 use crate::people::notices::Notice;
 use crate::queue::{self, Job};
 use crate::reactions;
@@ -47,6 +48,27 @@ pub fn ticket_link(app: &App, job: &Job, now: UtcTime) -> Result<()> {
         app.database.write_now(move |db| ticket_link::draft(db, &letterhead, &wanted, now))?
     };
     write_and_post(app, &letterhead, draft.as_slice(), job, now)
+}
+
+/// Writes a digest of what came too late for an agent. News that stand in one already are in no other, so that doing it
+/// twice sends one.
+pub fn digest(app: &App, job: &Job, now: UtcTime) -> Result<()> {
+    let wanted: DigestWanted = payload(job)?;
+    let letterhead = Letterhead::new(&app.keys, &app.config);
+    let draft = {
+        let letterhead = letterhead.clone();
+        app.database.write_now(move |db| digest::draft(db, &letterhead, wanted.person, now))?
+    };
+    let Some(draft) = draft else {
+        let job = job.clone();
+        return app.database.write_now(move |db| queue::finish(db, &job));
+    };
+    let written = draft.draft.write(&letterhead, &app.storage)?;
+    let job = job.clone();
+    app.database.write_now(move |db| {
+        digest::post_digest(db, &draft, &written, now)?;
+        queue::finish(db, &job)
+    })
 }
 
 fn write_and_post(app: &App, letterhead: &Letterhead, drafts: &[Draft], job: &Job, now: UtcTime) -> Result<()> {

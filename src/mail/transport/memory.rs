@@ -16,6 +16,7 @@ pub struct MailMemory {
 struct MemoryState {
     sent: Vec<SentMail>,
     failures: VecDeque<SendFailure>,
+    outage: Option<SendFailure>,
 }
 
 /// One mail as it was handed over.
@@ -42,9 +43,14 @@ impl MailMemory {
         self.state().failures.push_back(failure);
     }
 
+    /// Lets every attempt fail in this way, until told otherwise with nothing.
+    pub fn fail_always(&self, failure: Option<SendFailure>) {
+        self.state().outage = failure;
+    }
+
     pub(super) fn send(&self, envelope_from: &str, recipient: &str, bytes: &[u8]) -> Result<(), SendFailure> {
         let mut state = self.state();
-        if let Some(failure) = state.failures.pop_front() {
+        if let Some(failure) = state.failures.pop_front().or_else(|| state.outage.clone()) {
             return Err(failure);
         }
         state.sent.push(SentMail {

@@ -19,6 +19,15 @@ mail-agent-wrote = { $name } wrote in { $reference }:
 mail-agent-assigned = { $name } assigned the ticket { $reference } to you: { $subject }
 mail-agent-assigned-by-nobody = The ticket { $reference } was assigned to you: { $subject }
 mail-agent-held = A mail that claims to belong to { $reference } is being held, for its sender could not be believed. Please look at it and decide.
+mail-digest-subject = { $count ->
+    [one] News in one ticket, late
+   *[other] News in { $count } tickets, late
+}
+mail-digest-lead = For a while mail could not be sent. Meanwhile there was news in these tickets:
+mail-digest-news = { $count ->
+    [one] One piece of news
+   *[other] { $count } pieces of news
+}
 mail-agent-open = Open the ticket:
 mail-agent-answer-is-note = An answer to this mail becomes an internal note. The customer does not see it.
 mail-unreadable-subject = A mail could not be read

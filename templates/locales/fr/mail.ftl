@@ -19,6 +19,15 @@ mail-agent-wrote = { $name } a écrit dans { $reference } :
 mail-agent-assigned = { $name } vous a confié le ticket { $reference } : { $subject }
 mail-agent-assigned-by-nobody = Le ticket { $reference } vous a été confié : { $subject }
 mail-agent-held = Un message qui dit appartenir à { $reference } est retenu, car son expéditeur n’est pas sûr. Merci de l’examiner et de décider.
+mail-digest-subject = { $count ->
+    [one] Du nouveau dans un ticket, avec retard
+   *[other] Du nouveau dans { $count } tickets, avec retard
+}
+mail-digest-lead = Pendant un temps, le courrier n’a pas pu partir. Entre-temps, il y a eu du nouveau dans ces tickets :
+mail-digest-news = { $count ->
+    [one] Une nouvelle
+   *[other] { $count } nouvelles
+}
 mail-agent-open = Ouvrir le ticket :
 mail-agent-answer-is-note = Une réponse à ce message devient une note interne. Le client ne la voit pas.
 mail-unreadable-subject = Un message n’a pas pu être lu

@@ -5,11 +5,13 @@ use accord::mail::transport::{FailureKind, SendFailure};
 use accord::outbox::listing::{self, Which};
 use accord::outbox::sending::{self, Sending};
 use accord::outbox::{self, Kind, NewLetter, State};
+use accord::teams::members;
+use accord::teams::queues::{self, QueueKind};
 use accord::tickets::events::{self, EventKind};
 use accord::tickets::status::Status;
 use chrono::TimeDelta;
 
-use crate::support::desk::{Desk, Letter};
+use crate::support::desk::{Desk, Letter, Sent};
 
 fn failure(kind: FailureKind, code: u16) -> SendFailure {
     SendFailure { kind, code: Some(code), text: "says the relay".to_owned() }
@@ -108,7 +110,7 @@ fn o_04_after_five_days_it_is_given_up() {
 }
 
 #[test]
-fn o_05_a_notification_that_is_a_day_late_is_not_sent_and_nobody_is_told() {
+fn o_05_a_notification_that_is_a_day_late_is_not_sent_by_itself_and_is_no_failure() {
     let desk = Desk::open();
     desk.accept(&Letter::from("claire@acme.example").header("Precedence", "list"));
     desk.memory().fail_next(failure(FailureKind::Relay, 421));
@@ -201,4 +203,78 @@ fn o_09_a_later_answer_to_the_same_recipient_waits_for_the_earlier_one() {
     desk.test.run_jobs();
     let texts: Vec<bool> = desk.sent().iter().map(|sent| sent.mail.text.contains("Et éteignez-le.")).collect();
     assert_eq!(texts, [false, true]);
+}
+
+/// What is mailed to Zoé in the next while.
+fn to_zoe(desk: &Desk, passes: TimeDelta) -> Vec<Sent> {
+    desk.test.pass(passes);
+    desk.sent_to("zoe@staff.example")
+}
+
+#[test]
+fn o_05_news_to_an_agent_older_than_a_day_stands_in_one_digest() {
+    let desk = Desk::open();
+    let no_relay = || desk.memory().fail_always(Some(failure(FailureKind::Transient, 451)));
+    no_relay();
+    for subject in ["Écran noir", "Facture"] {
+        desk.receive(&Letter::from("claire@acme.example").subject(subject));
+    }
+    let tickets = desk.tickets();
+    desk.receive(&Letter::from("bob@acme.example").subject("Autre chose"));
+    assert_eq!(desk.tickets().len(), 3);
+    // Deferred again and again for a day: nothing comes, and nothing is dead that somebody would have to look at.
+    for _ in 0..25 {
+        assert!(to_zoe(&desk, TimeDelta::hours(1)).is_empty());
+    }
+    desk.memory().fail_always(None);
+    let sent = to_zoe(&desk, TimeDelta::hours(5));
+    assert_eq!(sent.len(), 1, "one mail in place of three");
+    let digest = &sent[0].mail;
+    assert_eq!(digest.subject, "Du nouveau dans 3 tickets, avec retard");
+    for ticket in &tickets {
+        let link = format!("http://desk.example/tickets/{}", ticket.reference);
+        assert!(digest.text.contains(&link) && digest.text.contains(&ticket.subject), "{}", digest.text);
+    }
+    assert!(!digest.text.contains("mon écran reste noir"), "it says where to look, not what was said");
+    assert!(to_zoe(&desk, TimeDelta::days(2)).is_empty(), "each news is told once");
+    assert_eq!(desk.test.read(listing::counts).dead, 0);
+}
+
+#[test]
+fn o_05_a_digest_that_comes_too_late_itself_goes_on_in_the_next_with_what_came_since() {
+    let desk = Desk::open();
+    desk.memory().fail_always(Some(failure(FailureKind::Transient, 451)));
+    desk.receive(&Letter::from("claire@acme.example").subject("Écran noir"));
+    for hour in 0..80 {
+        if hour == 30 {
+            desk.receive(&Letter::from("claire@acme.example").subject("Facture"));
+        }
+        assert!(to_zoe(&desk, TimeDelta::hours(1)).is_empty());
+    }
+    let open = |desk: &Desk| desk.test.read(|db| listing::list(db, Which::Open, None, 100)).rows;
+    let waiting = open(&desk).into_iter().filter(|mail| mail.recipient == "zoe@staff.example").count();
+    assert_eq!(waiting, 1, "at most one digest is on its way");
+    desk.memory().fail_always(None);
+    let sent = to_zoe(&desk, TimeDelta::hours(5));
+    assert_eq!(sent.len(), 1);
+    let text = &sent[0].mail.text;
+    assert!(text.contains("Écran noir") && text.contains("Facture"), "{text}");
+    assert!(to_zoe(&desk, TimeDelta::days(2)).is_empty());
+}
+
+#[test]
+fn o_05_a_digest_tells_nothing_of_tickets_that_its_reader_may_not_see_any_more() {
+    let desk = Desk::open();
+    desk.memory().fail_always(Some(failure(FailureKind::Transient, 451)));
+    desk.receive(&Letter::from("claire@acme.example"));
+    let (zoe, now) = (desk.zoe, desk.test.now());
+    desk.test.write(move |db| {
+        let queue = queues::find_by_kind(db, QueueKind::Support)?.expect("every kind has a queue");
+        members::remove(db, &queue, zoe, None, now)
+    });
+    for _ in 0..30 {
+        desk.test.pass(TimeDelta::hours(1));
+    }
+    desk.memory().fail_always(None);
+    assert!(to_zoe(&desk, TimeDelta::days(1)).is_empty());
 }

@@ -1,0 +1,96 @@
+//! News that came too late to be sent as mails of their own (O-05). They are not lost: what is unread of them stands in one
+//! mail to the same person, the digest, and each remembers in which. At most one digest to a person is on its way; one that
+//! comes too late itself, or is still waiting when there is more to tell, gives its news back for the next.
+
+use diesel::dsl::sql;
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+use serde::{Deserialize, Serialize};
+
+use super::{Kind, Letter, State};
+use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::db::schema::outbox;
+use crate::db::types::{OutboxId, PersonId, TicketId};
+use crate::error::Result;
+
+/// The name of the job whose payload is a [`DigestWanted`].
+pub const DIGEST_WANTED: &str = "digest";
+
+/// News of a digest at most; more would not be read, and stay for the next.
+const NEWS: i64 = 500;
+
+/// Somebody is to get a digest of what came too late for them, if anything did.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DigestWanted {
+    pub person: PersonId,
+}
+
+/// News that came too late.
+#[derive(Clone, Debug, Queryable)]
+pub struct LateNews {
+    pub id: OutboxId,
+    pub ticket: TicketId,
+}
+
+/// Whether a mail that came too late is news, which goes on in a digest, or a digest, which goes on in the next.
+pub fn is_worth_a_digest(letter: &Letter) -> Option<PersonId> {
+    letter.person.filter(|_| letter.kind == Kind::Notification)
+}
+
+/// What came too late for `person` and stands in no digest, the oldest first. A digest of theirs that still waits is taken
+/// back before, if there is anything to add to it.
+pub fn late_news(db: &mut DbConnection, person: PersonId, now: UtcTime) -> Result<Vec<LateNews>> {
+    if unfolded(db, person)?.is_empty() {
+        return Ok(Vec::new());
+    }
+    let waiting: Vec<OutboxId> = outbox::table
+        .filter(outbox::person_id.eq(person))
+        .filter(outbox::kind.eq(Kind::Notification))
+        .filter(outbox::ticket_id.is_null())
+        .filter(outbox::state.eq_any([State::Queued, State::Deferred]))
+        .select(outbox::id)
+        .load(db)?;
+    for digest in waiting {
+        // Compare and set: a worker may have taken it for sending just now.
+        let taken_back =
+            diesel::update(outbox::table.find(digest).filter(outbox::state.eq_any([State::Queued, State::Deferred])))
+                .set((outbox::state.eq(State::Suppressed), outbox::next_at.eq(now), outbox::mime.eq(None::<Vec<u8>>)))
+                .execute(db)?;
+        if taken_back > 0 {
+            give_back(db, digest)?;
+        }
+    }
+    unfolded(db, person)
+}
+
+fn unfolded(db: &mut DbConnection, person: PersonId) -> Result<Vec<LateNews>> {
+    Ok(outbox::table
+        .filter(outbox::person_id.eq(person))
+        .filter(outbox::ticket_id.is_not_null())
+        .filter(is_unfolded())
+        .order(outbox::id)
+        .limit(NEWS)
+        .select((outbox::id, outbox::ticket_id.assume_not_null()))
+        .load(db)?)
+}
+
+/// Written out, so that the index over them serves.
+fn is_unfolded() -> diesel::expression::SqlLiteral<Bool> {
+    sql::<Bool>("kind = 'notification' AND state = 'suppressed' AND folded_into IS NULL")
+}
+
+/// The news of a digest that does not arrive are news again.
+pub fn give_back(db: &mut DbConnection, digest: OutboxId) -> Result<()> {
+    diesel::update(outbox::table.filter(outbox::folded_into.eq(digest)))
+        .set(outbox::folded_into.eq(None::<OutboxId>))
+        .execute(db)?;
+    Ok(())
+}
+
+/// Notes that these news stand in the digest with that Message-ID.
+pub fn fold(db: &mut DbConnection, news: &[OutboxId], digest_mail_id: &str) -> Result<()> {
+    let digest: OutboxId = outbox::table.filter(outbox::mail_id.eq(digest_mail_id)).select(outbox::id).first(db)?;
+    diesel::update(outbox::table.filter(outbox::id.eq_any(news))).set(outbox::folded_into.eq(digest)).execute(db)?;
+    Ok(())
+}
