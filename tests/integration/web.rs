@@ -1,23 +1,27 @@
 //! What surrounds every page: our host only, our pages only, strict headers, no cookie before signing in.
 
+use std::path::Path;
 use std::time::Duration;
 
 use accord::secret::random_handle;
 use accord::teams::queues::{self, QueueKind};
 use accord::web::guard::guard;
+use accord::web::request_log::RequestLog;
 use accord::web::server::Site;
 use accord::web::slow_body::Patience;
+use accord::worker::recurring;
 use actix_web::body::to_bytes;
 use actix_web::dev::{Payload, Service};
 use actix_web::http::header;
 use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::web::{Bytes, Data};
+use chrono::TimeDelta;
 use futures_util::StreamExt;
 use futures_util::stream;
 
 use crate::support::TestApp;
-use crate::support::browser::Trickle;
+use crate::support::browser::{Browser, Trickle};
 use crate::support::desk::Desk;
 
 #[actix_web::test]
@@ -153,4 +157,76 @@ async fn ft_04_without_room_a_form_gets_the_page_that_says_so_and_is_taken_when_
     ];
     browser.upload("/fr/requests", &fields, &[]).await.assert_status(303);
     assert_eq!(desk.ticket().subject, "Écran noir");
+}
+
+/// What the access log holds of these requests, all of its files.
+fn logged(folder: &Path) -> Vec<(String, String)> {
+    let mut files: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            (name, std::fs::read_to_string(path).unwrap())
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[actix_web::test]
+async fn b_07_the_access_log_is_in_the_combined_format_without_tokens_and_gone_after_ten_days() {
+    let test = TestApp::empty();
+    let folder = test.app.config.log.access_folder.clone();
+    let log = Some(Data::new(RequestLog::open(&folder).unwrap()));
+    let browser = Browser::open(Site { app: test.app.clone(), log, demo: false }, test.app.clone()).await;
+    let asked = |path: &str, referer: &str, agent: &str| {
+        TestRequest::get()
+            .uri(path)
+            .insert_header((header::REFERER, referer))
+            .insert_header((header::USER_AGENT, agent))
+            .insert_header((header::ACCEPT_LANGUAGE, "fr"))
+    };
+    browser
+        .send(asked("/fr/sign-in?next=/tickets", "http://desk.example/l/ticket/canary-one", "Mozilla/5.0 (\"x\")"))
+        .await;
+    browser.send(asked("/setup/canary-two", "http://desk.example/fr", "curl/8")).await;
+    browser.get("/l/ticket/canary-three?x=canary-four").await;
+
+    let files = logged(&folder);
+    assert_eq!(files.len(), 1, "one file a day: {files:?}");
+    let (name, text) = &files[0];
+    assert_eq!(name, "access-2026-11-23.log");
+    assert!(!text.contains("canary"), "{text}");
+    // Apache's: %h %l %u %t "%r" %>s %b "%{Referer}i" "%{User-agent}i"
+    let combined = regex::Regex::new(
+        r#"^192\.0\.2\.7 - - \[23/Nov/2026:08:00:00 \+0000\] "GET (\S+) HTTP/1\.1" (\d{3}) (\d+|-) "([^"]*)" "((?:[^"\\]|\\.)*)"$"#,
+    )
+    .unwrap();
+    let lines: Vec<Vec<String>> = text
+        .lines()
+        .map(|line| {
+            let parts = combined.captures(line).unwrap_or_else(|| panic!("not in the combined format: {line}"));
+            parts.iter().skip(1).map(|part| part.unwrap().as_str().to_owned()).collect()
+        })
+        .collect();
+    let shown: Vec<[&str; 4]> =
+        lines.iter().map(|part| [part[0].as_str(), part[1].as_str(), part[3].as_str(), part[4].as_str()]).collect();
+    assert_eq!(
+        shown,
+        [
+            ["/fr/sign-in?-", "200", "http://desk.example/l/-", r#"Mozilla/5.0 (\"x\")"#],
+            ["/setup/-", "404", "http://desk.example/fr", "curl/8"],
+            ["/l/-?-", "404", "-", ""],
+        ]
+    );
+
+    // Day after day a file of its own, and what is ten days old goes by itself.
+    test.pass(TimeDelta::days(9));
+    browser.get("/fr").await;
+    recurring::run_due(&test.app, test.now()).unwrap();
+    let names = || logged(&folder).into_iter().map(|(name, _)| name).collect::<Vec<_>>();
+    assert_eq!(names(), ["access-2026-11-23.log", "access-2026-12-02.log"]);
+    test.pass(TimeDelta::days(1));
+    recurring::run_due(&test.app, test.now()).unwrap();
+    assert_eq!(names(), ["access-2026-12-02.log"]);
 }
