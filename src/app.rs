@@ -2,6 +2,7 @@
 //! mail transport, clock.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -63,6 +64,21 @@ pub enum StartError {
     Mail(String),
 }
 
+impl StartError {
+    /// Whether somebody has to set something right first, so that starting again does not help.
+    pub fn is_lasting(&self) -> bool {
+        match self {
+            StartError::Folder(_, error) => matches!(
+                error.kind(),
+                ErrorKind::PermissionDenied | ErrorKind::NotADirectory | ErrorKind::ReadOnlyFilesystem
+            ),
+            StartError::Network(_) | StartError::Keys(_) | StartError::Mail(_) => true,
+            StartError::Migration(error) => error.is_lasting(),
+            StartError::InUse(_) | StartError::Open(_) => false,
+        }
+    }
+}
+
 /// How often the lock of a folder is tried before it counts as taken. A pipe that writes one mail down has it for a
 /// moment, and the server that starts just then is to wait for that, yet be refused within a second where another
 /// server is (FT-25).
@@ -109,10 +125,11 @@ impl App {
             DatabaseUrl::Postgres(_) => None,
         };
         prepare_folder(&config)?;
-        migrations::run(&mut open(&config.database.url, Role::Migrator)?)?;
-        let database = Database::open(&config.database.url, config.database.connections)?;
+        // What somebody has to set right is found before the database is changed.
         let keys = Keys::load_or_create(&config.security.keys_file, clock.now())?;
         let transport = Transport::new(&config.mail.outgoing).map_err(|error| StartError::Mail(error.to_string()))?;
+        migrations::run(&mut open(&config.database.url, Role::Migrator)?)?;
+        let database = Database::open(&config.database.url, config.database.connections)?;
         App::assemble(config, clock, database, keys, transport, lock)
     }
 
@@ -165,7 +182,8 @@ fn is_unreliable(file_system: u32) -> bool {
     matches!(file_system, 0x6969 | 0x517B | 0xFF53_4D42 | 0xFE53_4D42 | 0x0102_1997 | 0x6573_5546)
 }
 
-fn prepare_folder(config: &Config) -> Result<(), StartError> {
+/// Makes the data folder, if it is not there, for nobody but this user.
+pub fn prepare_folder(config: &Config) -> Result<(), StartError> {
     use std::os::unix::fs::DirBuilderExt;
     std::fs::DirBuilder::new()
         .recursive(true)

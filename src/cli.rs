@@ -20,7 +20,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 use rustix::fs::Mode;
 
-use crate::config::{self, Config, Overrides};
+use crate::app::StartError;
+use crate::config::{self, Config, Overrides, Problem, Problems};
+use crate::db::migrations::MigrationError;
 
 /// `EX_CONFIG` of sysexits.h: the settings are wrong.
 pub const EXIT_CONFIG: u8 = 78;
@@ -60,6 +62,7 @@ enum Command {
     /// Do background work only: for PostgreSQL, beside other processes that serve.
     Worker(worker::Worker),
     /// Bring the database up to date and stop. `serve` does this by itself.
+    #[command(after_help = migrate::EXAMPLES)]
     Migrate,
     /// Make, list and revoke API secrets, by which programs use the desk.
     Token(token::Token),
@@ -68,6 +71,7 @@ enum Command {
     /// Restore a backup into an empty folder.
     Restore(restore::Restore),
     /// Look at the settings, the database, the ledger and the mail relay, and say what is wrong.
+    #[command(after_help = check::EXAMPLES)]
     Check,
     /// Check a receipt, a certificate or a bundle of evidence, without a server.
     Verify(verify::Verify),
@@ -122,13 +126,27 @@ fn keep_files_from_others() {
 /// The settings, or every problem with them on standard error.
 pub fn load_config(common: &Common, overrides: Overrides) -> Result<Config, ExitCode> {
     let overrides = Overrides { data: common.data.clone().or(overrides.data), ..overrides };
-    config::load(common.config.as_deref(), &overrides).map_err(|problems| {
-        say("accord: the settings need attention:");
-        for problem in problems {
-            say(format_args!("  {problem}"));
-        }
-        ExitCode::from(EXIT_CONFIG)
-    })
+    config::load(common.config.as_deref(), &overrides).map_err(|problems| attention(&problems))
+}
+
+/// Says what is wrong with the settings, all of it.
+fn attention(problems: &[Problem]) -> ExitCode {
+    say("accord: the settings need attention:");
+    for problem in problems {
+        say(format_args!("  {problem}"));
+    }
+    ExitCode::from(EXIT_CONFIG)
+}
+
+/// Says why the program does not start. By its status whoever started it knows whether trying again helps.
+pub fn refuse(error: &anyhow::Error) -> ExitCode {
+    if let Some(Problems(problems)) = error.downcast_ref() {
+        return attention(problems);
+    }
+    let is_lasting = error.downcast_ref::<StartError>().is_some_and(StartError::is_lasting)
+        || error.downcast_ref::<MigrationError>().is_some_and(MigrationError::is_lasting);
+    let code = fail(format_args!("{error:#}"));
+    if is_lasting { ExitCode::from(EXIT_CONFIG) } else { code }
 }
 
 /// Says why the program stops.
@@ -145,12 +163,23 @@ pub fn say(text: impl std::fmt::Display) {
 
 #[cfg(test)]
 mod tests {
+    use clap::CommandFactory;
+
     use super::*;
 
     #[test]
     fn cn_04_each_process_that_captures_can_be_told_that_the_clock_is_right() {
         for command in ["serve", "worker"] {
             assert!(Arguments::try_parse_from(["accord", command, "--believe-clock"]).is_ok(), "{command}");
+        }
+    }
+
+    #[test]
+    fn the_help_of_each_command_teaches_by_an_example() {
+        for command in Arguments::command().get_subcommands() {
+            let name = command.get_name();
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            assert!(help.contains(&format!("accord {name}")), "`accord {name} --help` shows no example");
         }
     }
 

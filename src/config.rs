@@ -71,6 +71,11 @@ impl fmt::Display for Problem {
     }
 }
 
+/// What is wrong with the settings, as a reason not to start.
+#[derive(Debug, thiserror::Error)]
+#[error("the settings need attention")]
+pub struct Problems(pub Vec<Problem>);
+
 /// Reads the settings from `file`, if one is named, and the environment of the process.
 pub fn load(file: Option<&Path>, overrides: &Overrides) -> Result<Config, Vec<Problem>> {
     let source = match file {

@@ -11,7 +11,16 @@ use crate::db::migrations;
 use crate::diagnostics::{reading_record, trace_store};
 use crate::keys::Keys;
 use crate::mail::transport::Transport;
+use crate::web::server;
 use crate::{audit, clock};
+
+pub const EXAMPLES: &str = "\
+After each change of the settings, and every night beside the backup:
+
+  accord check --config /etc/accord/accord.toml
+
+It changes nothing and may run while the desk is served. It ends with 0 when all is well, 1 when something needs attention
+and 78 when the settings do.";
 
 /// Runs the command: 0 when all is well, 1 when something needs attention, 78 when the settings do.
 pub fn run(common: &Common) -> ExitCode {
@@ -20,7 +29,7 @@ pub fn run(common: &Common) -> ExitCode {
         Err(code) => return code,
     };
     show(&config);
-    let checks: [(&str, Result<String, String>); 6] = [
+    let mut checks: Vec<(&str, Result<String, String>)> = vec![
         ("database", check_database(&config)),
         ("ledger", check_ledger(&config)),
         ("consents", check_consents(&config)),
@@ -28,6 +37,10 @@ pub fn run(common: &Common) -> ExitCode {
         ("keys", check_keys(&config)),
         ("outgoing mail", check_mail(&config)),
     ];
+    if let Some(tls) = &config.http.tls {
+        let usable = server::tls_config(tls).map(|_| "the certificate and its key can be used".to_owned());
+        checks.push(("HTTPS", usable.map_err(|problem| problem.to_string())));
+    }
     let mut sound = true;
     for (what, outcome) in checks {
         match outcome {
@@ -53,7 +66,7 @@ fn show(config: &Config) {
         Outgoing::Smtp(smtp) => println!("outgoing mail   {}:{} ({:?})", smtp.host, smtp.port, smtp.tls),
     }
     match &config.mail.lmtp {
-        Some(listen) => println!("LMTP            {listen:?}"),
+        Some(listen) => println!("LMTP            {listen}"),
         None => println!("LMTP            off"),
     }
     println!();

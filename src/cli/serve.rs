@@ -9,23 +9,36 @@ use clap::Args;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
-use crate::app::App;
+use crate::app::{self, App};
 use crate::carry;
-use crate::cli::{Common, fail, load_config, logging};
+use crate::cli::{Common, load_config, logging, refuse};
 use crate::clock::Clock;
-use crate::config::Overrides;
+use crate::config::{Config, Overrides, Problem, Problems};
 use crate::demo;
 use crate::people::setup;
 use crate::web::request_log::RequestLog;
-use crate::web::server::{Site, serve};
+use crate::web::server::{Listeners, Site, serve};
 use crate::worker::threads::Threads;
 use crate::worker::{drain, lmtp, local_socket, publishing};
 
 /// The most files and connections that the process asks to have open.
 const OPEN_FILES: u64 = 65_536;
 
+const EXAMPLES: &str = "\
+To look around, with a desk that is in use:
+
+  accord serve --demo
+
+To begin a desk of your own; it prints a link by which you make yourself its administrator, once:
+
+  accord serve --data /var/lib/accord --config /etc/accord/accord.toml
+
+Plain HTTP is served on loopback only: put a proxy in front, or set http.tls.certificate and http.tls.key. SIGTERM ends it
+after what is under way. It ends with 78 when somebody has to set something right before it is started again.";
+
 /// Arguments of `accord serve`.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Serve {
     /// Where to listen [default: 127.0.0.1:8080]
     #[arg(long, value_name = "ADDRESS")]
@@ -54,11 +67,14 @@ impl Serve {
         raise_open_files();
         match actix_web::rt::System::new().block_on(self.serve(config)) {
             Ok(()) => ExitCode::SUCCESS,
-            Err(error) => fail(format!("{error:#}")),
+            Err(error) => refuse(&error),
         }
     }
 
-    async fn serve(&self, config: crate::config::Config) -> anyhow::Result<()> {
+    async fn serve(&self, config: Config) -> anyhow::Result<()> {
+        // A socket may be wanted within it.
+        app::prepare_folder(&config)?;
+        let (listeners, lmtp) = open_addresses(&config)?;
         let app = App::open(config, Clock::system())?;
         let log = RequestLog::open(&app.config.log.access_folder)?;
         let stop = CancellationToken::new();
@@ -70,8 +86,8 @@ impl Serve {
         // Whichever process captures also stores what it captured.
         let drain = drain::start(&app, &stop)?;
         let publishing = publishing::start(&app, &stop, self.believe_clock)?;
-        let server = serve(site, stop.clone().cancelled_owned())?;
-        let doors = open_doors(&app, &stop)?;
+        let server = serve(site, listeners, stop.clone().cancelled_owned())?;
+        let doors = open_doors(&app, lmtp, &stop)?;
         let threads = if self.no_worker { None } else { Some(Threads::start(&app, &stop)?) };
         self.greet(&app).await?;
         let stopping = stop.clone();
@@ -109,8 +125,34 @@ fn raise_open_files() {
     }
 }
 
-/// Opens the ways in besides HTTP: the socket for other commands, and LMTP if it is configured.
-fn open_doors(app: &Arc<App>, stop: &CancellationToken) -> anyhow::Result<Vec<tokio::task::JoinHandle<()>>> {
+/// Opens every address of the settings, before anything of the installation is touched: what is wrong with one is wrong with
+/// the settings, and told with all that is.
+fn open_addresses(config: &Config) -> Result<(Listeners, Option<lmtp::Door>), Problems> {
+    let (listeners, mut problems) = match Listeners::open(&config.http) {
+        Ok(listeners) => (Some(listeners), Vec::new()),
+        Err(problems) => (None, problems),
+    };
+    let lmtp = config.mail.lmtp.as_ref().and_then(|listen| match lmtp::Door::open(listen) {
+        Ok(door) => Some(door),
+        Err(error) => {
+            let text =
+                format!("{listen} cannot be opened ({error}); stop what listens there, or choose another address");
+            problems.push(Problem { key: "mail.lmtp".to_owned(), line: None, text });
+            None
+        }
+    });
+    match listeners {
+        Some(listeners) if problems.is_empty() => Ok((listeners, lmtp)),
+        _ => Err(Problems(problems)),
+    }
+}
+
+/// Answers at the ways in besides HTTP: the socket for other commands, and LMTP if it is configured.
+fn open_doors(
+    app: &Arc<App>,
+    lmtp: Option<lmtp::Door>,
+    stop: &CancellationToken,
+) -> anyhow::Result<Vec<tokio::task::JoinHandle<()>>> {
     use anyhow::Context;
     let mut doors = Vec::new();
     // With PostgreSQL several processes may share a folder, and every command reaches the database by itself.
@@ -118,8 +160,7 @@ fn open_doors(app: &Arc<App>, stop: &CancellationToken) -> anyhow::Result<Vec<to
         let socket = local_socket::open(&app.config).context("the socket in the data folder cannot be made")?;
         doors.push(carry::task(local_socket::serve(app.clone(), socket, stop.clone())));
     }
-    if let Some(listen) = &app.config.mail.lmtp {
-        let door = lmtp::Door::open(listen).with_context(|| format!("mail.lmtp: {listen:?} cannot be opened"))?;
+    if let Some(door) = lmtp {
         doors.push(carry::task(lmtp::serve(app.clone(), door, stop.clone())));
     }
     Ok(doors)

@@ -11,8 +11,16 @@ use crate::consent::{receipt, signing};
 /// The largest document looked at, in bytes.
 const LARGEST: u64 = 256 * 1024 * 1024;
 
+const EXAMPLES: &str = "\
+With the key that the operator publishes on its privacy page, and no server:
+
+  accord verify receipt-7q4kd2wm9.jsonld --key z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK
+
+It ends with 0 when all that could be checked is sound, else with 1.";
+
 /// What to check.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Verify {
     /// A receipt, a certificate or a bundle of evidence, as Accord gave it out.
     file: PathBuf,

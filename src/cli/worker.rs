@@ -6,14 +6,22 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
-use crate::cli::{Common, fail, load_config, logging, serve};
+use crate::cli::{Common, fail, load_config, logging, refuse, serve};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::worker::threads::Threads;
 use crate::worker::{drain, publishing};
 
+const EXAMPLES: &str = "\
+On a second machine, for a desk that is served elsewhere with --no-worker; both share the keys and the stored files:
+
+  ACCORD_DATABASE_URL=postgres://accord:secret@db.example.com/accord accord worker --config /etc/accord/accord.toml
+
+SIGTERM ends it after what it is doing; work that a machine left undone is taken up by another within two minutes.";
+
 /// Arguments of `accord worker`.
 #[derive(Args)]
+#[command(after_help = EXAMPLES)]
 pub struct Worker {
     /// Take the clock for right although something was written down at a later time: diagnostics are captured again. Of
     /// several processes each is to be told.
@@ -37,7 +45,7 @@ impl Worker {
         logging::start(&config.log);
         let app = match App::open(config, Clock::system()) {
             Ok(app) => app,
-            Err(error) => return fail(error),
+            Err(error) => return refuse(&anyhow::Error::new(error)),
         };
         let stop = CancellationToken::new();
         let threads = match Threads::start(&app, &stop) {

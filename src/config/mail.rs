@@ -66,6 +66,16 @@ pub enum LmtpListen {
     Unix(PathBuf),
 }
 
+impl std::fmt::Display for LmtpListen {
+    /// As it stands in the settings.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            LmtpListen::Tcp(address) => address.fmt(f),
+            LmtpListen::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
 impl MailConfig {
     pub(super) fn read(reader: &mut Reader, data: &Path, http: &HttpConfig, overrides: &Overrides) -> MailConfig {
         let host = url::Url::parse(&http.base_url).ok().and_then(|url| url.host_str().map(str::to_owned));

@@ -1,5 +1,7 @@
 //! The HTTP servers: people's traffic with TLS if configured, and metrics on an address of their own.
 
+use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,9 +13,11 @@ use rustix::process::{Resource, getrlimit};
 use rustls::ServerConfig;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::net::TcpSocket;
 
 use crate::app::App;
-use crate::config::http::TlsConfig;
+use crate::config::Problem;
+use crate::config::http::{HttpConfig, TlsConfig};
 use crate::web::api::token::TokenKeys;
 use crate::web::diagnostics::live;
 use crate::web::otlp::grant_tokens::GrantTokens;
@@ -24,6 +28,8 @@ use crate::web::{guard, health, router};
 
 /// Connections a worker thread takes at once; beyond, the operating system lets them wait (FT-16).
 const CONNECTIONS: usize = 2_000;
+/// Connections that wait to be taken, as actix has it.
+const BACKLOG: u32 = 1_024;
 /// Files that are left for the database, mail and whatever else the process has open.
 const OTHER_FILES: u64 = 256;
 /// Seconds for requests under way when the program is told to stop (FT-22).
@@ -58,8 +64,60 @@ async fn nothing_here() -> PageResult {
     Err(PageError::Domain(crate::error::Error::NotFound))
 }
 
+/// The addresses that are served on, and the certificate; open before anything of the installation is touched.
+pub struct Listeners {
+    people: TcpListener,
+    tls: Option<ServerConfig>,
+    metrics: Option<TcpListener>,
+}
+
+impl Listeners {
+    /// Opens them, or tells everything that is wrong, each with what to do. Within a runtime.
+    pub fn open(http: &HttpConfig) -> Result<Listeners, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut or_problem =
+            |outcome: Result<TcpListener, Problem>| outcome.map_err(|problem| problems.push(problem)).ok();
+        let people = or_problem(listen("http.listen", http.listen));
+        let metrics = http.metrics_listen.and_then(|address| or_problem(listen("http.metrics_listen", address)));
+        let tls =
+            http.tls.as_ref().map(tls_config).transpose().map_err(|problem| problems.push(problem)).ok().flatten();
+        match people {
+            Some(people) if problems.is_empty() => Ok(Listeners { people, tls, metrics }),
+            _ => Err(problems),
+        }
+    }
+}
+
+fn listen(key: &str, address: SocketAddr) -> Result<TcpListener, Problem> {
+    let opened = || -> io::Result<TcpListener> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // Else a server that is started again would have to wait for what its connections left behind.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)?.into_std()
+    };
+    opened().map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::AddrInUse => "stop what listens there, or choose another port",
+            io::ErrorKind::PermissionDenied => {
+                "choose a port from 1024 on, or give the program the right to lower ones"
+            }
+            _ => "use an address of this machine",
+        };
+        problem(key, format!("{address} cannot be listened on ({error}); {remedy}"))
+    })
+}
+
+fn problem(key: &str, text: String) -> Problem {
+    Problem { key: key.to_owned(), line: None, text }
+}
+
 /// Starts serving. The future ends when the server has drained.
-pub fn serve(site: Site, shutdown: impl Future<Output = ()> + Send + 'static) -> anyhow::Result<Server> {
+pub fn serve(
+    site: Site,
+    listeners: Listeners,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> anyhow::Result<Server> {
     let http = site.app.config.http.clone();
     let serving = site.clone();
     let server = HttpServer::new(move || {
@@ -76,18 +134,18 @@ pub fn serve(site: Site, shutdown: impl Future<Output = ()> + Send + 'static) ->
         shutdown.await;
         live::end_all();
     });
-    let server = match &http.tls {
-        Some(tls) => server.bind_rustls_0_23(http.listen, tls_config(tls)?)?,
-        None => server.bind(http.listen)?,
+    let server = match listeners.tls {
+        Some(tls) => server.listen_rustls_0_23(listeners.people, tls)?,
+        None => server.listen(listeners.people)?,
     };
-    if let Some(address) = http.metrics_listen {
+    if let Some(listener) = listeners.metrics {
         let app = site.app.clone();
         let metrics = HttpServer::new(move || {
             actix_web::App::new().app_data(Data::from(app.clone())).configure(health::metrics_routes)
         })
         .workers(1)
         .disable_signals()
-        .bind(address)?;
+        .listen(listener)?;
         #[expect(
             clippy::disallowed_methods,
             reason = "the figures are nobody's, and their server stays on its thread"
@@ -104,18 +162,34 @@ fn connections(open_files: Option<u64>, workers: usize) -> usize {
     usize::try_from(room).unwrap_or(CONNECTIONS).checked_div(workers).unwrap_or(CONNECTIONS).clamp(1, CONNECTIONS)
 }
 
-fn tls_config(tls: &TlsConfig) -> anyhow::Result<ServerConfig> {
-    use anyhow::Context;
+/// The certificate and its key, as they are to be presented; or what is wrong with them.
+pub fn tls_config(tls: &TlsConfig) -> Result<ServerConfig, Problem> {
+    let (certificate, key) = ("http.tls.certificate", "http.tls.key");
+    let path = tls.certificate.display();
+    let unreadable = |error| problem(certificate, format!("{path} cannot be read ({error}); name a PEM file"));
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(&tls.certificate)
-        .with_context(|| format!("http.tls.certificate: {}", tls.certificate.display()))?
-        .collect::<Result<_, _>>()
-        .with_context(|| format!("http.tls.certificate: {}", tls.certificate.display()))?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).with_context(|| format!("http.tls.key: {}", tls.key.display()))?;
+        .and_then(|certificates| certificates.collect())
+        .map_err(unreadable)?;
+    if chain.is_empty() {
+        let text = format!("{path} holds no certificate; name a PEM file with it and, below, those that vouch for it");
+        return Err(problem(certificate, text));
+    }
+    let secret = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| {
+        let text =
+            format!("{} cannot be read ({error}); name a PEM file with the certificate's key", tls.key.display());
+        problem(key, text)
+    })?;
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    Ok(ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
+    let refused = |error| {
+        let key_path = tls.key.display();
+        problem(key, format!("{key_path} and {path} are not used together ({error}); name the key of this certificate"))
+    };
+    ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(refused)?
         .with_no_client_auth()
-        .with_single_cert(chain, key)?)
+        .with_single_cert(chain, secret)
+        .map_err(refused)
 }
 
 #[cfg(test)]

@@ -21,5 +21,6 @@ mod products;
 mod relay;
 mod secrets;
 mod sharing;
+mod starting;
 mod stopping;
 mod withdrawing;

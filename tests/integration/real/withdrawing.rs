@@ -45,7 +45,7 @@ fn outlives_a_kill(kind: Kind) {
 
     // On the page that the link leads to, the customer presses the button; meanwhile no step of any consent can be written
     // down any more, and then the process dies.
-    let page = http::get(server.address, &stop).unwrap().text;
+    let page = http::get(server.address, &stop).unwrap();
     installation.database().batch_execute("ALTER TABLE consent_events RENAME TO elsewhere").unwrap();
     let answer = press(&server, &stop, &page);
     assert_eq!(answer.status, 503, "{}", answer.text);
@@ -65,8 +65,8 @@ fn outlives_a_kill(kind: Kind) {
 }
 
 /// Sends the form of a page.
-fn press(server: &Server, path: &str, page: &str) -> http::Answer {
-    let token = page.split("name=\"csrf\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a form");
+fn press(server: &Server, path: &str, page: &http::Answer) -> http::Answer {
+    let token = page.csrf();
     let origin = format!("http://{}", server.address);
     let headers = [("Origin", origin.as_str()), ("Content-Type", "application/x-www-form-urlencoded")];
     http::send(server.address, "POST", path, &headers, format!("csrf={token}").as_bytes()).unwrap()
