@@ -4,6 +4,7 @@
 // into which folder downloads go, for others to read them.
 
 import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
 import { AXE, axe } from "./axe.mjs";
 import { SIZES, asked, launch, main, reader, watch } from "./chromium.mjs";
 import { demonstration } from "./demonstration.mjs";
@@ -77,6 +78,57 @@ async function download(page, press, name) {
   return file.suggestedFilename();
 }
 
+const plain = (text) => text.replace(/\s+/g, " ").trim();
+
+/** Of a download as OTLP: every field of every span and event as one text, and when each event was. */
+async function downloaded(name) {
+  const [fields, moments] = [[], []];
+  const note = ({ attributes }) => {
+    for (const { key, value } of attributes) {
+      // What is said of a record rather than recorded has words of its own on the page.
+      if (!key.startsWith("accord.") && key !== "code.file.path") fields.push(plain(`${key} = ${Object.values(value)[0]}`));
+    }
+  };
+  for (const line of (await readFile(`${folder}/${name}`, "utf8")).trim().split("\n")) {
+    for (const span of JSON.parse(line).resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans))) {
+      note(span);
+      for (const event of span.events) {
+        note(event);
+        moments.push(Number(BigInt(event.timeUnixNano) / 1_000_000n));
+      }
+    }
+  }
+  return { fields, moments };
+}
+
+/** The same of the page of a capture, and of those that follow it. */
+async function shown(page) {
+  const [fields, moments] = [[], []];
+  for (;;) {
+    const here = await page.locator("[data-folds]").evaluate((list) => ({
+      fields: [...list.querySelectorAll(".fields-of > div")].map((field) => [...field.children].map((part) => part.textContent).join(" = ")),
+      moments: [...list.querySelectorAll(".row-body time")].map((time) => Date.parse(time.dateTime)),
+    }));
+    fields.push(...here.fields.map(plain));
+    moments.push(...here.moments);
+    const more = page.locator("form[action$='/readings'] button[data-key=n]");
+    if ((await more.count()) === 0) return { fields, moments };
+    await more.click();
+    await page.locator("[data-folds]").waitFor();
+  }
+}
+
+/** How often what stands in `wanted` is missing in `there`, each as often as it is wanted. */
+function missing(wanted, there) {
+  const left = new Map();
+  for (const one of there) left.set(one, (left.get(one) ?? 0) + 1);
+  return wanted.filter((one) => {
+    const count = left.get(one) ?? 0;
+    left.set(one, count - 1);
+    return count <= 0;
+  });
+}
+
 /** Nothing for axe to find on a page that is only there after a form was sent, in whatever light and size. */
 async function looksRight(page, what) {
   await page.evaluate(AXE);
@@ -143,8 +195,8 @@ await main(await launch(), async (browser) => {
   await other.goto(`${base}/requests/${reference}`);
   const route = page.locator("#live-records .record", { hasText: "/requests/{reference}" }).first();
   await route.waitFor({ timeout: 10 * AT_ONCE });
-  const shown = await page.locator("#live-records").innerText();
-  assert.match(shown, /admis par/, "each record says what let it in");
+  const live = await page.locator("#live-records").innerText();
+  assert.match(live, /admis par/, "each record says what let it in");
 
   // The agent looks, and the customer sees it on the open page.
   await agent.page.goto(`${base}${consent}/records`);
@@ -204,14 +256,14 @@ await main(await launch(), async (browser) => {
   await looksRight(desk.page, "desk-waterfall");
 
   // The page without a script: a button shows what is new.
-  const plain = await somebody(browser, { javaScriptEnabled: false });
-  await plain.context.addCookies(await stranger.context.cookies());
-  await plain.page.goto(`${base}/consents/${handle}/records`);
-  assert.equal(await plain.page.locator("form[data-live]").isVisible(), false);
+  const without = await somebody(browser, { javaScriptEnabled: false });
+  await without.context.addCookies(await stranger.context.cookies());
+  await without.page.goto(`${base}/consents/${handle}/records`);
+  assert.equal(await without.page.locator("form[data-live]").isVisible(), false);
   await other.goto(`${base}/account/security`);
   await until("the new record is shown", async () => {
-    await plain.page.click("form.no-script[action$='/readings'] button");
-    return (await plain.page.locator("main").innerText()).includes("/account/security");
+    await without.page.click("form.no-script[action$='/readings'] button");
+    return (await without.page.locator("main").innerText()).includes("/account/security");
   });
 
   // Withdrawn from the banner of any page; what was captured goes at once.
@@ -228,6 +280,7 @@ await main(await launch(), async (browser) => {
   await download(other, () => other.click("a[href$='/evidence.json']"), "evidence.json");
 
   // ---- The customer's page alone ----
+  const asking = Date.now();
   const second = await ask(agent.page, reference);
   const alone = second.split("/").pop();
   const claire = customer.page;
@@ -242,12 +295,21 @@ await main(await launch(), async (browser) => {
     return (await agent.page.locator("main").innerText()).includes("/requests/{reference}");
   });
   await claire.goto(`${base}/consents/${alone}/records`);
+  await download(claire, () => claire.click("form[action$='/exports'] button[value=otlp]"), "alone.otlp.jsonl");
   await claire.click("form[action$='/readings'] button.primary");
   await claire.click("[data-unfold]");
   for (const field of ["http.method", "GET", "http.route", "/requests/{reference}", "http.status", "200", "sql", "duration_us"]) await says(claire, field);
-  const look = await claire.locator("[data-looks] tr", { hasText: "Vérifier la durée" }).first().innerText();
-  assert.match(look, /Camille Renaud/);
-  assert.match(look, new RegExp(`${new Date().getFullYear()}`));
+  // Each look by staff: who, when, why. The list renews itself, so it is read before the pages that follow.
+  const look = claire.locator("[data-looks] tr", { hasText: "Vérifier la durée" }).first();
+  assert.match(await look.innerText(), /Camille Renaud/);
+  const at = Date.parse(await look.locator("time").first().getAttribute("datetime"));
+  assert.ok(at >= asking - 1_000 && at <= Date.now() + 1_000, `a look at ${new Date(at).toISOString()}`);
+  // Every field that the download holds, and when each event was, is on the page: by a person's own eyes, all of it.
+  const [wanted, there] = [await downloaded("alone.otlp.jsonl"), await shown(claire)];
+  assert.ok(wanted.fields.length > 30 && wanted.moments.length > 5, `${wanted.fields.length} fields, ${wanted.moments.length} events`);
+  assert.deepEqual(missing(wanted.fields, there.fields), [], "fields that the page does not show");
+  assert.deepEqual(missing(wanted.moments, there.moments), [], "events whose time the page does not show");
+  console.log(`all ${wanted.fields.length} fields of the download are on the page`);
   await claire.goto(`${base}/account/readings`);
   await says(claire, "Vérifier la durée");
   await claire.goto(`${base}/consents/${alone}`);
@@ -267,7 +329,7 @@ await main(await launch(), async (browser) => {
   await says(claire, "Il n’y a plus rien à lire");
   await says(claire, "Vérifier la durée");
 
-  for (const { watched } of [customer, agent, administrator, stranger, plain]) watched.quiet("the line of a consent");
+  for (const { watched } of [customer, agent, administrator, stranger, without]) watched.quiet("the line of a consent");
   assert.ok(seenAfter <= AT_ONCE, `a look by staff was on the customer's page only after ${seenAfter} ms`);
   console.log("the whole line is told");
 });
