@@ -176,6 +176,11 @@ struct Things {
 
 impl World {
     pub async fn new() -> World {
+        World::speaking(Locale::Fr).await
+    }
+
+    /// The same where everybody with an account reads `language`.
+    pub async fn speaking(language: Locale) -> World {
         let (test, cast) = TestApp::cast_with_settings(&format!("[mail]\ntrusted_authserv_id = \"{AUTHSERV}\""));
         let mut things = Things { organisation: cast.arnaud_handle.clone(), ..Things::default() };
         let people = everybody(&test, &cast, &mut things);
@@ -205,6 +210,10 @@ impl World {
         let frame = paul.get(&format!("/messages/{}/frame", things.message)).await.text();
         let image = frame.split("src=\"/inline/").nth(1).expect("an address").split('"').next().unwrap();
         things.inline = image.replace("&amp;", "&");
+        for person in people.values().copied() {
+            let now = test.now();
+            test.write(move |db| person::set_language(db, person, language, now));
+        }
         let moment = RefCell::new(Moment::of(&test, RESTLESS));
         World { service: test.browser().await, test, people, sessions, secrets, narrow_secrets, moment, things }
     }

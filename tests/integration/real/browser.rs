@@ -7,41 +7,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use accord::html::sanitize_mail;
-use accord::i18n::Locale;
-use accord::people::person;
 use accord::web::message_frame;
-use actix_web::http::Method;
 use opentelemetry_proto::tonic::trace::v1::TracesData;
 use serde_json::{Value, json};
 
 use super::process::{Installation, Kind};
 use crate::access;
-use crate::access::table::ROLES;
 use crate::access::world::{Role, World};
-use crate::support::app::BASE_URL;
-
-/// GET routes that answer with something else than a page, or lead to one. Everything else is looked at, so a new page
-/// is too.
-const NOT_PAGES: &[&str] = &[
-    "/",
-    "/.well-known/jwks.json",
-    "/account/organisation",
-    "/admin/unprocessed-mail/{handle}/original",
-    "/assets/{name}",
-    "/attachments/{handle}",
-    "/consents/{handle}/certificate.jsonld",
-    "/consents/{handle}/evidence.json",
-    "/consents/{handle}/looks",
-    "/consents/{handle}/receipt.jsonld",
-    "/healthz",
-    "/inline/{handle}",
-    "/l/ticket/{token}/attachments/{handle}",
-    "/messages/{handle}/original",
-    "/readyz",
-    "/sampling/{key}",
-    "/sampling/{key}/sampling",
-    "/tickets/{reference}/consents/{handle}/looks",
-];
 
 /// Runs a script of `tests/browser` to its end; gives what it said.
 fn run(script: &str, orders: &Value) -> String {
@@ -63,48 +35,8 @@ fn run(script: &str, orders: &Value) -> String {
 }
 
 /// The same beside a server of this process.
-async fn run_beside(script: &'static str, orders: Value) {
+pub async fn run_beside(script: &'static str, orders: Value) {
     actix_web::rt::task::spawn_blocking(move || drop(run(script, &orders))).await.unwrap();
-}
-
-#[actix_web::test]
-#[ignore = "needs Chromium and Node.js"]
-async fn real_axe_finds_nothing_on_any_page_as_any_role_in_both_languages() {
-    for route in NOT_PAGES {
-        assert!(access::rows().iter().any(|row| row.route == *route), "{route} is gone");
-    }
-    let world = World::new().await;
-    let address = world.test.serve();
-    for language in [Locale::Fr, Locale::En] {
-        let (mut roles, mut pages) = (BTreeMap::new(), Vec::new());
-        for role in ROLES {
-            let mut words = Vec::new();
-            if let Some(id) = world.person(*role) {
-                let now = world.test.now();
-                world.test.write(move |db| person::set_language(db, id, language, now));
-                let person = world.test.read(|db| person::by_id(db, id));
-                words = vec![person.display_name(), person.address.to_string()];
-            }
-            let session = world.browser(*role).session();
-            roles.insert(format!("{role:?}"), json!({ "session": session, "words": words }));
-        }
-        for row in access::rows() {
-            let is_page =
-                row.method == Method::GET && !row.route.starts_with("/api/") && !NOT_PAGES.contains(&row.route);
-            for (role, _) in ROLES.iter().zip(&row.expected).filter(|(_, letter)| is_page && **letter == 'o') {
-                let mut path = world.path(*role, row.route);
-                if row.route.starts_with("/{l") {
-                    path.replace_range(1..3, language.code());
-                }
-                pages.push(json!({ "role": format!("{role:?}"), "route": row.route, "path": path }));
-            }
-        }
-        let hosts = format!("MAP desk.example:80 {address}");
-        let orders = json!({
-            "base": BASE_URL, "hosts": hosts, "language": language.code(), "roles": roles, "pages": pages,
-        });
-        run_beside("pages.mjs", orders).await;
-    }
 }
 
 /// What hostile mail holds to run, and to tell its sender that it is read; one construct a line.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use accord::app::App;
@@ -10,7 +11,7 @@ use accord::config::{self, Overrides};
 use accord::db::{Database, DbConnection};
 use accord::error::Result;
 use accord::keys::Keys;
-use accord::mail::transport::{MailMemory, Transport};
+use accord::mail::transport::{MailFolder, MailMemory, Transport};
 use accord::web::guard::guard;
 use accord::web::server::Site;
 use accord::worker::threads::{Step, WORK};
@@ -41,6 +42,19 @@ impl TestApp {
 
     /// The same with settings of its own (TOML).
     pub fn with_settings(settings: &str) -> TestApp {
+        TestApp::sending(settings, |_| Transport::Memory(MailMemory::default()))
+    }
+
+    /// The same, and its mails become files, as while developing.
+    pub fn with_mail_in_files() -> TestApp {
+        TestApp::sending("", |data| {
+            let folder = data.join("mail");
+            std::fs::create_dir_all(&folder).unwrap();
+            Transport::Files(MailFolder::new(&folder))
+        })
+    }
+
+    fn sending(settings: &str, transport: impl FnOnce(&Path) -> Transport) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::fresh(folder.path());
         let overrides = Overrides { data: Some(folder.path().to_owned()), ..Overrides::default() };
@@ -52,15 +66,8 @@ impl TestApp {
         config.database.url = database.url.clone();
         let clock = Clock::at(UtcTime::parse_rfc3339("2026-11-23T08:00:00Z").unwrap());
         let pool = Database::open(&config.database.url, 4).unwrap();
-        let app = App::assemble(
-            config,
-            clock.clone(),
-            pool,
-            Keys::ephemeral(),
-            Transport::Memory(MailMemory::default()),
-            None,
-        )
-        .unwrap();
+        let transport = transport(folder.path());
+        let app = App::assemble(config, clock.clone(), pool, Keys::ephemeral(), transport, None).unwrap();
         TestApp { app, clock, _database: database, _folder: folder }
     }
 
@@ -98,6 +105,11 @@ impl TestApp {
     /// Somebody's browser, not signed in.
     pub async fn browser(&self) -> Browser {
         Browser::open(self.site(), self.app.clone()).await
+    }
+
+    /// The same where this is the demonstration.
+    pub async fn demonstration(&self) -> Browser {
+        Browser::open(Site { demo: true, ..self.site() }, self.app.clone()).await
     }
 
     /// Serves it on a free port of loopback, for a browser that believes [`BASE_URL`] to be there. It ends with the test.
