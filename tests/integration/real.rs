@@ -2,6 +2,7 @@
 //! clients and a real browser. Plain `cargo test` leaves them out; `.ci/run` starts what they need and fails if one of
 //! them did not run. Each is called `real_*` and says what it needs in its `#[ignore]`.
 
+mod attachments;
 mod axe;
 mod backup;
 mod browser;
