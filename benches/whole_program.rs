@@ -112,6 +112,7 @@ fn prepare(folder: &Path) -> (String, String, String, Vec<String>) {
                 name: "bench".to_owned(),
                 scopes: vec![Scope::TicketsRead, Scope::TicketsWrite],
                 organisation: None,
+                queue: None,
                 days: 1,
             };
             let (_, secret) = api_tokens::create(db, person, &new, now)?;

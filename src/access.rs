@@ -37,6 +37,8 @@ pub struct StaffActor {
     pub queues: Vec<QueueId>,
     /// Whether they accepted the confidentiality undertaking in force (A4).
     pub undertaking_accepted: bool,
+    /// The one queue that a program of theirs is limited to (U-08).
+    pub only_queue: Option<QueueId>,
 }
 
 /// Somebody signed in who is not staff.
@@ -44,6 +46,8 @@ pub struct StaffActor {
 pub struct CustomerActor {
     pub person: PersonId,
     pub memberships: Vec<Membership>,
+    /// The one queue that a program of theirs is limited to (U-08).
+    pub only_queue: Option<QueueId>,
 }
 
 /// What decides who may see a ticket.
@@ -83,6 +87,16 @@ impl Actor {
         }
     }
 
+    /// The same for a program that may act in `queue` alone (U-08). Nothing beyond what they may without it: who sees
+    /// one ticket, and Accord itself, are no programs and stay as they are.
+    pub fn within(self, queue: QueueId) -> Actor {
+        match self {
+            Actor::Staff(staff) => Actor::Staff(StaffActor { only_queue: Some(queue), ..staff }),
+            Actor::Customer(customer) => Actor::Customer(CustomerActor { only_queue: Some(queue), ..customer }),
+            Actor::LinkHolder { .. } | Actor::System => self,
+        }
+    }
+
     /// Whether a member of staff acts.
     pub fn is_staff(&self) -> bool {
         matches!(self, Actor::Staff(_))
@@ -99,11 +113,17 @@ impl StaffActor {
     pub fn works_in(&self, queue: QueueId) -> bool {
         self.undertaking_accepted
             && self.may(Permission::WorkTickets)
+            && self.only_queue.is_none_or(|only| only == queue)
             && (self.may(Permission::SeeAllQueues) || self.queues.contains(&queue))
     }
 }
 
 impl CustomerActor {
+    /// Whether tickets of `queue` can be theirs at all.
+    pub fn reaches(&self, queue: QueueId) -> bool {
+        self.only_queue.is_none_or(|only| only == queue)
+    }
+
     /// The organisations whose shared tickets they see.
     pub fn organisations_seen(&self) -> Vec<OrganisationId> {
         self.memberships
@@ -131,7 +151,8 @@ pub fn actor_of(db: &mut DbConnection, person: PersonId) -> Result<Actor> {
     let undertaking: Option<Option<i32>> =
         staff_members::table.find(person).select(staff_members::undertaking_version).first(db).optional()?;
     let Some(undertaking) = undertaking else {
-        return Ok(Actor::Customer(CustomerActor { person, memberships: memberships::of_person(db, person)? }));
+        let memberships = memberships::of_person(db, person)?;
+        return Ok(Actor::Customer(CustomerActor { person, memberships, only_queue: None }));
     };
     let queues =
         queue_members::table.filter(queue_members::person_id.eq(person)).select(queue_members::queue_id).load(db)?;
@@ -140,6 +161,7 @@ pub fn actor_of(db: &mut DbConnection, person: PersonId) -> Result<Actor> {
         permissions: roles::permissions_of(db, person)?,
         queues,
         undertaking_accepted: undertaking == Some(UNDERTAKING_VERSION),
+        only_queue: None,
     }))
 }
 
@@ -151,9 +173,10 @@ pub fn can_see(actor: &Actor, ticket: &TicketFacts, participates: bool) -> bool 
         Actor::Staff(staff) => staff.works_in(ticket.queue),
         Actor::LinkHolder { ticket: linked, .. } => *linked == ticket.id,
         Actor::Customer(customer) => {
-            customer.person == ticket.requester
+            let is_theirs = customer.person == ticket.requester
                 || participates
-                || (!ticket.is_private && customer.organisations_seen().contains(&ticket.organisation))
+                || (!ticket.is_private && customer.organisations_seen().contains(&ticket.organisation));
+            is_theirs && customer.reaches(ticket.queue)
         }
     }
 }
@@ -199,6 +222,9 @@ pub fn visible_to<'a>(actor: &Actor) -> Tickets<'a> {
         Actor::Staff(staff) => {
             if !staff.undertaking_accepted || !staff.may(Permission::WorkTickets) {
                 query.filter(tickets::id.eq(NOBODY_S_TICKET))
+            } else if let Some(only) = staff.only_queue {
+                let queue = Some(only).filter(|queue| staff.works_in(*queue));
+                query.filter(one_of(tickets::queue_id, queue.map(|queue| queue.0)))
             } else if staff.may(Permission::SeeAllQueues) {
                 query
             } else {
@@ -213,6 +239,10 @@ pub fn visible_to<'a>(actor: &Actor) -> Tickets<'a> {
                     .filter(ticket_participants::part.ne("staff"))
                     .filter(ticket_participants::state.eq("active")),
             );
+            let query = match customer.only_queue {
+                Some(queue) => query.filter(tickets::queue_id.eq(queue)),
+                None => query,
+            };
             query.filter(
                 tickets::requester_id.eq(customer.person).or(participates).or(one_of(
                     tickets::organisation_id,

@@ -15,8 +15,8 @@ use crate::worker::local_socket::{Answer, Ask};
 use crate::worker::secret_requests::{self, Listed, Outcome, Request};
 
 const EXAMPLES: &str = "\
-A secret acts in the name of one person, and allows what that person may do, as far as its scopes go. A program
-exchanges it for a token of some minutes:
+A secret acts in the name of one person, and allows what that person may do, as far as its scopes go; less if it is
+limited to an organisation or to the tickets of a queue. A program exchanges it for a token of some minutes:
 
   SECRET=$(accord token create --person zoe@example.com --name \"nightly report\" --scope tickets:read)
   curl --json \"{\\\"secret\\\": \\\"$SECRET\\\"}\" https://desk.example.com/api/v1/token
@@ -35,7 +35,7 @@ pub struct Token {
 enum What {
     /// Make a secret. It is written to standard output, this once; only its hash is kept.
     Create(Create),
-    /// List secrets: what each is for, what it allows, until when, and when it was last used.
+    /// List secrets: what each is for, what it allows and of what, until when, and when it was last used.
     List {
         /// Only those of the person at this address
         #[arg(long, value_name = "ADDRESS")]
@@ -59,6 +59,12 @@ struct Create {
     /// What it may be used for; may be given several times
     #[arg(long = "scope", value_name = "SCOPE", required = true, value_parser = scope_names())]
     scopes: Vec<String>,
+    /// Limit it to one organisation, by its handle
+    #[arg(long, value_name = "HANDLE")]
+    organisation: Option<String>,
+    /// Limit it to the tickets of one queue, by its kind (such as support) or its handle
+    #[arg(long, value_name = "QUEUE")]
+    queue: Option<String>,
     /// After how many days it ends
     #[arg(long, value_name = "N", default_value_t = DEFAULT_DAYS)]
     expires_days: i64,
@@ -90,6 +96,8 @@ impl Token {
                 person: create.person.clone(),
                 name: create.name.clone(),
                 scopes: create.scopes.iter().filter_map(|name| Scope::parse(name)).collect(),
+                organisation: create.organisation.clone(),
+                queue: create.queue.clone(),
                 days: create.expires_days,
             },
             What::List { person } => Request::List { person: person.clone() },
@@ -130,6 +138,9 @@ fn show(outcome: &Outcome) {
 fn line(listed: &Listed) -> String {
     let scopes = listed.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(",");
     let last_used = listed.last_used_at.as_deref().unwrap_or("never used");
+    let reach = [listed.organisation.as_deref(), listed.queue.as_deref()];
+    let reach = reach.into_iter().flatten().collect::<Vec<_>>().join(",");
+    let reach = if reach.is_empty() { "everything" } else { &reach };
     let Listed { handle, person, name, state, expires_at, .. } = listed;
-    [handle, state, expires_at, last_used, person, &scopes, name].join("\t")
+    [handle, state, expires_at, last_used, person, &scopes, reach, name].join("\t")
 }

@@ -13,6 +13,7 @@ diesel::table! {
         expires_at -> Timestamp,
         last_used_at -> Nullable<Timestamp>,
         revoked_at -> Nullable<Timestamp>,
+        queue_id -> Nullable<BigInt>,
     }
 }
 
@@ -714,6 +715,7 @@ diesel::table! {
 
 diesel::joinable!(api_tokens -> organisations (organisation_id));
 diesel::joinable!(api_tokens -> people (person_id));
+diesel::joinable!(api_tokens -> queues (queue_id));
 diesel::joinable!(consent_events -> people (actor_id));
 diesel::joinable!(consent_grants -> organisations (organisation_id));
 diesel::joinable!(consent_links -> people (person_id));

@@ -1,5 +1,5 @@
 //! API secrets (U-08): `acc_…`, shown once and kept as hashes, for what a program may do in somebody's name. A secret
-//! never allows more than its person may do, and less where its scopes or its organisation say so.
+//! never allows more than its person may do, and less where its scopes, its organisation or its queue say so.
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
@@ -8,8 +8,8 @@ use serde_json::json;
 use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::schema::{api_tokens, memberships, organisations, people};
-use crate::db::types::{ApiTokenId, Json, OrganisationId, PersonId, text_enum};
+use crate::db::schema::{api_tokens, memberships, organisations, people, queues};
+use crate::db::types::{ApiTokenId, Json, OrganisationId, PersonId, QueueId, text_enum};
 use crate::error::{Error, FieldErrors, Result};
 use crate::people::person::PersonState;
 use crate::people::roles::{self, Permission};
@@ -47,6 +47,14 @@ text_enum! {
     }
 }
 
+impl Scope {
+    /// Whether what it opens lies in queues: tickets, and what is granted in them. People and organisations are in none,
+    /// so a secret of one queue cannot be for them.
+    pub fn is_in_queues(self) -> bool {
+        matches!(self, Scope::TicketsRead | Scope::TicketsWrite | Scope::TracingRead)
+    }
+}
+
 /// A secret as it stands in the database, without what opens it.
 #[derive(Clone, Debug, Queryable)]
 pub struct ApiToken {
@@ -56,6 +64,8 @@ pub struct ApiToken {
     pub person_id: PersonId,
     /// The one organisation it is limited to, if it is.
     pub organisation_id: Option<OrganisationId>,
+    /// The one queue whose tickets it is limited to, if it is.
+    pub queue_id: Option<QueueId>,
     pub scopes: Json<Vec<Scope>>,
     pub created_at: UtcTime,
     pub expires_at: UtcTime,
@@ -82,6 +92,7 @@ pub struct NewApiToken {
     pub name: String,
     pub scopes: Vec<Scope>,
     pub organisation: Option<OrganisationId>,
+    pub queue: Option<QueueId>,
     pub days: i64,
 }
 
@@ -93,6 +104,7 @@ macro_rules! token_columns {
             api_tokens::name,
             api_tokens::person_id,
             api_tokens::organisation_id,
+            api_tokens::queue_id,
             api_tokens::scopes,
             api_tokens::created_at,
             api_tokens::expires_at,
@@ -125,6 +137,10 @@ fn make(
     now: UtcTime,
 ) -> Result<(ApiToken, Token)> {
     let (name, scopes) = check(db, person, new, now)?;
+    let queue: Option<String> = match new.queue {
+        Some(id) => Some(queues::table.find(id).select(queues::handle).first(db)?),
+        None => None,
+    };
     let secret = Token::random(PREFIX);
     let handle = random_handle();
     diesel::insert_into(api_tokens::table)
@@ -134,6 +150,7 @@ fn make(
             api_tokens::secret_hash.eq(secret.hash()),
             api_tokens::person_id.eq(person),
             api_tokens::organisation_id.eq(new.organisation),
+            api_tokens::queue_id.eq(new.queue),
             api_tokens::scopes.eq(Json(scopes.clone())),
             api_tokens::created_at.eq(now),
             api_tokens::expires_at.eq(now.plus(TimeDelta::days(new.days))),
@@ -144,7 +161,7 @@ fn make(
         actor,
         subject: Some(person),
         organisation: new.organisation,
-        detail: json!({ "handle": handle, "scopes": scopes, "days": new.days }),
+        detail: json!({ "handle": handle, "scopes": scopes, "days": new.days, "queue": queue }),
     };
     audit::record(db, &entry, now)?;
     let token = api_tokens::table.filter(api_tokens::handle.eq(&handle)).select(token_columns!()).first(db)?;
@@ -280,6 +297,9 @@ fn check(db: &mut DbConnection, person: PersonId, new: &NewApiToken, now: UtcTim
     scopes.dedup();
     if scopes.is_empty() || (scopes.contains(&Scope::Inbound) && !may_hand_over_mail(db, person)?) {
         errors.add("scopes", "error-scopes");
+    }
+    if new.queue.is_some() && !scopes.iter().all(|scope| scope.is_in_queues()) {
+        errors.add("queue", "error-scopes-of-queue");
     }
     if !(1..=LONGEST_DAYS).contains(&new.days) {
         errors.add("days", crate::i18n::Message::new("error-days").with("longest", LONGEST_DAYS));

@@ -102,6 +102,14 @@ pub fn find_by_kind(db: &mut DbConnection, kind: QueueKind) -> Result<Option<Que
         .optional()?)
 }
 
+/// The queue that somebody names: by its kind, the first of it, or by its handle.
+pub fn find_by_name(db: &mut DbConnection, name: &str) -> Result<Option<Queue>> {
+    match QueueKind::parse(name) {
+        Some(kind) => find_by_kind(db, kind),
+        None => find_by_handle(db, name),
+    }
+}
+
 /// Adds a queue at the end of the order.
 pub fn create(db: &mut DbConnection, description: &QueueDescription, now: UtcTime) -> Result<Queue> {
     let mut errors = FieldErrors::default();

@@ -172,7 +172,10 @@ fn check_right(new: &NewTicket, by: &Actor) -> Result<()> {
         Actor::System => true,
         Actor::Staff(staff) => staff.works_in(new.queue),
         Actor::Customer(customer) => {
-            customer.person == new.requester && customer.is_member_of(new.organisation) && new.assignee.is_none()
+            customer.person == new.requester
+                && customer.is_member_of(new.organisation)
+                && customer.reaches(new.queue)
+                && new.assignee.is_none()
         }
         Actor::LinkHolder { .. } => false,
     };

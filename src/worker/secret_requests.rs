@@ -10,14 +10,27 @@ use crate::error::{Error, Result};
 use crate::i18n::{Locale, Texts};
 use crate::mail::address::EmailAddress;
 use crate::people::api_tokens::{self, ApiToken, NewApiToken, Scope};
+use crate::people::organisations;
 use crate::people::person::{self, Person, PersonState};
+use crate::teams::queues;
 
 /// What is wanted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// A new secret in the name of the person at that address.
-    Create { person: String, name: String, scopes: Vec<Scope>, days: i64 },
+    Create {
+        person: String,
+        name: String,
+        scopes: Vec<Scope>,
+        /// Limited to the organisation of that handle.
+        #[serde(default)]
+        organisation: Option<String>,
+        /// Limited to the queue of that kind or handle.
+        #[serde(default)]
+        queue: Option<String>,
+        days: i64,
+    },
     /// The secrets of one person, or of everybody.
     List { person: Option<String> },
     /// The secret of that handle is to open nothing any more.
@@ -53,6 +66,10 @@ pub struct Listed {
     pub person: String,
     pub name: String,
     pub scopes: Vec<Scope>,
+    /// The name of the one organisation it is limited to.
+    pub organisation: Option<String>,
+    /// The name of the one queue it is limited to.
+    pub queue: Option<String>,
     /// `in force`, `expired` or `revoked`.
     pub state: String,
     pub expires_at: String,
@@ -62,12 +79,26 @@ pub struct Listed {
 /// Does what is asked for, within a transaction of the caller's.
 pub fn carry_out(db: &mut DbConnection, request: &Request, now: UtcTime) -> Result<Outcome> {
     match request {
-        Request::Create { person, name, scopes, days } => {
+        Request::Create { person, name, scopes, organisation, queue, days } => {
             let person = find_person(db, person)?;
             if person.state != PersonState::Active {
                 return Err(Error::invalid("person", "error-not-found"));
             }
-            let new = NewApiToken { name: name.clone(), scopes: scopes.clone(), organisation: None, days: *days };
+            let organisation = match organisation {
+                Some(handle) => {
+                    let found = organisations::find_by_handle(db, handle)?;
+                    Some(found.ok_or_else(|| Error::invalid("organisation", "error-choice"))?.id)
+                }
+                None => None,
+            };
+            let queue = match queue {
+                Some(name) => {
+                    let found = queues::find_by_name(db, name)?;
+                    Some(found.ok_or_else(|| Error::invalid("queue", "error-choice"))?.id)
+                }
+                None => None,
+            };
+            let new = NewApiToken { name: name.clone(), scopes: scopes.clone(), organisation, queue, days: *days };
             let (token, secret) = api_tokens::create_from_command_line(db, person.id, &new, now)?;
             Ok(Outcome::Created {
                 secret: InClear(secret.expose().to_owned()),
@@ -105,7 +136,17 @@ fn listed(db: &mut DbConnection, token: ApiToken, now: UtcTime) -> Result<Listed
         None if token.is_in_force(now) => "in force",
         None => "expired",
     };
+    let organisation = match token.organisation_id {
+        Some(id) => Some(organisations::by_id(db, id)?.name),
+        None => None,
+    };
+    let queue = match token.queue_id {
+        Some(id) => Some(queues::by_id(db, id)?.name(Locale::En).to_owned()),
+        None => None,
+    };
     Ok(Listed {
+        organisation,
+        queue,
         person: address_of(db, token.person_id)?,
         handle: token.handle,
         name: token.name,

@@ -3,10 +3,11 @@
 mod description;
 mod directory;
 mod door;
+mod one_queue;
 mod tickets;
 mod tokens;
 
-use accord::db::types::{OrganisationId, PersonId};
+use accord::db::types::{OrganisationId, PersonId, QueueId};
 use accord::people::api_tokens::{self, NewApiToken, Scope};
 use actix_web::http::{Method, header};
 use actix_web::test::TestRequest;
@@ -27,7 +28,7 @@ struct Program {
 impl TestApp {
     /// A program that acts as `person` with these scopes.
     async fn program(&self, person: PersonId, scopes: &'static [Scope]) -> Program {
-        self.limited_program(person, scopes, None).await
+        self.limited_program(person, scopes, None, None).await
     }
 
     /// A program that may do whatever `person` may.
@@ -35,15 +36,26 @@ impl TestApp {
         self.program(person, &EVERYTHING).await
     }
 
+    /// The same for what belongs to one organisation.
+    async fn program_of(&self, person: PersonId, scopes: &'static [Scope], organisation: OrganisationId) -> Program {
+        self.limited_program(person, scopes, Some(organisation), None).await
+    }
+
+    /// The same for what lies in one queue.
+    async fn program_of_queue(&self, person: PersonId, scopes: &'static [Scope], queue: QueueId) -> Program {
+        self.limited_program(person, scopes, None, Some(queue)).await
+    }
+
     async fn limited_program(
         &self,
         person: PersonId,
         scopes: &'static [Scope],
         organisation: Option<OrganisationId>,
+        queue: Option<QueueId>,
     ) -> Program {
         let now = self.now();
         let (secret, token) = self.write(move |db| {
-            let new = NewApiToken { name: "Test".to_owned(), scopes: scopes.to_vec(), organisation, days: 90 };
+            let new = NewApiToken { name: "Test".to_owned(), scopes: scopes.to_vec(), organisation, queue, days: 90 };
             api_tokens::create(db, person, &new, now)
         });
         let wire = self.browser().await;

@@ -417,6 +417,7 @@ fn u_05_the_mail_about_a_new_password_leads_to_the_secrets_that_go_on_working() 
             name: "Supervision".to_owned(),
             scopes: vec![api_tokens::Scope::TicketsRead],
             organisation: None,
+            queue: None,
             days: api_tokens::DEFAULT_DAYS,
         };
         api_tokens::create(db, id, &new, now).map(|(_, secret)| secret.expose().to_owned())
@@ -556,6 +557,7 @@ fn u_08_an_api_secret_is_shown_once_kept_hashed_and_ends() {
         name: "Supervision".to_owned(),
         scopes: vec![api_tokens::Scope::TicketsRead],
         organisation: None,
+        queue: None,
         days: api_tokens::DEFAULT_DAYS,
     };
     let (token, secret) = given.write({

@@ -9,6 +9,7 @@ use accord::people::notices::{self, Letter, Notice};
 use accord::people::{api_tokens, passwords, person, setup, staff};
 use accord::queue;
 use accord::secret::Secret;
+use accord::teams::queues::{self, QueueKind};
 use actix_web::http::{Method, header};
 use actix_web::test::TestRequest;
 use chrono::TimeDelta;
@@ -501,6 +502,17 @@ async fn u_08_a_secret_is_made_shown_once_and_revoked_in_the_account() {
     assert_eq!(token.expires_at, now.plus(TimeDelta::days(90)));
     assert_eq!(token.scopes.0.len(), 2);
     browser.get("/account/security").await.assert_says("Supervision").assert_silent_about(&secret);
+    let sales = app.read(|db| queues::find_by_kind(db, QueueKind::Sales)).unwrap();
+    let mut of_queue =
+        vec![("name", "Ventes"), ("scopes", "tickets:read"), ("queue", sales.handle.as_str()), ("days", "90")];
+    browser.post("/account/secrets", &of_queue).await.assert_status(200);
+    assert_eq!(app.read(|db| api_tokens::of_person(db, cast.claire))[0].queue_id, Some(sales.id));
+    browser.get("/account/security").await.assert_says(&format!("<span class=\"faint\">{}</span>", sales.name_fr));
+    of_queue[1] = ("scopes", "people:read");
+    browser.post("/account/secrets", &of_queue).await.assert_status(422).assert_says("d’une seule file");
+    of_queue[1] = ("scopes", "tickets:read");
+    of_queue[2] = ("queue", "nulle-part");
+    browser.post("/account/secrets", &of_queue).await.assert_status(422);
     let inbound = [("name", "x"), ("scopes", "inbound"), ("days", "90")];
     browser.post("/account/secrets", &inbound).await.assert_status(422);
     let revoke = format!("/account/secrets/{}/revocation", token.handle);

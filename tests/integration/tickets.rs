@@ -188,6 +188,7 @@ fn a_02_the_predicate_and_the_query_agree_over_all_cases() {
                     permissions: permissions.clone(),
                     queues: queues.clone(),
                     undertaking_accepted,
+                    only_queue: None,
                 }));
             }
         }
@@ -204,13 +205,24 @@ fn a_02_the_predicate_and_the_query_agree_over_all_cases() {
             for sees in [false, true] {
                 for allowed in [false, true] {
                     let memberships = vec![membership(organisation, sees, allowed)];
-                    actors.push(Actor::Customer(CustomerActor { person, memberships }));
+                    actors.push(Actor::Customer(CustomerActor { person, memberships, only_queue: None }));
                 }
             }
         }
-        actors.push(Actor::Customer(CustomerActor { person, memberships: Vec::new() }));
+        actors.push(Actor::Customer(CustomerActor { person, memberships: Vec::new(), only_queue: None }));
         actors.push(Actor::LinkHolder { person, ticket: of_claire.id });
     }
+    // Each of them as a program of one queue, which sees what it sees in that queue and nothing else (U-08).
+    let programs: Vec<Actor> = actors.iter().map(|actor| actor.clone().within(queue_of(&of_paul))).collect();
+    let sees = |actor: &Actor, ticket: &Ticket| access::can_see(actor, &ticket.facts(), false);
+    for (actor, program) in actors.iter().zip(&programs).filter(|(_, program)| program.person().is_some()) {
+        let is_program = !matches!(program, Actor::LinkHolder { .. });
+        for ticket in &all {
+            let expected = sees(actor, ticket) && (!is_program || queue_of(ticket) == queue_of(&of_paul));
+            assert_eq!(sees(program, ticket), expected, "{program:?} {}", ticket.subject);
+        }
+    }
+    actors.extend(programs);
     for actor in &actors {
         let visible: BTreeSet<TicketId> = app
             .read(|db| Ok(access::visible_to(actor).select(tickets::id).load::<TicketId>(db)?.into_iter().collect()));

@@ -1,6 +1,6 @@
 //! Which program makes a request, and what it may do: its token is genuine (that is known without the database) and in
 //! force with the scope that the request needs (looked up in the request's own read or write, so that a revoked token is
-//! refused at once). A program acts as the person whose token it has, never beyond the token's organisation.
+//! refused at once). A program acts as the person whose token it has, never beyond the token's organisation and queue.
 
 use std::future::{Ready, ready};
 use std::net::IpAddr;
@@ -15,7 +15,7 @@ use crate::access::{self, Actor};
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::types::{OrganisationId, PersonId};
+use crate::db::types::{OrganisationId, PersonId, QueueId};
 use crate::error::{Error, Result};
 use crate::people::api_tokens::{self, Scope};
 use crate::throttle::{self, Rate};
@@ -45,6 +45,8 @@ pub struct Acting {
     pub person: PersonId,
     /// The one organisation it is limited to.
     pub only: Option<OrganisationId>,
+    /// The one queue whose tickets it is limited to; its actor is too.
+    pub only_queue: Option<QueueId>,
     pub now: UtcTime,
 }
 
@@ -198,7 +200,10 @@ fn acting(
     if let (Actor::Customer(customer), Some(only)) = (&mut actor, token.organisation_id) {
         customer.memberships.retain(|membership| membership.organisation_id == only);
     }
-    Ok(Ok(Acting { actor, person: token.person_id, only: token.organisation_id, now }))
+    if let Some(queue) = token.queue_id {
+        actor = actor.within(queue);
+    }
+    Ok(Ok(Acting { actor, person: token.person_id, only: token.organisation_id, only_queue: token.queue_id, now }))
 }
 
 impl Acting {

@@ -168,6 +168,7 @@ fn may_know(db: &mut DbConnection, actor: &Actor, grant: &Grant) -> Result<bool>
         Actor::Customer(customer) => {
             customer.is_member_of(grant.organisation_id)
                 && (grant.subject == Subject::Organisation || grant.belongs_to(customer))
+                && customer.reaches(ticket::by_id(db, grant.ticket_id)?.queue_id)
         }
         Actor::LinkHolder { .. } | Actor::System => false,
     })

@@ -19,7 +19,7 @@ use crate::web::api::{environments, grants, messages, organisations, people, tic
         title = "Accord",
         description = "The support desk for programs. Exchange an API secret for a token that lasts fifteen minutes, \
             and send it as `Authorization: Bearer`. A token acts as the person who made the secret, within the \
-            secret's scopes and organisation.",
+            secret's scopes, organisation and queue.",
     ),
     paths(
         token::create,

@@ -15,7 +15,7 @@ use crate::people::api_tokens::Scope;
 use crate::people::person::{self, Origin, Person};
 use crate::people::{environments, memberships, organisations, sites};
 use crate::teams::mailboxes;
-use crate::teams::queues::{self, Queue, QueueKind};
+use crate::teams::queues::{self, QueueKind};
 use crate::tickets::messages::{Channel, NewMessage};
 use crate::tickets::opening::{self, NewTicket};
 use crate::tickets::overview::{self, Filter, Overview};
@@ -142,7 +142,7 @@ pub struct NewTicketJson {
     #[serde(default)]
     #[schema(value_type = String)]
     text: Text,
-    /// A queue's handle or kind; `support` by default.
+    /// A queue's handle or kind; by default the one that the secret is limited to, or else `support`.
     #[schema(value_type = Option<String>)]
     queue: Option<Text>,
     /// Who asks. Staff say it; customers ask for themselves.
@@ -302,7 +302,7 @@ fn filter(db: &mut DbConnection, acting: &Acting, query: &TicketQuery) -> Result
         ..Filter::default()
     };
     if let Some(queue) = &query.queue {
-        let Some(queue) = find_queue(db, queue)? else { return Ok(None) };
+        let Some(queue) = queues::find_by_name(db, queue)? else { return Ok(None) };
         filter.queue = Some(queue.id);
     }
     if let Some(organisation) = &query.organisation {
@@ -319,20 +319,18 @@ fn filter(db: &mut DbConnection, acting: &Acting, query: &TicketQuery) -> Result
     Ok(Some(filter))
 }
 
-fn find_queue(db: &mut DbConnection, name: &str) -> Result<Option<Queue>> {
-    match QueueKind::parse(name) {
-        Some(kind) => queues::find_by_kind(db, kind),
-        None => queues::find_by_handle(db, name),
-    }
-}
-
 fn open(db: &mut DbConnection, acting: &Acting, new: &NewTicketJson) -> Result<Ticket> {
     let mut errors = FieldErrors::default();
     let by_staff = acting.actor.is_staff();
     let requester = requester(db, acting, new, &mut errors)?;
-    let queue = find_queue(db, new.queue.as_ref().map_or(QueueKind::Support.as_str(), Text::as_str))?;
+    let queue = match (&new.queue, acting.only_queue) {
+        (Some(named), _) => queues::find_by_name(db, named.as_str())?,
+        (None, Some(only)) => Some(queues::by_id(db, only)?),
+        (None, None) => queues::find_by_kind(db, QueueKind::Support)?,
+    };
     // Customers choose among the queues that the form offers them.
     let queue = queue.filter(|queue| by_staff || queue.on_form);
+    let queue = queue.filter(|queue| acting.only_queue.is_none_or(|only| only == queue.id));
     if queue.is_none() {
         errors.add("queue", "error-choice");
     }

@@ -61,6 +61,7 @@ error-password-wrong = This is not your current password.
 error-address-taken = Somebody else has this address.
 error-time-zone = Choose a time zone from the list.
 error-scopes = Choose what the secret may be used for.
+error-scopes-of-queue = A secret of one queue cannot be for people, organisations, environments or mail.
 error-days = From 1 to { $longest } days.
 error-choice = Choose from the list.
 error-role-unknown = One of these roles does not exist any more.

@@ -61,6 +61,7 @@ error-password-wrong = Ce n’est pas votre mot de passe actuel.
 error-address-taken = Cette adresse est celle de quelqu’un d’autre.
 error-time-zone = Choisissez un fuseau horaire dans la liste.
 error-scopes = Choisissez à quoi le secret peut servir.
+error-scopes-of-queue = Le secret d’une seule file ne peut pas servir aux personnes, aux organisations, aux environnements ni au courrier.
 error-days = De 1 à { $longest } jours.
 error-choice = Choisissez dans la liste.
 error-role-unknown = L’un de ces rôles n’existe plus.

@@ -840,7 +840,7 @@ fn a_house(test: &TestApp, cast: &Cast, things: &mut Things) {
 /// A secret of somebody's: its public name and what opens it.
 fn secret(test: &TestApp, person: PersonId, scopes: Vec<Scope>) -> (String, String) {
     let now = test.now();
-    let new = NewApiToken { name: "Programme".to_owned(), scopes, organisation: None, days: 30 };
+    let new = NewApiToken { name: "Programme".to_owned(), scopes, organisation: None, queue: None, days: 30 };
     let (token, secret) = test.write(move |db| api_tokens::create(db, person, &new, now));
     (token.handle, secret.expose().to_owned())
 }

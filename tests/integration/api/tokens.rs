@@ -61,8 +61,13 @@ async fn u_08_a_secret_expires_and_its_last_token_with_it() {
     let jean = test.given().customer("Jean Dupont");
     let (now, id) = (test.now(), jean.id);
     let (_, secret) = test.write(move |db| {
-        let new =
-            NewApiToken { name: "Test".to_owned(), scopes: vec![Scope::TicketsRead], organisation: None, days: 1 };
+        let new = NewApiToken {
+            name: "Test".to_owned(),
+            scopes: vec![Scope::TicketsRead],
+            organisation: None,
+            queue: None,
+            days: 1,
+        };
         api_tokens::create(db, id, &new, now)
     });
     let wire = test.browser().await;
@@ -170,7 +175,7 @@ async fn a_03_u_08_a_token_of_one_organisation_reaches_no_other() {
     let agent = given.agent("Bruno", &[QueueKind::Support]);
     let own = given.ticket(&jean, "Sienne", "Texte.");
     let foreign = given.ticket(&omar, "Autre", "Texte.");
-    let program = test.limited_program(agent, &super::EVERYTHING, Some(atelier.id)).await;
+    let program = test.program_of(agent, &super::EVERYTHING, atelier.id).await;
     let list = json_of(&program.get("/api/v1/tickets").await);
     assert_eq!(list["items"].as_array().unwrap().len(), 1);
     assert_eq!(list["items"][0]["reference"], own.reference);
@@ -204,7 +209,7 @@ async fn a_03_u_08_a_token_of_one_organisation_shows_nothing_of_it_to_who_left_i
     let atelier = given.organisation("Atelier Durand");
     given.member("Jean Dupont", atelier.id, Rights::ALL);
     let lucie = given.member("Lucie Petit", atelier.id, SEES_ALL);
-    let program = test.limited_program(lucie.id, &super::EVERYTHING, Some(atelier.id)).await;
+    let program = test.program_of(lucie.id, &super::EVERYTHING, atelier.id).await;
     let members = json_of(&program.get("/api/v1/people").await);
     assert_eq!(members["items"].as_array().unwrap().len(), 2);
     let (organisation, person, now) = (atelier.id, lucie.id, test.now());
@@ -228,7 +233,7 @@ async fn a_03_u_08_a_token_of_one_organisation_shows_it_only_to_staff_who_may_se
     let atelier = test.given().organisation("Atelier Durand");
     test.given().member("Jean Dupont", atelier.id, SEES_ALL);
     let diane = test.given().staff("Diane", &[BuiltinRole::PrivacyOfficer], &[]);
-    let program = test.limited_program(diane, &super::EVERYTHING, Some(atelier.id)).await;
+    let program = test.program_of(diane, &super::EVERYTHING, atelier.id).await;
     assert_eq!(code_of(&program.get("/api/v1/people").await, 404), "not_found");
     assert_eq!(code_of(&program.get("/api/v1/organisations").await, 403), "forbidden");
 }
@@ -261,6 +266,8 @@ fn u_08_a_secret_made_on_the_machine_itself_works_is_listed_and_stands_in_the_le
         person: person.to_owned(),
         name: "Sauvegarde".to_owned(),
         scopes: scopes.to_vec(),
+        organisation: None,
+        queue: None,
         days,
     };
     let Ok(Outcome::Created { secret: InClear(secret), handle, expires_at }) =

@@ -148,7 +148,8 @@ async fn cn_06_agents_and_administrators_can_never_grant_for_the_customer() {
     assert!(matches!(outcome, Err(Error::Forbidden)), "{outcome:?}");
     // Code that would claim a membership for an agent meets the schema.
     let membership = story.test.read(|db| memberships::of_person(db, story.cast.claire)).remove(0);
-    let forged = Actor::Customer(CustomerActor { person: story.cast.lea, memberships: vec![membership] });
+    let forged =
+        Actor::Customer(CustomerActor { person: story.cast.lea, memberships: vec![membership], only_queue: None });
     let outcome = story.grant_as(&request, None, forged);
     assert!(matches!(outcome, Err(Error::Internal(_))), "{outcome:?}");
     assert_eq!(story.grant_of(&request), None);

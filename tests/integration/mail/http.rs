@@ -11,7 +11,7 @@ use crate::support::desk::{Desk, Letter, SUPPORT};
 fn secret(desk: &Desk, scope: Scope) -> String {
     let (administrator, now) = (desk.administrator, desk.test.now());
     desk.test.write(move |db| {
-        let new = NewApiToken { name: "mx".to_owned(), scopes: vec![scope], organisation: None, days: 90 };
+        let new = NewApiToken { name: "mx".to_owned(), scopes: vec![scope], organisation: None, queue: None, days: 90 };
         let (_, token) = api_tokens::create(db, administrator, &new, now)?;
         Ok(token.expose().to_owned())
     })

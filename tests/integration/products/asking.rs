@@ -2,7 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use accord::db::types::QueueId;
 use accord::people::api_tokens::{self, NewApiToken, Scope as TokenScope};
+use accord::teams::queues::QueueKind;
 use futures_util::StreamExt;
 use futures_util::future::join;
 use futures_util::stream::FuturesUnordered;
@@ -15,10 +17,15 @@ const PATH: &str = "/api/v1/tracing/grants";
 impl Desk {
     /// A token of the interface that may ask in somebody's name.
     async fn program(&self, person: PersonId) -> String {
+        self.program_within(person, None).await
+    }
+
+    /// The same, limited to a queue.
+    async fn program_within(&self, person: PersonId, queue: Option<QueueId>) -> String {
         let now = self.test.now();
         let (_, secret) = self.test.write(move |db| {
             let scopes = vec![TokenScope::TracingRead];
-            let new = NewApiToken { name: "Produit".to_owned(), scopes, organisation: None, days: 90 };
+            let new = NewApiToken { name: "Produit".to_owned(), scopes, organisation: None, queue, days: 90 };
             api_tokens::create(db, person, &new, now)
         });
         let body = json!({ "secret": secret.expose() });
@@ -74,6 +81,19 @@ async fn each_is_told_of_the_grants_that_concern_them() {
     });
     assert_eq!(list["items"][1], expected);
     desk.ask("x", PATH, &[]).await.assert_status(401);
+}
+
+#[actix_web::test]
+async fn u_08_a_program_of_one_queue_is_told_of_what_was_granted_there_alone() {
+    let desk = Desk::begin().await;
+    let granted = desk.grant().handle;
+    let asked_in = desk.test.queue(QueueKind::Support);
+    for person in [desk.cast.claire, desk.cast.lea] {
+        let here = desk.program_within(person, Some(asked_in)).await;
+        assert_eq!(desk.handles(&here).await, [granted.as_str()], "{person:?}");
+        let elsewhere = desk.program_within(person, Some(desk.test.queue(QueueKind::Sales))).await;
+        assert_eq!(desk.handles(&elsewhere).await, [] as [&str; 0], "{person:?}");
+    }
 }
 
 #[actix_web::test]

@@ -77,8 +77,13 @@ pub struct Program {
 impl Program {
     /// Makes a secret of `person`'s and has `server` exchange it.
     pub fn of(db: &mut DbConnection, server: SocketAddr, person: PersonId, now: UtcTime) -> Result<Program> {
-        let new =
-            NewApiToken { name: "Test".to_owned(), scopes: vec![Scope::TicketsRead], organisation: None, days: 1 };
+        let new = NewApiToken {
+            name: "Test".to_owned(),
+            scopes: vec![Scope::TicketsRead],
+            organisation: None,
+            queue: None,
+            days: 1,
+        };
         let (_, secret) = api_tokens::create(db, person, &new, now)?;
         let body = format!("{{\"secret\": \"{}\"}}", secret.expose());
         let json = ("Content-Type", "application/json");

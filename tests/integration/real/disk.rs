@@ -178,7 +178,8 @@ fn set_up(installation: &Installation) -> String {
     let mut db = installation.database();
     let now = Clock::system().now();
     desk::set_up(&mut db, now);
-    let new = NewApiToken { name: "mx".to_owned(), scopes: vec![Scope::Inbound], organisation: None, days: 90 };
+    let new =
+        NewApiToken { name: "mx".to_owned(), scopes: vec![Scope::Inbound], organisation: None, queue: None, days: 90 };
     let administrator = desk::administrator(&mut db);
     let (_, secret) = api_tokens::create(&mut db, administrator, &new, now).unwrap();
     secret.expose().to_owned()

@@ -137,7 +137,7 @@ fn mails(app: &TestApp) -> Vec<String> {
 async fn api_walk(app: &TestApp, person: accord::db::types::PersonId, ticket: &Ticket) -> Vec<String> {
     let now = app.now();
     let scopes = Scope::ALL.iter().copied().filter(|scope| *scope != Scope::Inbound).collect();
-    let new = NewApiToken { name: "Test".to_owned(), scopes, organisation: None, days: 90 };
+    let new = NewApiToken { name: "Test".to_owned(), scopes, organisation: None, queue: None, days: 90 };
     let (_, secret) = app.write(move |db| api_tokens::create(db, person, &new, now));
     let wire = app.browser().await;
     let body = serde_json::json!({ "secret": secret.expose() });

@@ -208,7 +208,13 @@ async fn x_02_the_key_of_one_person_s_request_says_nothing_to_another() {
     let wire = app.browser().await;
     for person in [cast.paul, cast.zoe] {
         let now = app.now();
-        let new = NewApiToken { name: "x".to_owned(), scopes: vec![Scope::TicketsWrite], organisation: None, days: 30 };
+        let new = NewApiToken {
+            name: "x".to_owned(),
+            scopes: vec![Scope::TicketsWrite],
+            organisation: None,
+            queue: None,
+            days: 30,
+        };
         let (_, secret) = app.write(move |db| api_tokens::create(db, person, &new, now));
         let body = serde_json::json!({ "secret": secret.expose() });
         let answer = wire.send(TestRequest::post().uri("/api/v1/token").set_json(body)).await;
@@ -263,7 +269,13 @@ async fn adv_05_an_invitation_dies_with_the_right_to_invite() {
 async fn s_05_mail_is_handed_over_only_in_the_name_of_who_operates_and_only_as_long_as_they_do() {
     let desk = Desk::open();
     let (zoe, administrator, now) = (desk.zoe, desk.administrator, desk.test.now());
-    let new = || NewApiToken { name: "mx".to_owned(), scopes: vec![Scope::Inbound], organisation: None, days: 30 };
+    let new = || NewApiToken {
+        name: "mx".to_owned(),
+        scopes: vec![Scope::Inbound],
+        organisation: None,
+        queue: None,
+        days: 30,
+    };
     let by_agent = new();
     let refused = desk.test.write(move |db| Ok(api_tokens::create(db, zoe, &by_agent, now).is_err()));
     assert!(refused, "an agent would speak for every customer");

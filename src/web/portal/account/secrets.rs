@@ -9,11 +9,13 @@ use super::{Tab, framed, security};
 use crate::access::{self, Actor};
 use crate::app::App;
 use crate::clock::UtcTime;
-use crate::db::types::OrganisationId;
-use crate::error::{Error, FieldErrors};
+use crate::db::DbConnection;
+use crate::db::types::{OrganisationId, QueueId};
+use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::Texts;
 use crate::people::api_tokens::{self, ApiToken, NewApiToken, Scope};
 use crate::people::roles::Permission;
+use crate::teams::queues::{self, Queue};
 use crate::web::forms::{Form, Nothing};
 use crate::web::navigation::Place;
 use crate::web::page::{Choice, Page, Tone};
@@ -34,6 +36,9 @@ pub struct SecretForm {
     /// A handle, or nothing for all of one's organisations.
     #[serde(default)]
     pub(super) organisation: String,
+    /// A handle, or nothing for all queues.
+    #[serde(default)]
+    pub(super) queue: String,
     days: i64,
 }
 
@@ -43,6 +48,7 @@ impl Default for SecretForm {
             name: String::new(),
             scopes: vec![Scope::TicketsRead],
             organisation: String::new(),
+            queue: String::new(),
             days: api_tokens::DEFAULT_DAYS,
         }
     }
@@ -53,7 +59,8 @@ pub(super) struct SecretRow {
     pub handle: String,
     pub name: String,
     pub scopes: String,
-    pub organisation: Option<String>,
+    /// What it is limited to.
+    pub limits: Vec<String>,
     pub expires_at: UtcTime,
     pub last_used_at: Option<UtcTime>,
     pub is_in_force: bool,
@@ -71,7 +78,7 @@ struct SecretPart {
 
 /// `POST /account/secrets`: the answer shows the secret, this once.
 pub async fn create(app: Data<App>, reader: SignedIn, Form(form): Form<SecretForm>) -> PageResult {
-    let (now, person, typed) = (app.clock.now(), reader.person.id, form.clone());
+    let (now, person, typed, actor) = (app.clock.now(), reader.person.id, form.clone(), reader.actor.clone());
     let outcome = app
         .database
         .write(move |db| {
@@ -83,8 +90,20 @@ pub async fn create(app: Data<App>, reader: SignedIn, Form(form): Form<SecretFor
                     Some(found.ok_or_else(|| Error::invalid("organisation", "error-choice"))?.0)
                 }
             };
-            let new =
-                NewApiToken { name: typed.name.clone(), scopes: typed.scopes.clone(), organisation, days: typed.days };
+            let queue = match typed.queue.as_str() {
+                "" => None,
+                wanted => {
+                    let found = possible_queues(db, &actor)?.into_iter().find(|queue| queue.handle == wanted);
+                    Some(found.ok_or_else(|| Error::invalid("queue", "error-choice"))?.id)
+                }
+            };
+            let new = NewApiToken {
+                name: typed.name.clone(),
+                scopes: typed.scopes.clone(),
+                organisation,
+                queue,
+                days: typed.days,
+            };
             api_tokens::create(db, person, &new, now)
         })
         .await;
@@ -122,22 +141,39 @@ pub async fn revoke(app: Data<App>, reader: SignedIn, handle: Path<String>, _: F
     }
 }
 
+/// The queues that a secret may be limited to: those that an agent works in, and those that customers choose among.
+pub(super) fn possible_queues(db: &mut DbConnection, actor: &Actor) -> Result<Vec<Queue>> {
+    match actor {
+        Actor::Staff(staff) => {
+            let mut all = queues::all(db)?;
+            all.retain(|queue| staff.works_in(queue.id));
+            Ok(all)
+        }
+        _ => queues::on_form(db),
+    }
+}
+
 /// The list of secrets, newest first.
 pub(super) fn rows(
     t: &Texts,
     tokens: Vec<ApiToken>,
     organisations: &[(OrganisationId, String, String)],
+    queues: &[Queue],
     now: UtcTime,
 ) -> Vec<SecretRow> {
     let name_of = |id: OrganisationId| {
         let known = organisations.iter().find(|(known, ..)| *known == id);
         known.map_or_else(|| t.say("secret-organisation-other"), |(_, _, name)| name.clone())
     };
+    let name_of_queue = |id: QueueId| {
+        let known = queues.iter().find(|queue| queue.id == id);
+        known.map_or_else(|| t.say("secret-queue-other"), |queue| queue.name(t.locale).to_owned())
+    };
     tokens
         .into_iter()
         .map(|token| SecretRow {
             scopes: token.scopes.0.iter().map(|scope| scope_name(t, *scope)).collect::<Vec<_>>().join(", "),
-            organisation: token.organisation_id.map(name_of),
+            limits: token.organisation_id.map(name_of).into_iter().chain(token.queue_id.map(name_of_queue)).collect(),
             is_in_force: token.is_in_force(now),
             state: if token.revoked_at.is_some() {
                 (Tone::Plain, t.say("secret-revoked"))

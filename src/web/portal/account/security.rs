@@ -57,6 +57,7 @@ struct SecurityPart {
     typed: SecretForm,
     scopes: Vec<Choice>,
     organisations: Vec<Choice>,
+    queues: Vec<Choice>,
     lifetimes: Vec<Choice>,
 }
 
@@ -120,13 +121,15 @@ pub(super) async fn answer(
 ) -> PageResult {
     let (person, now) = (reader.person.id, app.clock.now());
     let limits = Limits::from(&app.config.security);
-    let (changed_at, sessions, tokens, organisations) = app
+    let actor = reader.actor.clone();
+    let (changed_at, sessions, tokens, organisations, queues) = app
         .database
         .read(move |db| {
             let changed_at = passwords::changed_at(db, person)?;
             let sessions = sessions::of_person(db, person, &limits, now)?;
             let tokens = api_tokens::of_person(db, person)?;
-            Ok((changed_at, sessions, tokens, api_tokens::possible_limits(db, person)?))
+            let organisations = api_tokens::possible_limits(db, person)?;
+            Ok((changed_at, sessions, tokens, organisations, secrets::possible_queues(db, &actor)?))
         })
         .await?;
     let p = reader.page(app, "account-title", Place::Account);
@@ -135,12 +138,16 @@ pub(super) async fn answer(
         password_changed_at: changed_at,
         has_others: sessions.len() > 1,
         sessions: sessions.into_iter().map(|session| row(&t, session, reader)).collect(),
-        secrets: secrets::rows(&t, tokens, &organisations, now),
+        secrets: secrets::rows(&t, tokens, &organisations, &queues, now),
         scopes: secrets::scopes(&t, &typed, &reader.actor),
         lifetimes: secrets::lifetimes(&t, &typed),
         organisations: Choice::list(
             organisations.into_iter().map(|(_, handle, name)| (handle, name)),
             &typed.organisation,
+        ),
+        queues: Choice::list(
+            queues.iter().map(|queue| (queue.handle.clone(), queue.name(t.locale).to_owned())),
+            &typed.queue,
         ),
         p: p.clone(),
         errors,
