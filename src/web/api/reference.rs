@@ -20,7 +20,7 @@ use crate::web::respond;
 use crate::web::signed_in::Visitor;
 
 /// Requests in the order in which somebody needs them.
-const GROUPS: [&str; 6] = ["token", "tickets", "messages", "people", "organisations", "environments"];
+const GROUPS: [&str; 7] = ["token", "tickets", "messages", "people", "organisations", "environments", "tracing"];
 /// How deep the fields of a body are followed.
 const DEEPEST: usize = 3;
 

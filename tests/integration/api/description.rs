@@ -54,6 +54,15 @@ async fn the_page_to_browse_shows_every_request_in_both_languages() {
     english.assert_says("idempotency_key_reused").assert_says("items[].reference");
     let french = browser.get("/fr/api").await;
     french.assert_status(200).assert_says("Interface pour les programmes").assert_says("Ouvrir une demande");
+    let description = json_of(&browser.get("/api/v1/openapi.json").await);
+    for (path, methods) in description["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys() {
+            let request = format!("{} {path}", method.to_uppercase());
+            for page in [&english, &french] {
+                page.assert_says(&request);
+            }
+        }
+    }
     for page in [english, french] {
         page.assert_silent_about("api-op-").assert_silent_about("api-group-").assert_silent_about("api-begin");
     }
