@@ -374,7 +374,7 @@ pub const ORGANISATIONS: &[Company] = &[
                 environment: "Tablettes de quai",
                 operating_system: "Android 15",
                 products: &[("Lumenor Mobile", "4.8.2")],
-                components: &[],
+                components: &[("Android System WebView", "142")],
             },
         ],
     },
