@@ -21,6 +21,11 @@ const DISK_FAILED: i32 = 5;
 /// The largest content that is given back; nothing larger is ever stored (50 MiB is the largest mail).
 const LARGEST: u64 = 256 * 1024 * 1024;
 
+/// Whether this can be the name of a content. What is none leads to no file, wherever it came from (ADV-22).
+pub fn is_name(text: &str) -> bool {
+    text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+}
+
 /// A folder of contents.
 #[derive(Clone, Debug)]
 pub struct Storage {
@@ -105,7 +110,7 @@ impl Storage {
 
     /// The content of that name, checked against it.
     pub fn get(&self, hash: &str) -> Result<Vec<u8>> {
-        if !is_hash(hash) {
+        if !is_name(hash) {
             return Err(Error::NotFound);
         }
         let file = File::open(self.path(hash)).map_err(|error| match error.kind() {
@@ -134,7 +139,7 @@ impl Storage {
             let names = std::fs::read_dir(folder.path())?.map(|entry| entry.map(|entry| entry.file_name()));
             for name in names {
                 // What is being written has a name that begins with a dot.
-                hashes.extend(name?.into_string().ok().filter(|name| is_hash(name)));
+                hashes.extend(name?.into_string().ok().filter(|name| is_name(name)));
             }
         }
         hashes.sort_unstable();
@@ -154,10 +159,6 @@ impl Storage {
     fn path(&self, hash: &str) -> PathBuf {
         self.folder.join(hash.get(..2).unwrap_or("00")).join(hash)
     }
-}
-
-fn is_hash(name: &str) -> bool {
-    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
 fn is_for_want_of_room(error: &io::Error) -> bool {

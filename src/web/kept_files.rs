@@ -10,6 +10,7 @@ use crate::carry;
 use crate::clock::UtcTime;
 use crate::error::{Error, Result};
 use crate::keys::Purpose;
+use crate::storage;
 use crate::tickets::attachments::{self, NewAttachment};
 use crate::web::forms::UploadedFile;
 use crate::web::page_error::PageError;
@@ -29,7 +30,9 @@ pub struct KeptFile {
     pub size: i64,
 }
 
+/// Nothing but this, whoever signed it: a key that leaked signs notes, and no more than notes (ADV-35).
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Note {
     whose: String,
     until: i64,
@@ -95,7 +98,8 @@ fn read(app: &App, whose: &str, note: &str, now: UtcTime) -> Option<NewAttachmen
         return None;
     }
     let note: Note = serde_json::from_slice(&json).ok()?;
-    (note.whose == whose && now.seconds() < note.until).then_some(NewAttachment {
+    let is_good = note.whose == whose && now.seconds() < note.until && storage::is_name(&note.hash);
+    is_good.then_some(NewAttachment {
         file_name: note.name,
         media_type: note.kind,
         size: note.size,

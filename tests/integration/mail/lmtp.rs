@@ -90,7 +90,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
 
     /// Hands a mail over for support; gives the last answer.
     async fn deliver(&mut self, content: &[u8]) -> String {
-        assert!(self.ask("MAIL FROM:<claire@acme.example>").await.starts_with("250"));
+        self.deliver_from("claire@acme.example", content).await
+    }
+
+    /// The same from that envelope.
+    async fn deliver_from(&mut self, envelope: &str, content: &[u8]) -> String {
+        assert!(self.ask(&format!("MAIL FROM:<{envelope}>")).await.starts_with("250"));
         assert!(self.ask(&format!("RCPT TO:<{SUPPORT}>")).await.starts_with("250"));
         assert!(self.ask("DATA").await.starts_with("354"));
         self.send_bytes(content).await;
@@ -360,4 +365,41 @@ async fn a_connection_that_breaks_off_leaves_nothing_behind() {
     let mut other = Peer::greeted(&listening).await;
     assert!(other.ask("NOOP").await.starts_with("250"));
     assert_eq!(waiting(&desk), 0);
+}
+
+/// A thousand mails in the names of people who sent none: to nobody, too large, and such as are held or doubted. What is
+/// refused is refused to the mail server that is there; nobody is written to who is named in them.
+#[actix_web::test]
+async fn lp_04_a_thousand_spoofed_mails_unknown_oversize_or_held_send_nothing_to_whom_they_name() {
+    let desk = Desk::open();
+    let listening = listen(&desk);
+    let mut accepted = 0;
+    for round in 0..100 {
+        // A session ends after some refusals, so there is one for each ten mails.
+        let mut peer = Peer::greeted(&listening).await;
+        let victim = |number: usize| format!("victim{}@innocent.example", round * 10 + number);
+        for number in 0..4 {
+            assert!(peer.ask(&format!("MAIL FROM:<{}>", victim(number))).await.starts_with("250"));
+            assert!(peer.ask("RCPT TO:<nobody@garonne.example>").await.starts_with("550 5.1.1"));
+            assert!(peer.ask("RSET").await.starts_with("250"));
+        }
+        for number in 4..7 {
+            let command = format!("MAIL FROM:<{}> SIZE=99999999", victim(number));
+            assert!(peer.ask(&command).await.starts_with("552 5.3.4"));
+        }
+        let [bounced, of_two, forged] = [7, 8, 9].map(victim);
+        let letters = [
+            ("", Letter::from(&bounced)),
+            ("x@y.example", Letter::from("x@y.example").header("From", &format!("{of_two}, other@y.example"))),
+            (forged.as_str(), Letter::from(&forged).authenticated("fail")),
+        ];
+        for (envelope, letter) in letters {
+            accepted += usize::from(peer.deliver_from(envelope, &letter.bytes()).await.starts_with("250"));
+        }
+    }
+    assert_eq!(accepted, 300);
+    desk.test.run_jobs();
+    let sent = desk.sent();
+    assert!(sent.iter().all(|sent| sent.recipient == "zoe@staff.example"), "only our own are told: {sent:?}");
+    assert!(desk.test.read(unprocessed::counts).held > 0);
 }

@@ -1,15 +1,24 @@
 //! Requests as they come from somebody who wants to break in: parameters twice, methods in disguise, paths with a twist,
 //! answers of others.
 
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use accord::db::schema::ticket_attachments;
+use accord::keys::Purpose;
 use accord::people::api_tokens::{self, NewApiToken, Scope};
 use accord::people::invitations::{self, NewMember};
 use accord::people::memberships::{self, Rights};
 use accord::people::person;
 use accord::people::roles::BuiltinRole;
 use accord::people::staff;
+use accord::teams::queues::{self, QueueKind};
 use accord::tickets::ticket;
 use actix_web::http::{Method, header};
 use actix_web::test::TestRequest;
+use data_encoding::BASE64URL_NOPAD;
+use diesel::prelude::*;
+use serde_json::{Value, json};
 
 use crate::support::TestApp;
 use crate::support::app::BASE_URL;
@@ -311,4 +320,139 @@ async fn the_subject_of_a_mail_is_for_who_may_read_its_ticket() {
     let page = app.signed_in(ada).await.get("/admin/outgoing-mail?which=sent").await;
     page.assert_status(200).assert_says(&ticket.reference).assert_silent_about("Licenciement");
     app.signed_in(both).await.get("/admin/outgoing-mail?which=sent").await.assert_says("Licenciement");
+}
+
+/// ADV-35: whoever has the keys signs what a form carries, and it is read as a note all the same, never as an object.
+#[actix_web::test]
+async fn adv_35_what_a_browser_holds_is_only_a_note_even_when_the_right_key_signed_it() {
+    let (app, cast) = TestApp::with_cast();
+    let paul = app.read(|db| person::by_id(db, cast.paul));
+    let ticket = app.given().ticket(&paul, "Écran noir", "Rien ne va plus.");
+    let lea = app.signed_in(cast.lea).await;
+    let whose = app.read(|db| person::by_id(db, cast.lea)).handle;
+    let signed = |content: &[u8]| {
+        let proof = app.app.keys.mac(Purpose::Form, &[b"kept file", content]);
+        format!("{}.{}", BASE64URL_NOPAD.encode(content), BASE64URL_NOPAD.encode(&proof))
+    };
+    let hash = app.app.storage.put(b"abc").unwrap();
+    let until = app.now().seconds() + 3_600;
+    let note = json!({
+        "whose": whose, "until": until, "name": "piece.txt", "kind": "text/plain", "size": 3, "hash": hash,
+    });
+    let with = |name: &str, value: Value| {
+        let mut note = note.clone();
+        note[name] = value;
+        note.to_string().into_bytes()
+    };
+    let files = async |carried: &str| {
+        let once = accord::secret::random_handle();
+        let fields = [("note", "À voir."), ("once", once.as_str()), ("kept", carried)];
+        let answer = lea.upload(&format!("/tickets/{}/notes", ticket.reference), &fields, &[]).await;
+        assert!(answer.status.as_u16() < 500, "{carried}: {}", answer.status);
+        app.read(|db| Ok(ticket_attachments::table.count().get_result::<i64>(db)?))
+    };
+    assert_eq!(files(&signed(note.to_string().as_bytes())).await, 1, "a note of ours is taken");
+    let hostile: Vec<Vec<u8>> = vec![
+        br#"O:8:"stdClass":1:{s:4:"exec";s:2:"id";}"#.to_vec(),
+        br#"a:1:{i:0;O:9:"Exception":0:{}}"#.to_vec(),
+        b"\xac\xed\x00\x05sr\x00\x11java.util.HashMap".to_vec(),
+        b"\x80\x04\x95\x1d\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x8c\x06system\x93\x8c\x02id\x85R.".to_vec(),
+        b"\x00\x01\x00\x00\x00\xff\xff\xff\xff\x01\x00\x00\x00".to_vec(),
+        b"!!python/object/apply:os.system [id]".to_vec(),
+        b"--- !ruby/object:Gem::Installer\ni: x".to_vec(),
+        b"null".to_vec(),
+        b"[]".to_vec(),
+        Vec::new(),
+        "[".repeat(50_000).into_bytes(),
+        with("__proto__", json!({ "isAdmin": true })),
+        with("$type", json!("System.Diagnostics.Process")),
+        with("@class", json!("java.lang.ProcessBuilder")),
+        with("whose", json!(["x"])),
+        with("until", json!("never")),
+        with("size", json!({ "$gt": 0 })),
+        with("hash", json!("../../../../etc/passwd")),
+        with("hash", json!("/etc/passwd")),
+        with("hash", json!(hash.to_uppercase())),
+        with("whose", json!("somebody-else")),
+        with("until", json!(0)),
+    ];
+    for content in hostile {
+        assert_eq!(files(&signed(&content)).await, 1, "{}", String::from_utf8_lossy(&content[..content.len().min(80)]));
+    }
+}
+
+/// ADV-22: nobody's words are a path, and nothing that is handed over is unpacked.
+#[actix_web::test]
+async fn adv_22_no_word_of_a_request_is_a_path_and_no_archive_is_unpacked() {
+    let app = TestApp::with_mail_in_files();
+    let anne = app.given().administrator();
+    let data = app.app.config.data.clone();
+    std::fs::write(data.join("secret.eml"), "Subject: canari-4711\r\n\r\ncanari-4711\r\n").unwrap();
+    let browser = app.browser_of(anne).await;
+    let names =
+        ["../secret", "..%2fsecret", "%2e%2e%2fsecret", "..%5csecret", "%2e%2e/secret", "..%252fsecret", "secret%00"];
+    for name in names {
+        for path in
+            [format!("/admin/development-mail/{name}"), format!("/assets/{name}"), format!("/assets/..%2f{name}.eml")]
+        {
+            let answer = browser.get(&path).await;
+            assert!([303, 400, 404].contains(&answer.status.as_u16()), "{path}: {}", answer.status);
+            answer.assert_silent_about("canari-4711");
+        }
+    }
+
+    let claire = app.given().customer("Claire Petit");
+    let queue = app.read(|db| queues::find_by_kind(db, QueueKind::Support)).unwrap().handle;
+    // A zip whose one entry leads out of wherever it is unpacked.
+    let entry: &[u8] = b"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x03\x00\x00\x00\x03\x00\x00\x00\x0e\x00\x00\x00../../evil.txtabc";
+    let archive = [b"PK\x03\x04\x0a\x00", entry].concat();
+    let before = kept_below(&data);
+    let names =
+        ["../../evil.txt", "/etc/cron.d/evil", "..\\..\\evil.txt", "C:\\evil.txt", "evil.log/../../x", "archive.zip"];
+    let files: Vec<(&str, &str, &[u8])> = names.iter().map(|name| ("files", *name, archive.as_slice())).collect();
+    let fields = [
+        ("queue", queue.as_str()),
+        ("visibility", "shared"),
+        ("subject", "Panne"),
+        ("text", "Voici."),
+        ("key", "une-clef"),
+    ];
+    app.browser_of(claire.id).await.upload("/requests", &fields, &files).await.assert_status(303);
+    let kept = app.read(|db| {
+        Ok(ticket_attachments::table
+            .select((ticket_attachments::file_name, ticket_attachments::content_hash))
+            .load::<(String, String)>(db)?)
+    });
+    assert_eq!(kept.len(), names.len());
+    for (name, hash) in &kept {
+        assert!(!name.contains(['/', '\\']) && !name.starts_with('.'), "{name}");
+        assert_eq!(app.app.storage.get(hash).unwrap(), archive, "as it came, and not unpacked");
+    }
+    let new: Vec<PathBuf> = kept_below(&data).difference(&before).cloned().collect();
+    assert_eq!(new.len(), 1, "one content is kept once, under its hash: {new:?}");
+    assert!(new[0].starts_with(data.join("files")) && new[0].ends_with(&kept[0].1), "{new:?}");
+    assert!(!data.join("../../evil.txt").exists() && !data.join("../evil.txt").exists());
+
+    // What could unpack is not in the program at all.
+    let lock = include_str!("../../../Cargo.lock");
+    for crate_name in ["zip", "async_zip", "tar", "sevenz-rust", "sevenz-rust2", "unrar", "cab", "ar", "compress-tools"]
+    {
+        assert!(!lock.contains(&format!("name = \"{crate_name}\"\n")), "{crate_name} unpacks archives");
+    }
+}
+
+/// Every file below a folder but the database's own.
+fn kept_below(folder: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            found.extend(kept_below(&path));
+        } else if !entry.file_name().to_string_lossy().contains(".db")
+            && !entry.file_name().to_string_lossy().contains("sqlite")
+        {
+            found.insert(path);
+        }
+    }
+    found
 }
