@@ -41,9 +41,10 @@ impl Letterhead {
         format!("{}{path}", self.base_url.trim_end_matches('/'))
     }
 
-    /// Whether mail to this address comes back to us: nothing may be sent there (LP-08).
+    /// Whether mail to this address comes back to us, or stands for none: nothing may be sent there (LP-08).
     pub fn is_ours(&self, address: &EmailAddress, mailboxes: &[String]) -> bool {
-        address.domain().eq_ignore_ascii_case(&self.reply_domain)
+        address.leads_nowhere()
+            || address.domain().eq_ignore_ascii_case(&self.reply_domain)
             || mailboxes.iter().any(|mailbox| mailbox == address.canonical())
     }
 }

@@ -23,7 +23,26 @@ pub struct EmailAddress {
     at: usize,
 }
 
+/// The domain of addresses that stand for none; nobody can ever have it (RFC 2606).
+const NOWHERE: &str = "no-address.invalid";
+
+/// An address as people and programs are shown it: nothing for one that stands for none.
+pub fn shown_address(address: &str) -> &str {
+    let leads_nowhere = address.rsplit_once('@').is_some_and(|(_, domain)| domain == NOWHERE);
+    if leads_nowhere { "" } else { address }
+}
+
 impl EmailAddress {
+    /// What stands for the address of somebody who has none, told apart by `name`. No mail goes there.
+    pub fn nowhere(name: &str) -> Option<Self> {
+        Self::parse(&format!("{name}@{NOWHERE}"))
+    }
+
+    /// Whether it stands for the address of somebody who has none.
+    pub fn leads_nowhere(&self) -> bool {
+        self.domain() == NOWHERE
+    }
+
     /// Reads `text` as an address, exactly: no spaces around it, no name, comment, quotes, route or domain literal.
     pub fn parse(text: &str) -> Option<Self> {
         let (local, domain) = text.split_once('@')?;

@@ -341,7 +341,9 @@ pub fn list(
             .filter(organisations::sort_name.lt(fields::end_of_prefix(&prefix)));
     }
     if let Some(status) = filter.status {
-        query = query.filter(organisations::status.eq(status));
+        // The operator is nobody's prospect or customer, whatever stands in its row.
+        query =
+            query.filter(organisations::status.eq(status)).filter(organisations::kind.ne(OrganisationKind::Operator));
     }
     if let Some(kind) = filter.kind {
         query = query.filter(organisations::kind.eq(kind));

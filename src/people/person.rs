@@ -1,4 +1,5 @@
-//! A person: anybody known by an e-mail address.
+//! A person: anybody known by an e-mail address, or by what stands for one where they have none
+//! ([`EmailAddress::nowhere`]).
 
 use diesel::prelude::*;
 use serde_json::json;

@@ -93,7 +93,8 @@ fn link(t: &Texts, file: &Attachment, base: &str) -> AttachmentLink {
     }
 }
 
-fn contact_line(t: &Texts, channel: Channel, contact: &Contact) -> String {
+/// When and how somebody reached us, as a line beside what they said (B1).
+pub fn contact_line(t: &Texts, channel: Channel, contact: &Contact) -> String {
     let mut parts = vec![t.with("contact-received", "at", t.date_time(&contact.received_at))];
     if channel == Channel::Telephone {
         parts.push(match &contact.telephone {

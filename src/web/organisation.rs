@@ -147,7 +147,7 @@ impl Frame {
         Frame {
             path,
             name: organisation.name.clone(),
-            business: is_staff.then(|| business(&p.t, organisation.status)),
+            business: is_staff.then(|| business(&p.t, organisation.kind, organisation.status)),
             tabs,
             crumbs,
             may_manage: access::can_manage_organisation(&reader.actor, organisation.id),
@@ -168,8 +168,11 @@ impl Frame {
     }
 }
 
-/// Where the business with an organisation stands, in a word and its colour.
-pub fn business(t: &Texts, status: OrganisationStatus) -> (Tone, String) {
+/// Where the business with an organisation stands, in a word and its colour. The operator does none with itself.
+pub fn business(t: &Texts, kind: OrganisationKind, status: OrganisationStatus) -> (Tone, String) {
+    if kind == OrganisationKind::Operator {
+        return (Tone::Plain, t.say("business-operator"));
+    }
     let tone = match status {
         OrganisationStatus::Prospect => Tone::Info,
         OrganisationStatus::Customer => Tone::Done,

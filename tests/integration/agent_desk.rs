@@ -3,6 +3,8 @@
 use accord::access;
 use accord::db::schema::{ticket_events, ticket_messages, tickets};
 use accord::db::types::PersonId;
+use accord::mail::transport::Transport;
+use accord::people::person;
 use accord::teams::queues::{self, QueueKind};
 use accord::tickets::attachments;
 use accord::tickets::messages::{self, Channel, CustomerMessage, NewMessage, Reading};
@@ -360,6 +362,111 @@ async fn b_01_a_call_is_logged_with_number_time_duration_and_whom_it_reached() {
     let actor = app.actor(cast.lea);
     let ticket = app.read(|db| ticket::by_reference(db, &actor, &reference));
     assert_eq!((ticket.assignee_id, ticket.requester_id), (Some(cast.lea), cast.claire));
+}
+
+/// What was logged of a call, its requester sees too; what is said of them, they see all of (B4).
+#[actix_web::test]
+async fn b_01_the_customer_sees_by_which_way_a_request_came_and_what_was_noted_of_it() {
+    let (app, cast, _, lea) = desk().await;
+    let queue = app.read(|db| queues::find_by_kind(db, QueueKind::Support)).unwrap().handle;
+    let claire = app.signed_in(cast.claire).await;
+    for (channel, subject, said) in [
+        ("telephone", "Appel du matin", vec!["par téléphone", "+33 5 56 00 11 22", "12 minutes", "Léa Roux", "8:45"]),
+        ("fax", "Télécopie", vec!["par télécopie", "8:45"]),
+        ("letter", "Lettre", vec!["8:45"]),
+    ] {
+        let fields = [
+            ("address", "claire@arnaud.example"),
+            ("channel", channel),
+            ("received_at", "2026-11-23T08:45"),
+            ("number", "+33 5 56 00 11 22"),
+            ("duration", "12"),
+            ("reached", "Léa Roux"),
+            ("queue", &queue),
+            ("subject", subject),
+            ("text", "Rien ne va plus."),
+            ("once", subject),
+        ];
+        let opened = lea.upload("/tickets", &fields, &[]).await;
+        let path = opened.assert_status(303).location().split('?').next().unwrap().to_owned();
+        let (desk, own) = (lea.get(&path).await, claire.get(&path.replace("/tickets/", "/requests/")).await);
+        for said in said {
+            desk.assert_status(200).assert_says(said);
+            own.assert_status(200).assert_says(said);
+        }
+        if channel == "letter" {
+            desk.assert_says("par lettre");
+            own.assert_says("par courrier postal");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn b_01_somebody_without_an_e_mail_address_asks_by_letter_and_is_written_no_mail() {
+    let (app, cast, _, lea) = desk().await;
+    lea.get("/tickets/new").await.assert_says("/tickets/new?without_address=true");
+    let form = lea.get("/tickets/new?without_address=true").await;
+    form.assert_status(200).assert_says("Pas d’adresse électronique").assert_says("Adresse postale");
+    let queue = app.read(|db| queues::find_by_kind(db, QueueKind::Support)).unwrap().handle;
+    let letter = |name: &'static str, person: &str, once: &'static str| {
+        [
+            ("without_address", "true".to_owned()),
+            ("person", person.to_owned()),
+            ("name", name.to_owned()),
+            ("address_lines", "3 rue du Port\n33000 Bordeaux".to_owned()),
+            ("channel", "letter".to_owned()),
+            ("received_at", "2026-11-23T08:45".to_owned()),
+            ("queue", queue.clone()),
+            ("subject", "Ma facture".to_owned()),
+            ("text", "Elle écrit qu’elle n’a pas reçu sa facture.".to_owned()),
+            ("once", once.to_owned()),
+        ]
+    };
+    let send = async |fields: [(&'static str, String); 10]| {
+        let fields: Vec<(&str, &str)> = fields.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        lea.upload("/tickets", &fields, &[]).await
+    };
+    send(letter("", "", "un")).await.assert_status(422).assert_says("name-error");
+    let opened = send(letter("Odette Lacaze", "", "un")).await;
+    let path = opened.assert_status(303).location().split('?').next().unwrap().to_owned();
+    let page = lea.get(&path).await;
+    for said in ["Odette Lacaze", "3 rue du Port", "par lettre", "Pas d’adresse électronique", "envoyé à personne"]
+    {
+        page.assert_status(200).assert_says(said);
+    }
+    page.assert_silent_about(".invalid");
+
+    // An answer stands in the ticket, and nobody is mailed.
+    let text = page.text();
+    let (seen, once) = (hidden(&text, "seen"), hidden(&text, "once"));
+    app.run_jobs();
+    let Transport::Memory(memory) = &app.app.transport else { panic!("tests send into memory") };
+    memory.take();
+    let reply =
+        [("text", "Nous vous l’avons renvoyée par la poste."), ("seen", &seen), ("once", &once), ("status", "closed")];
+    lea.upload(&format!("{path}/replies"), &reply, &[]).await.assert_status(303);
+    app.run_jobs();
+    assert!(memory.take().is_empty());
+    lea.get(&path).await.assert_says("renvoyée par la poste");
+
+    // Her next letter is hers: from the ticket it is a click.
+    let next =
+        text.split("/tickets/new?without_address=true&amp;person=").nth(1).expect("a link").split('"').next().unwrap();
+    let known = lea.get(&format!("/tickets/new?without_address=true&person={next}")).await;
+    known.assert_status(200).assert_says("Odette Lacaze").assert_silent_about("Adresse postale");
+    let again = send(letter("", next, "deux")).await;
+    let second = again.assert_status(303).location().split(['/', '?']).nth(2).unwrap().to_owned();
+    let actor = app.actor(cast.lea);
+    let first = path.rsplit('/').next().unwrap().to_owned();
+    let (one, other) =
+        app.read(|db| Ok((ticket::by_reference(db, &actor, &first)?, ticket::by_reference(db, &actor, &second)?)));
+    assert_eq!(one.requester_id, other.requester_id);
+    // Somebody with an address is found by it, and by nothing else.
+    let claire = app.read(|db| person::by_id(db, cast.claire)).handle;
+    send(letter("x", &claire, "trois")).await.assert_status(404);
+    // Lists do not show what stands for the address either.
+    let anne = app.signed_in(cast.anne).await;
+    anne.get("/admin/people").await.assert_says("Odette Lacaze").assert_silent_about(".invalid");
 }
 
 #[actix_web::test]

@@ -76,7 +76,7 @@ pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> Page
         .rows
         .into_iter()
         .map(|organisation| {
-            let (tone, status) = business(&p.t, organisation.status);
+            let (tone, status) = business(&p.t, organisation.kind, organisation.status);
             Row {
                 href: format!("/organisations/{}", organisation.handle),
                 place: [organisation.city, countries::name(&p.t, &organisation.country)]

@@ -11,7 +11,7 @@ use crate::db::paging::PAGE_SIZE;
 use crate::db::types::OrganisationId;
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::Locale;
-use crate::mail::address::EmailAddress;
+use crate::mail::address::{EmailAddress, shown_address};
 use crate::people::directory::{self, Filter};
 use crate::people::invitations;
 use crate::people::memberships::Rights;
@@ -83,7 +83,7 @@ pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> Page
             href: format!("/admin/people/{}", entry.handle),
             name: entry.name,
             job_title: entry.job_title,
-            address: entry.address,
+            address: shown_address(&entry.address).to_owned(),
             is_confirmed: entry.address_confirmed_at.is_some(),
             is_active: entry.state == PersonState::Active,
             is_staff: entry.is_staff,

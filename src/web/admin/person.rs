@@ -13,7 +13,7 @@ use crate::db::DbConnection;
 use crate::db::types::StaffRoleId;
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::{Message, Texts};
-use crate::mail::address::EmailAddress;
+use crate::mail::address::{EmailAddress, shown_address};
 use crate::people::memberships;
 use crate::people::notices::{self, Notice};
 use crate::people::organisations::OrganisationKind;
@@ -229,7 +229,7 @@ async fn person_page(
         addresses: addresses
             .into_iter()
             .map(|address| AddressRow {
-                address: address.address,
+                address: shown_address(&address.address).to_owned(),
                 is_primary: address.is_primary,
                 is_confirmed: address.confirmed_at.is_some(),
             })

@@ -1,5 +1,5 @@
 //! A request that came by telephone, fax or letter, logged by an agent (B1). First the address of who asks, so that the
-//! second page knows their organisation, sites and environments.
+//! second page knows their organisation, sites and environments. Who writes a letter may have none.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Query};
@@ -14,10 +14,10 @@ use crate::db::types::OrganisationId;
 use crate::error::{Error, FieldErrors, Result};
 use crate::html::file_name::is_blank;
 use crate::i18n::Texts;
-use crate::mail::address::EmailAddress;
+use crate::mail::address::{EmailAddress, shown_address};
 use crate::people::environments::{self, Environment};
 use crate::people::memberships;
-use crate::people::organisations::{self, Organisation, OrganisationKind};
+use crate::people::organisations::{self, Information, Organisation, OrganisationKind};
 use crate::people::person::{self, Origin, Person};
 use crate::people::sites::{self, Site};
 use crate::secret::random_handle;
@@ -48,6 +48,10 @@ const LONGEST_CALL: i32 = 1_440;
 pub struct NewQuery {
     address: Option<String>,
     organisation: Option<String>,
+    #[serde(default)]
+    without_address: bool,
+    /// Somebody known who has no address.
+    person: Option<String>,
 }
 
 /// The whole form. Texts as typed, so that they can be shown again.
@@ -55,6 +59,11 @@ pub struct NewQuery {
 #[serde(deny_unknown_fields, default)]
 pub struct ByHandForm {
     address: String,
+    /// They have no address; `person` says who it is if they are known.
+    without_address: bool,
+    person: String,
+    /// Where a letter reaches somebody without an address.
+    address_lines: String,
     name: String,
     organisation: String,
     channel: String,
@@ -114,17 +123,20 @@ struct NewTicketPage {
 
 /// `GET /tickets/new`
 pub async fn start(app: Data<App>, agent: Agent, query: Query<NewQuery>) -> PageResult {
-    let NewQuery { address, organisation } = query.into_inner();
+    let NewQuery { address, organisation, without_address, person } = query.into_inner();
     let p = agent.page(&app, "nav-new-ticket", Place::NewTicket);
-    let Some(typed) = address else {
+    if address.is_none() && !without_address {
         return respond::page(&AddressPage { p, errors: FieldErrors::default(), address: String::new() });
-    };
+    }
+    let typed = address.filter(|_| !without_address).unwrap_or_default();
     let now = app.clock.now();
     let local = now.to_datetime().with_timezone(&agent.signed_in.person.zone());
     let form = ByHandForm {
         address: typed.clone(),
+        without_address,
+        person: person.unwrap_or_default(),
         organisation: organisation.unwrap_or_default(),
-        channel: Channel::Telephone.as_str().to_owned(),
+        channel: if without_address { Channel::Letter } else { Channel::Telephone }.as_str().to_owned(),
         received_at: local.format(FORM_TIME).to_string(),
         reached: agent.signed_in.person.display_name(),
         priority: Priority::Normal.as_str().to_owned(),
@@ -189,14 +201,14 @@ async fn require_queue(app: &App, agent: &Agent, queue: &str) -> Result<()> {
 }
 
 async fn look_up(app: &App, agent: &Agent, form: &ByHandForm) -> Result<Known> {
-    let (typed, organisation) = (form.address.clone(), form.organisation.clone());
+    let (asked, organisation) = (form.clone(), form.organisation.clone());
     let staff = agent.staff.clone();
     app.database
         .read(move |db| {
-            let address = parse_address(db, &typed)?;
+            let address = requester_address(db, &asked)?;
             let mut queues = queues::all(db)?;
             queues.retain(|queue| staff.works_in(queue.id));
-            let Some(person) = person::find_by_address(db, &address)? else {
+            let Some(person) = find_known(db, &asked, address.as_ref())? else {
                 return Ok(Known { queues, ..Known::default() });
             };
             let mut of_person = Vec::new();
@@ -228,6 +240,39 @@ fn parse_address(db: &mut DbConnection, typed: &str) -> Result<EmailAddress> {
     Ok(address)
 }
 
+/// The address that was given; nothing for somebody who has none.
+fn requester_address(db: &mut DbConnection, form: &ByHandForm) -> Result<Option<EmailAddress>> {
+    if form.without_address { Ok(None) } else { parse_address(db, &form.address).map(Some) }
+}
+
+/// Who asks, if they are known: by their address, or as one of those who have none.
+fn find_known(db: &mut DbConnection, form: &ByHandForm, address: Option<&EmailAddress>) -> Result<Option<Person>> {
+    match (address, form.person.as_str()) {
+        (Some(address), _) => person::find_by_address(db, address),
+        (None, "") => Ok(None),
+        (None, handle) => {
+            let known = person::find_by_handle(db, handle)?;
+            known.filter(|known| shown_address(&known.address).is_empty()).ok_or(Error::NotFound).map(Some)
+        }
+    }
+}
+
+/// Makes somebody known who has no address, with where a letter reaches them.
+fn know_without_address(db: &mut DbConnection, form: &ByHandForm, me: &Person, now: UtcTime) -> Result<Person> {
+    let locale = me.language.0;
+    let address = EmailAddress::nowhere(&random_handle()).ok_or_else(|| Error::internal("a name that is none"))?;
+    let person = person::find_or_create_by_address(db, &address, &form.name, Origin::Staff, locale, now)?;
+    if !is_blank(&form.address_lines)
+        && let Some(home) = organisations::home_of(db, person.id)?
+    {
+        let own = organisations::by_id(db, home)?;
+        let information =
+            Information { address_lines: form.address_lines.clone(), ..Information::named(&own.name, locale) };
+        organisations::update(db, &own, own.version, &information, Some(me.id), now)?;
+    }
+    Ok(person)
+}
+
 fn read_form(
     db: &mut DbConnection,
     form: &ByHandForm,
@@ -236,7 +281,11 @@ fn read_form(
     now: UtcTime,
 ) -> Result<NewTicket> {
     let mut errors = FieldErrors::default();
-    let address = parse_address(db, &form.address)?;
+    let address = requester_address(db, form)?;
+    let known = find_known(db, form, address.as_ref())?;
+    if known.is_none() && address.is_none() && is_blank(&form.name) {
+        errors.add("name", "error-mandatory");
+    }
     let channel = Channel::parse(&form.channel)
         .filter(|channel| matches!(channel, Channel::Telephone | Channel::Fax | Channel::Letter));
     let channel = channel.unwrap_or_else(|| {
@@ -269,13 +318,13 @@ fn read_form(
         errors.add("text", "text-required");
     }
     let Some(queue) = queue.filter(|_| errors.is_empty()) else { return Err(Error::Invalid(errors)) };
-    let found = person::find_by_address(db, &address)?;
-    let person = match found {
-        Some(person) => person,
-        None => {
+    let person = match (known, address) {
+        (Some(person), _) => person,
+        (None, Some(address)) => {
             let locale = me.language.0;
             person::find_or_create_by_address(db, &address, &form.name, Origin::Staff, locale, now)?
         }
+        (None, None) => know_without_address(db, form, me, now)?,
     };
     let organisation = organisation_of(db, &person, &form.organisation)?;
     let site = match form.site.as_str() {
@@ -287,7 +336,7 @@ fn read_form(
         handle => environments::find(db, organisation, handle)?.map(|environment| environment.id),
     };
     let name = person.display_name();
-    let message = NewMessage::text(channel, person.id, &name, &person.address, &form.text);
+    let message = NewMessage::text(channel, person.id, &name, shown_address(&person.address), &form.text);
     let number = form.number.trim();
     let new = NewTicket::new(organisation, person.id, queue.id, &form.subject, message);
     Ok(NewTicket {

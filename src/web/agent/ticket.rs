@@ -18,6 +18,7 @@ use crate::db::DbConnection;
 use crate::db::types::{PersonId, QueueId};
 use crate::error::{FieldErrors, Result};
 use crate::i18n::{Locale, Message as Text, Texts};
+use crate::mail::address::shown_address;
 use crate::mail::address::visible;
 use crate::outbox::{self, listing::Outgoing};
 use crate::people::directory;
@@ -146,8 +147,12 @@ enum Item {
 }
 
 struct RequesterView {
+    handle: String,
     name: String,
+    /// Nothing, if they have none.
     address: String,
+    /// Where a letter reaches somebody who belongs to no organisation but their own.
+    postal_address: String,
     job_title: String,
     telephone: String,
     language: String,
@@ -308,8 +313,15 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, reader: PersonId) -> TicketPa
         new_count,
         recipients: recipients(&loaded.participants),
         requester: RequesterView {
+            handle: loaded.requester.handle.clone(),
             name: visible(&loaded.requester.display_name()),
-            address: loaded.requester.address.clone(),
+            address: shown_address(&loaded.requester.address).to_owned(),
+            postal_address: match loaded.organisation.kind {
+                OrganisationKind::Individual => {
+                    loaded.organisation.address_lines.lines().collect::<Vec<_>>().join(", ")
+                }
+                _ => String::new(),
+            },
             job_title: loaded.requester.job_title.clone(),
             telephone: loaded.requester.telephone.clone(),
             language: t.say(language_key(ticket.language.0)),
@@ -368,6 +380,7 @@ fn recipients(participants: &[ParticipantShown]) -> Vec<String> {
     participants
         .iter()
         .filter(|participant| participant.standing == Standing::Active)
+        .filter(|participant| !shown_address(&participant.address).is_empty())
         .map(|participant| {
             let name = visible(&participant.name);
             if name == participant.address { name } else { format!("{name} <{}>", participant.address) }
@@ -379,7 +392,7 @@ fn participant_view(participant: &ParticipantShown) -> ParticipantView {
     ParticipantView {
         handle: participant.handle.clone(),
         name: visible(&participant.name),
-        address: participant.address.clone(),
+        address: shown_address(&participant.address).to_owned(),
         is_requester: participant.part == Part::Requester,
         is_proposed: participant.standing == Standing::Proposed,
     }

@@ -9,7 +9,7 @@ use crate::db::DbConnection;
 use crate::db::types::OrganisationId;
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::Locale;
-use crate::mail::address::EmailAddress;
+use crate::mail::address::{EmailAddress, shown_address};
 use crate::people::api_tokens::Scope;
 use crate::people::directory::{self, Filter};
 use crate::people::memberships::{self, Rights};
@@ -239,7 +239,7 @@ fn members(db: &mut DbConnection, organisation: OrganisationId, after: Option<&s
         name: member.display_name(),
         handle: member.handle,
         job_title: member.job_title,
-        address: member.address,
+        address: shown_address(&member.address).to_owned(),
         state: member.state,
     });
     Ok(PersonList { items: page.rows, next: page.next })
@@ -254,7 +254,7 @@ fn everybody(db: &mut DbConnection, acting: &Acting, name: &str, after: Option<&
         handle: entry.handle,
         name: entry.name,
         job_title: entry.job_title,
-        address: entry.address,
+        address: shown_address(&entry.address).to_owned(),
         state: entry.state,
     });
     Ok(PersonList { items: page.rows, next: page.next })
@@ -289,7 +289,7 @@ fn person_json(person: Person) -> PersonJson {
         last_name: person.last_name,
         job_title: person.job_title,
         telephone: person.telephone,
-        address: person.address,
+        address: shown_address(&person.address).to_owned(),
         language: person.language.0.code(),
         time_zone: person.time_zone,
         state: person.state,

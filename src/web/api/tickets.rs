@@ -10,7 +10,7 @@ use crate::db::DbConnection;
 use crate::db::types::{OrganisationId, PersonId};
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::{Locale, Message};
-use crate::mail::address::EmailAddress;
+use crate::mail::address::{EmailAddress, shown_address};
 use crate::people::api_tokens::Scope;
 use crate::people::person::{self, Origin, Person};
 use crate::people::{environments, memberships, organisations, sites};
@@ -278,7 +278,7 @@ fn ticket_json(ticket: Overview, actor: &Actor, tags: Option<Vec<String>>) -> Ti
         requester: RequesterJson {
             handle: ticket.requester,
             name: ticket.requester_name,
-            address: ticket.requester_address,
+            address: shown_address(&ticket.requester_address).to_owned(),
         },
         assignee: ticket.assignee.filter(|_| for_staff).map(|(handle, name)| Named { handle, name }),
         site: ticket.site,

@@ -12,6 +12,7 @@ use crate::app::App;
 use crate::db::DbConnection;
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::{Locale, Message, Texts};
+use crate::mail::address::shown_address;
 use crate::people::countries;
 use crate::people::memberships::{self, Member};
 use crate::people::organisations::{self, Contract, Information, Organisation, OrganisationKind, OrganisationStatus};
@@ -151,11 +152,12 @@ fn answer(
         may_manage: frame.may_manage,
         may_decide: access::may(&reader.actor, Permission::ManagePeople),
         is_individual,
+        is_operator: organisation.kind == OrganisationKind::Operator,
         contact: contact.filter(|_| !is_individual).map(|member| Contact {
             name: member.display_name(),
             job_title: member.job_title,
             telephone: member.telephone,
-            address: member.address,
+            address: shown_address(&member.address).to_owned(),
         }),
         facts: form.facts(&t),
         countries: Choice::list(countries::all(&t), &form.country),
@@ -295,6 +297,7 @@ struct InformationPart {
     may_manage: bool,
     may_decide: bool,
     is_individual: bool,
+    is_operator: bool,
     contact: Option<Contact>,
     typed: InformationForm,
     facts: Vec<(String, String)>,

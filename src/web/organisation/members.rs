@@ -12,6 +12,7 @@ use crate::db::DbConnection;
 use crate::db::paging::PAGE_SIZE;
 use crate::db::types::{OrganisationId, PersonId};
 use crate::error::{Error, FieldErrors, Result};
+use crate::mail::address::shown_address;
 use crate::people::invitations::{self, NewMember};
 use crate::people::memberships::{self, Member, Rights};
 use crate::people::organisations::{Organisation, OrganisationKind};
@@ -80,7 +81,7 @@ pub async fn list(app: Data<App>, reader: SignedIn, path: Path<String>, query: Q
             name: member.display_name(),
             is_active: member.state == PersonState::Active,
             job_title: member.job_title,
-            address: member.address,
+            address: shown_address(&member.address).to_owned(),
             sees_all_tickets: member.sees_all_tickets,
             manages_organisation: member.manages_organisation,
             grants_tracing: member.grants_tracing,
@@ -280,7 +281,7 @@ fn member_page(
         name: member.display_name(),
         facts: [
             (frame.p.t.say("person-job-title"), member.job_title.clone()),
-            (frame.p.t.say("person-address"), member.address.clone()),
+            (frame.p.t.say("person-address"), shown_address(&member.address).to_owned()),
             (frame.p.t.say("person-telephone"), member.telephone.clone()),
             (frame.p.t.say("member-since"), frame.p.t.date(&member.since)),
         ]

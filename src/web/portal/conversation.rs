@@ -16,11 +16,13 @@ use crate::teams::queues;
 use crate::tickets::Ticket;
 use crate::tickets::attachments::{self, Attachment};
 use crate::tickets::connection_context::{self, ConnectionContext};
+use crate::tickets::contacts::{self, Contact};
 use crate::tickets::events::{self, Event, EventKind};
 use crate::tickets::messages::{self, Channel, Message, MessageKind, Reading};
 use crate::tickets::participants::{self, Part, ParticipantShown, Standing};
 use crate::tickets::status::Status;
 use crate::web::consents::{self, ConsentLine};
+use crate::web::conversation::contact_line;
 use crate::web::page::AttachmentLink;
 
 /// Events of one request that are shown.
@@ -33,6 +35,7 @@ pub struct Loaded {
     pub ticket: Ticket,
     messages: Vec<Message>,
     files: Vec<Attachment>,
+    contacts: Vec<Contact>,
     events: Vec<(Event, String)>,
     participants: Vec<ParticipantShown>,
     organisation: Organisation,
@@ -95,6 +98,7 @@ pub fn load(db: &mut DbConnection, ticket: Ticket, actor: &Actor, reader: &Perso
         consents,
         messages,
         files: attachments::of_ticket(db, &ticket)?,
+        contacts: contacts::of_ticket(db, &ticket)?,
         events: named,
         participants: participants::shown(db, &ticket)?,
         organisation,
@@ -154,6 +158,8 @@ pub struct Said {
     pub author: String,
     pub at: UtcTime,
     pub channel: String,
+    /// When and how they reached us, of a call, fax or letter of the reader's own (B1).
+    pub contact: Option<String>,
     /// Made safe already.
     pub html: String,
     /// What was quoted, made safe already, or nothing.
@@ -187,7 +193,9 @@ impl Loaded {
         let mut entries: Vec<(UtcTime, Entry)> = Vec::new();
         for message in &self.messages {
             let of_message = files_of(texts, &self.files, message.id, files);
-            entries.push((message.created_at, Entry::Said(said(texts, message, of_message, mails))));
+            let contact = self.contacts.iter().find(|contact| is_mine && contact.message_id == message.id);
+            let contact = contact.map(|contact| contact_line(texts, message.channel, contact));
+            entries.push((message.created_at, Entry::Said(said(texts, message, contact, of_message, mails))));
         }
         for (event, name) in &self.events {
             if let Some((icon, text)) = happened(texts, event, name) {
@@ -238,7 +246,7 @@ impl Loaded {
     }
 }
 
-fn said(texts: &Texts, message: &Message, files: Vec<AttachmentLink>, mails: &str) -> Said {
+fn said(texts: &Texts, message: &Message, contact: Option<String>, files: Vec<AttachmentLink>, mails: &str) -> Said {
     let is_agent = message.kind == MessageKind::Agent;
     // Agents write Markdown on their page; whatever else came is text as it stands.
     let html = if is_agent && matches!(message.channel, Channel::Web | Channel::Api) {
@@ -253,6 +261,7 @@ fn said(texts: &Texts, message: &Message, files: Vec<AttachmentLink>, mails: &st
         author: name.clone(),
         at: message.created_at,
         channel: texts.say(channel_key(message.channel)),
+        contact,
         html,
         quoted: if message.quoted_text.trim().is_empty() { String::new() } else { from_text(&message.quoted_text) },
         frame: (message.has_html && message.channel == Channel::Email)

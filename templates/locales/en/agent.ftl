@@ -159,6 +159,12 @@ mail-retry = Send it again
 # By telephone, fax or letter
 by-hand-sub = By telephone, fax or letter
 by-hand-address-hint = The address says who it is, and is where our answers go.
+by-hand-without-address = Without an e-mail address
+field-postal-address = Postal address
+why-postal-address = Where our letters reach them.
+fact-postal-address = Postal address
+composer-no-address = { $name } has no e-mail address: what you write here stands in the ticket and is sent to nobody. Answer by letter or telephone.
+by-hand-another = Log another call or letter of theirs
 by-hand-continue = Continue
 by-hand-other-address = Another address
 by-hand-submit = Open the ticket

@@ -133,5 +133,7 @@ said-removed = Deleted.
 said-invited = The invitation is on its way by e-mail.
 business-prospect = Prospect
 business-customer = Customer
+person-no-address = No e-mail address
+business-operator = Our own house
 business-former = Former customer
 nav-development-mail = Development mail

@@ -159,6 +159,12 @@ mail-retry = L’envoyer à nouveau
 # By telephone, fax or letter
 by-hand-sub = Par téléphone, télécopie ou lettre
 by-hand-address-hint = L’adresse dit de qui il s’agit ; c’est là que vont nos réponses.
+by-hand-without-address = Sans adresse électronique
+field-postal-address = Adresse postale
+why-postal-address = C’est là que vont nos lettres.
+fact-postal-address = Adresse postale
+composer-no-address = { $name } n’a pas d’adresse électronique : ce que vous écrivez ici reste dans le ticket et n’est envoyé à personne. Répondez par lettre ou par téléphone.
+by-hand-another = Enregistrer un autre appel ou une autre lettre
 by-hand-continue = Continuer
 by-hand-other-address = Une autre adresse
 by-hand-submit = Ouvrir le ticket

@@ -133,5 +133,7 @@ said-removed = C’est supprimé.
 said-invited = L’invitation part par courrier électronique.
 business-prospect = Prospect
 business-customer = Client
+person-no-address = Pas d’adresse électronique
+business-operator = Notre maison
 business-former = Ancien client
 nav-development-mail = Courrier de développement
