@@ -74,6 +74,23 @@ pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JournalId>> {
         .load(db)?)
 }
 
+/// A mail taken, not yet read from the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Claimed {
+    pub id: JournalId,
+    pub bytes: usize,
+}
+
+/// Takes the first of the mails that are due and free for `worker`.
+pub fn claim_next(db: &mut DbConnection, worker: &str, now: UtcTime) -> Result<Option<Claimed>> {
+    for id in due(db, now)? {
+        if let Some(bytes) = claim(db, id, worker, now)? {
+            return Ok(Some(Claimed { id, bytes }));
+        }
+    }
+    Ok(None)
+}
+
 /// Takes mail `id` for `worker` and gives how many bytes it has; nothing when somebody else was faster, or when five
 /// workers took it and none came back.
 pub fn claim(db: &mut DbConnection, id: JournalId, worker: &str, now: UtcTime) -> Result<Option<usize>> {

@@ -116,9 +116,9 @@ pub fn count_request(status: u16, took: Duration) {
     COUNTERS.durations.observe(took.as_secs_f64());
 }
 
-/// Counts one piece of work: a job, a mail read, a mail sent.
-pub fn count_work(kind: &'static str) {
-    COUNTERS.work.get_or_create(&WorkKind(kind)).inc();
+/// Counts pieces of work: a job, a mail read, a mail sent.
+pub fn count_work(kind: &'static str, pieces: u64) {
+    COUNTERS.work.get_or_create(&WorkKind(kind)).inc_by(pieces);
 }
 
 /// Counts one request of a product, in place of a line in a log: there may be any number of them.

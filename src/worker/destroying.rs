@@ -20,7 +20,7 @@ pub fn destroy_next(app: &App, _worker: &str) -> Result<Step> {
     let mut failure = None;
     for grant in due {
         match destroy(app, grant, now) {
-            Ok(()) => return Ok(Step::Worked),
+            Ok(()) => return Ok(Step::Worked(1)),
             Err(error) => failure = Some(error),
         }
     }

@@ -32,7 +32,7 @@ pub fn deliver_next(app: &App, worker: &str) -> Result<Step> {
             settle(app, letter, worker, sending, app.clock.now())
         })
     })?;
-    Ok(Step::Worked)
+    Ok(Step::Worked(1))
 }
 
 fn send(app: &App, letter: &Letter, now: UtcTime) -> Sending {

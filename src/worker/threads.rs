@@ -35,13 +35,13 @@ const DELIVERY_THREADS: usize = 3;
 /// What one look for work came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Something was done; there may be more.
-    Worked,
+    /// So many pieces of work were done; there may be more.
+    Worked(u64),
     /// There is nothing to do now.
     Idle,
 }
 
-/// One kind of work, done by a thread of its own.
+/// One kind of work, done by a thread of its own, a step at a time.
 pub type Work = fn(&App, worker: &str) -> Result<Step>;
 
 /// Every kind: its name, how many threads, and one step of it.
@@ -106,7 +106,7 @@ fn run_until_stopped(app: &App, kind: &'static str, worker: &str, work: Work, st
         let seen = app.database.changes().count();
         let step = catch_unwind(AssertUnwindSafe(|| work(app, worker)));
         match step {
-            Ok(Ok(Step::Worked)) => metrics::count_work(kind),
+            Ok(Ok(Step::Worked(pieces))) => metrics::count_work(kind, pieces),
             Ok(Ok(Step::Idle)) => {
                 app.database.changes().wait(seen, POLL);
             }
@@ -170,7 +170,7 @@ pub fn run_next_job(app: &App, worker: &str) -> Result<Step> {
             }
         }
     }
-    Ok(Step::Worked)
+    Ok(Step::Worked(1))
 }
 
 /// Claims one of `due`, beginning at a place that differs from worker to worker so that they do not all want the same.
