@@ -12,6 +12,7 @@ pub mod listening;
 pub mod migrations;
 pub mod one_of;
 pub mod paging;
+pub mod prepared_once;
 #[rustfmt::skip]
 pub mod schema;
 pub mod types;

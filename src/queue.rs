@@ -10,6 +10,7 @@ use diesel::sql_types::Bool;
 
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::prepared_once::prepared_once;
 use crate::db::schema::jobs;
 use crate::db::types::JobId;
 use crate::error::Result;
@@ -54,27 +55,28 @@ pub fn enqueue(
 
 /// The ids of jobs that are due and free, oldest first.
 pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JobId>> {
-    Ok(jobs::table
+    let due = jobs::table
         .filter(is_queued())
         .filter(jobs::run_at.le(now))
         .filter(jobs::leased_until.is_null().or(jobs::leased_until.lt(now)))
         .order((jobs::run_at, jobs::id))
         .limit(CANDIDATES)
-        .select(jobs::id)
-        .load(db)?)
+        .select(jobs::id);
+    Ok(prepared_once(due).load(db)?)
 }
 
 /// Takes job `id` for `worker`, unless somebody else was faster.
 pub fn claim(db: &mut DbConnection, id: JobId, worker: &str, now: UtcTime) -> Result<Option<Job>> {
-    let taken = diesel::update(
-        jobs::table.find(id).filter(is_queued()).filter(jobs::leased_until.is_null().or(jobs::leased_until.lt(now))),
-    )
-    .set((jobs::leased_until.eq(now.plus(LEASE)), jobs::leased_by.eq(worker), jobs::attempts.eq(jobs::attempts + 1)))
-    .execute(db)?;
-    if taken == 0 {
-        return Ok(None);
-    }
-    Ok(jobs::table.find(id).select((jobs::id, jobs::name, jobs::payload, jobs::attempts)).first(db).optional()?)
+    let free =
+        jobs::table.find(id).filter(is_queued()).filter(jobs::leased_until.is_null().or(jobs::leased_until.lt(now)));
+    let take = diesel::update(free)
+        .set((
+            jobs::leased_until.eq(now.plus(LEASE)),
+            jobs::leased_by.eq(worker),
+            jobs::attempts.eq(jobs::attempts + 1),
+        ))
+        .returning((jobs::id, jobs::name, jobs::payload, jobs::attempts));
+    Ok(prepared_once(take).get_result(db).optional()?)
 }
 
 /// The job is done.

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::dialect::on_each_backend;
+use crate::db::prepared_once::prepared_once;
 use crate::db::schema::throttles;
 use crate::error::{Error, Result};
 
@@ -54,12 +55,10 @@ pub fn take(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Resu
         throttles::blocked_until.eq(None::<UtcTime>),
     );
     let change = (throttles::spent.eq(spent + 1.0), throttles::updated_at.eq(now));
-    on_each_backend!(db, db => diesel::insert_into(throttles::table)
-        .values(row)
-        .on_conflict(throttles::name)
-        .do_update()
-        .set(change)
-        .execute(db))?;
+    on_each_backend!(db, db => prepared_once(
+        diesel::insert_into(throttles::table).values(row).on_conflict(throttles::name).do_update().set(change)
+    )
+    .execute(db))?;
     Ok(())
 }
 

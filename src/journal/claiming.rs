@@ -9,6 +9,7 @@ use diesel::sql_types::Bool;
 use super::{State, Way};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::prepared_once::prepared_once;
 use crate::db::schema::journal;
 use crate::db::types::{JournalId, MailboxId};
 use crate::error::Result;
@@ -64,14 +65,14 @@ pub enum Stage {
 
 /// The waiting mails that are due and free, in the order they came (J-09).
 pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JournalId>> {
-    Ok(journal::table
+    let due = journal::table
         .filter(is_waiting())
         .filter(journal::next_at.le(now))
         .filter(journal::leased_until.is_null().or(journal::leased_until.lt(now)))
         .order(journal::id)
         .limit(CANDIDATES)
-        .select(journal::id)
-        .load(db)?)
+        .select(journal::id);
+    Ok(prepared_once(due).load(db)?)
 }
 
 /// A mail taken, not yet read from the database.
@@ -100,15 +101,14 @@ pub fn claim(db: &mut DbConnection, id: JournalId, worker: &str, now: UtcTime) -
             .filter(is_waiting())
             .filter(journal::leased_until.is_null().or(journal::leased_until.lt(now)))
     };
-    let taken: Option<i64> = diesel::update(free().filter(journal::attempts.lt(ATTEMPTS)))
+    let take = diesel::update(free().filter(journal::attempts.lt(ATTEMPTS)))
         .set((
             journal::leased_until.eq(now.plus(LEASE)),
             journal::leased_by.eq(worker),
             journal::attempts.eq(journal::attempts + 1),
         ))
-        .returning(journal::size)
-        .get_result(db)
-        .optional()?;
+        .returning(journal::size);
+    let taken: Option<i64> = prepared_once(take).get_result(db).optional()?;
     if taken.is_none() {
         diesel::update(free().filter(journal::attempts.ge(ATTEMPTS)))
             .set((

@@ -8,6 +8,7 @@ use super::claiming::is_waiting;
 use super::{Delivery, State};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::prepared_once::prepared_once;
 use crate::db::schema::journal;
 use crate::db::types::{JournalId, Json, MailboxId, OrganisationId, TicketId};
 use crate::error::{Error, Result};
@@ -52,7 +53,7 @@ pub struct Outcome {
 pub fn finish(db: &mut DbConnection, delivery: &Delivery, worker: &str, outcome: &Outcome, now: UtcTime) -> Result<()> {
     // The bytes go once they are in storage. In the same statement, for SQLite would write them again in one before.
     let raw = outcome.original_hash.is_some().then(|| journal::raw.eq(None::<Vec<u8>>));
-    let changed =
+    let finish =
         diesel::update(journal::table.find(delivery.id).filter(is_waiting()).filter(journal::leased_by.eq(worker)))
             .set((
                 journal::state.eq(outcome.state),
@@ -66,9 +67,8 @@ pub fn finish(db: &mut DbConnection, delivery: &Delivery, worker: &str, outcome:
                 journal::last_error.eq(None::<String>),
                 journal::finished_at.eq(now),
                 raw,
-            ))
-            .execute(db)?;
-    if changed == 0 {
+            ));
+    if prepared_once(finish).execute(db)? == 0 {
         return Err(Error::internal(format!("mail {} was processed by somebody else", delivery.handle)));
     }
     Ok(())

@@ -9,6 +9,7 @@ use diesel::sql_types::Bool;
 use super::{Kind, State};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::prepared_once::prepared_once;
 use crate::db::schema::outbox;
 use crate::db::types::{MessageId, OrganisationId, OutboxId, PersonId, TicketId};
 use crate::error::Result;
@@ -99,12 +100,19 @@ pub fn candidates(db: &mut DbConnection, last: Option<OrganisationId>, now: UtcT
             .select((outbox::id, outbox::organisation_id, outbox::recipient, outbox::ticket_id))
     };
     let in_turn = (outbox::organisation_id, outbox::next_at, outbox::id);
-    let mut found: Vec<Candidate> = due().filter(outbox::organisation_id.is_null()).order(in_turn).load(db)?;
+    let mut found: Vec<Candidate> =
+        prepared_once(due().filter(outbox::organisation_id.is_null()).order(in_turn)).load(db)?;
     if let Some(last) = last {
-        found.extend(due().filter(outbox::organisation_id.gt(last)).order(in_turn).load::<Candidate>(db)?);
-        found.extend(due().filter(outbox::organisation_id.le(last)).order(in_turn).load::<Candidate>(db)?);
+        found.extend(
+            prepared_once(due().filter(outbox::organisation_id.gt(last)).order(in_turn)).load::<Candidate>(db)?,
+        );
+        found.extend(
+            prepared_once(due().filter(outbox::organisation_id.le(last)).order(in_turn)).load::<Candidate>(db)?,
+        );
     } else {
-        found.extend(due().filter(outbox::organisation_id.is_not_null()).order(in_turn).load::<Candidate>(db)?);
+        found.extend(
+            prepared_once(due().filter(outbox::organisation_id.is_not_null()).order(in_turn)).load::<Candidate>(db)?,
+        );
     }
     Ok(found)
 }
@@ -112,33 +120,29 @@ pub fn candidates(db: &mut DbConnection, last: Option<OrganisationId>, now: UtcT
 /// Whether an earlier mail of the same ticket to the same recipient is still on its way: then this one waits (O-09).
 pub fn must_wait(db: &mut DbConnection, candidate: &Candidate) -> Result<bool> {
     let Some(ticket) = candidate.ticket else { return Ok(false) };
-    let earlier: i64 = outbox::table
+    let earlier = outbox::table
         .filter(outbox::ticket_id.eq(ticket))
         .filter(outbox::recipient.eq(&candidate.recipient))
         .filter(outbox::id.lt(candidate.id))
         .filter(is_open())
-        .count()
-        .get_result(db)?;
-    Ok(earlier > 0)
+        .count();
+    Ok(prepared_once(earlier).get_result::<i64>(db)? > 0)
 }
 
 /// Takes mail `id` for `worker`, unless somebody else was faster.
 pub fn claim(db: &mut DbConnection, id: OutboxId, worker: &str, now: UtcTime) -> Result<bool> {
-    let taken = diesel::update(
-        outbox::table
-            .find(id)
-            .filter(is_open())
-            .filter(outbox::next_at.le(now))
-            .filter(outbox::leased_until.is_null().or(outbox::leased_until.lt(now))),
-    )
-    .set((
+    let free = outbox::table
+        .find(id)
+        .filter(is_open())
+        .filter(outbox::next_at.le(now))
+        .filter(outbox::leased_until.is_null().or(outbox::leased_until.lt(now)));
+    let take = diesel::update(free).set((
         outbox::state.eq(State::Leased),
         outbox::leased_until.eq(now.plus(LEASE)),
         outbox::leased_by.eq(worker),
         outbox::attempts.eq(outbox::attempts + 1),
-    ))
-    .execute(db)?;
-    Ok(taken > 0)
+    ));
+    Ok(prepared_once(take).execute(db)? > 0)
 }
 
 /// The mail of that id, with its bytes.
@@ -195,23 +199,22 @@ pub fn settle(
     let attempts = letter.attempts - i32::from(matches!(sending, Sending::RelayDown { .. }));
     let ours =
         outbox::table.find(letter.id).filter(outbox::state.eq(State::Leased)).filter(outbox::leased_by.eq(worker));
-    let changed = diesel::update(ours)
-        .set((
-            outbox::state.eq(state),
-            outbox::attempts.eq(attempts),
-            outbox::strikes.eq(strikes),
-            outbox::next_at.eq(next_at),
-            outbox::leased_until.eq(None::<UtcTime>),
-            outbox::last_error.eq(error),
-            outbox::sent_at.eq((settled == Settled::Sent).then_some(now)),
-        ))
-        .execute(db)?;
-    if changed == 0 {
+    let settle = diesel::update(ours).set((
+        outbox::state.eq(state),
+        outbox::attempts.eq(attempts),
+        outbox::strikes.eq(strikes),
+        outbox::next_at.eq(next_at),
+        outbox::leased_until.eq(None::<UtcTime>),
+        outbox::last_error.eq(error),
+        outbox::sent_at.eq((settled == Settled::Sent).then_some(now)),
+    ));
+    if prepared_once(settle).execute(db)? == 0 {
         return Ok(Settled::NotOurs);
     }
     if matches!(settled, Settled::Sent | Settled::Suppressed) {
         // Nothing will send it again, and some of these bytes sign people in.
-        diesel::update(outbox::table.find(letter.id)).set(outbox::mime.eq(None::<Vec<u8>>)).execute(db)?;
+        prepared_once(diesel::update(outbox::table.find(letter.id)).set(outbox::mime.eq(None::<Vec<u8>>)))
+            .execute(db)?;
     }
     Ok(settled)
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::prepared_once::prepared_once;
 use crate::db::schema::{api_tokens, memberships, organisations, people, queues};
 use crate::db::types::{ApiTokenId, Json, OrganisationId, PersonId, QueueId, text_enum};
 use crate::error::{Error, FieldErrors, Result};
@@ -209,7 +210,7 @@ pub fn is_worth_noting(token: &ApiToken, now: UtcTime) -> bool {
 
 /// Notes that the token was used.
 pub fn note_use(db: &mut DbConnection, token: ApiTokenId, now: UtcTime) -> Result<()> {
-    diesel::update(api_tokens::table.find(token)).set(api_tokens::last_used_at.eq(now)).execute(db)?;
+    prepared_once(diesel::update(api_tokens::table.find(token)).set(api_tokens::last_used_at.eq(now))).execute(db)?;
     Ok(())
 }
 

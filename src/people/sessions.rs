@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use crate::clock::UtcTime;
 use crate::config::SecurityConfig;
 use crate::db::DbConnection;
+use crate::db::prepared_once::prepared_once;
 use crate::db::schema::{people, sessions};
 use crate::db::types::{OrganisationId, PersonId, SessionId};
 use crate::error::Result;
@@ -136,7 +137,7 @@ pub fn is_worth_touching(session: &Session, now: UtcTime) -> bool {
 
 /// Notes that the session was used.
 pub fn touch(db: &mut DbConnection, session: SessionId, now: UtcTime) -> Result<()> {
-    diesel::update(sessions::table.find(session)).set(sessions::last_seen_at.eq(now)).execute(db)?;
+    prepared_once(diesel::update(sessions::table.find(session)).set(sessions::last_seen_at.eq(now))).execute(db)?;
     Ok(())
 }
 

@@ -90,8 +90,9 @@ pub fn index_message(db: &mut DbConnection, message: MessageId) -> Result<()> {
                 .execute(db)?,
         };
     }
-    let surplus = known.iter().skip(document.len());
-    diesel::delete(search_documents::table.filter(search_documents::id.eq_any(surplus))).execute(db)?;
+    if let Some(surplus) = known.get(document.len()..).filter(|surplus| !surplus.is_empty()) {
+        diesel::delete(search_documents::table.filter(search_documents::id.eq_any(surplus))).execute(db)?;
+    }
     Ok(())
 }
 

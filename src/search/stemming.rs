@@ -2,6 +2,8 @@
 //! written and when it is asked for, so that both databases hold the same tokens. A token is made of small ASCII letters
 //! and digits and begins with a letter that says what it is, so that no database reads anything else into it.
 
+use std::collections::HashMap;
+
 use rust_stemmers::{Algorithm, Stemmer};
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -65,6 +67,8 @@ pub(super) fn exact(piece: Piece, text: &str) -> String {
 /// the words of `texts`. Phrases do not reach from one text into the next.
 pub(super) fn document(head: &[String], texts: &[&str]) -> Vec<String> {
     let stemmers = Stemmers::new();
+    // People repeat themselves, and mails repeat each other.
+    let mut stems: HashMap<String, (String, String)> = HashMap::new();
     let mut french: Vec<String> = Vec::new();
     let mut english: Vec<String> = Vec::new();
     for text in texts {
@@ -72,8 +76,15 @@ pub(super) fn document(head: &[String], texts: &[&str]) -> Vec<String> {
             break;
         }
         for (_, _, word) in Words::of(text).take(STRETCH * STRETCHES - french.len()) {
-            french.push(stemmers.french(&word));
-            english.push(stemmers.english(&word));
+            let (as_french, as_english) = match stems.get(&word) {
+                Some(known) => known,
+                None => {
+                    let both = (stemmers.french(&word), stemmers.english(&word));
+                    stems.entry(word).or_insert(both)
+                }
+            };
+            french.push(as_french.clone());
+            english.push(as_english.clone());
         }
         french.push(EVERYWHERE.to_owned());
         english.push(EVERYWHERE.to_owned());

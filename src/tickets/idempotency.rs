@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::dialect::on_each_backend;
+use crate::db::prepared_once::prepared_once;
 use crate::db::schema::idempotency_keys;
 use crate::db::types::PersonId;
 use crate::error::Result;
@@ -57,9 +58,9 @@ pub fn complete(db: &mut DbConnection, person: PersonId, key: &str, status: i32,
     let claimed = idempotency_keys::table
         .filter(idempotency_keys::person_id.eq(person))
         .filter(idempotency_keys::idempotency_key.eq(key));
-    diesel::update(claimed)
-        .set((idempotency_keys::response_status.eq(status), idempotency_keys::response_body.eq(body)))
-        .execute(db)?;
+    let complete = diesel::update(claimed)
+        .set((idempotency_keys::response_status.eq(status), idempotency_keys::response_body.eq(body)));
+    prepared_once(complete).execute(db)?;
     Ok(())
 }
 

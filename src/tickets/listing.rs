@@ -9,6 +9,7 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::one_of::one_of;
 use crate::db::paging::{self, Cursor};
+use crate::db::prepared_once::prepared_once;
 use crate::db::schema::{organisations, people, person_addresses, ticket_participants, tickets};
 use crate::db::types::{OrganisationId, PersonId, QueueId, TicketId, text_enum};
 use crate::error::Result;
@@ -243,7 +244,8 @@ fn walk(
     } else {
         query.order((tickets::waiting_since.asc(), tickets::id.asc()))
     };
-    let keys: Vec<(UtcTime, TicketId)> = query.limit(wanted).select((tickets::waiting_since, tickets::id)).load(db)?;
+    let query = query.limit(wanted).select((tickets::waiting_since, tickets::id));
+    let keys: Vec<(UtcTime, TicketId)> = prepared_once(query).load(db)?;
     Ok(keys.into_iter().map(|(time, id)| Cursor { time, id: id.0 }).collect())
 }
 

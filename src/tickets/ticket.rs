@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use crate::access::{self, Actor, TicketFacts};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::prepared_once::prepared_once;
 use crate::db::schema::tickets;
 use crate::db::types::{EnvironmentId, Language, MailboxId, OrganisationId, PersonId, QueueId, SiteId, TicketId};
 use crate::error::{Error, Result};
@@ -137,15 +138,14 @@ pub(super) fn count_message(
     if let Some(seen) = seen {
         of_ticket = of_ticket.filter(tickets::message_count.eq(seen));
     }
-    Ok(of_ticket
+    let count = of_ticket
         .set((
             tickets::message_count.eq(tickets::message_count + 1),
             tickets::version.eq(tickets::version + 1),
             tickets::updated_at.eq(now),
         ))
-        .returning(tickets::all_columns)
-        .get_result(db)
-        .optional()?)
+        .returning(tickets::all_columns);
+    Ok(prepared_once(count).get_result(db).optional()?)
 }
 
 /// Whether the ticket as the reader saw it is the ticket as it stands.
