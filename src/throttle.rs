@@ -55,10 +55,15 @@ pub fn take(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Resu
         throttles::blocked_until.eq(None::<UtcTime>),
     );
     let change = (throttles::spent.eq(spent + 1.0), throttles::updated_at.eq(now));
-    on_each_backend!(db, db => prepared_once(
-        diesel::insert_into(throttles::table).values(row).on_conflict(throttles::name).do_update().set(change)
-    )
-    .execute(db))?;
+    on_each_backend!(db, db => {
+        let count = diesel::insert_into(throttles::table)
+            .values(row)
+            .on_conflict(throttles::name)
+            .do_update()
+            .set(change)
+            .returning(throttles::spent);
+        prepared_once(count).get_result::<f64>(db)
+    })?;
     Ok(())
 }
 

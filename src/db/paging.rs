@@ -10,6 +10,7 @@ use diesel::sql_types::BigInt;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::connection::MultiBackend;
+use crate::db::prepared_once::prepared_once;
 use crate::error::Result;
 
 /// Rows on one page of a list.
@@ -88,7 +89,7 @@ where
     Q: diesel::query_dsl::methods::LimitDsl,
     Q::Output: QueryFragment<MultiBackend> + QueryId,
 {
-    Ok(Counted(query.limit(most.max(0))).get_result(db)?)
+    Ok(prepared_once(Counted(query.limit(most.max(0)))).get_result(db)?)
 }
 
 /// `SELECT COUNT(*)` of the rows of another query.

@@ -67,8 +67,9 @@ pub fn finish(db: &mut DbConnection, delivery: &Delivery, worker: &str, outcome:
                 journal::last_error.eq(None::<String>),
                 journal::finished_at.eq(now),
                 raw,
-            ));
-    if prepared_once(finish).execute(db)? == 0 {
+            ))
+            .returning(journal::id);
+    if prepared_once(finish).load::<JournalId>(db)?.is_empty() {
         return Err(Error::internal(format!("mail {} was processed by somebody else", delivery.handle)));
     }
     Ok(())

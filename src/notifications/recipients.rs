@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use crate::access::{self, Actor};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::types::{PersonId, QueueId};
+use crate::db::types::PersonId;
 use crate::error::{Error, Result};
 use crate::html::from_text;
 use crate::html::sanitize_mail;
@@ -392,7 +392,7 @@ pub(super) fn notice_to_agents(
 pub(super) fn agents_concerned(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<Person>> {
     let ids: Vec<PersonId> = match ticket.assignee_id {
         Some(agent) => vec![agent],
-        None => in_queue(db, ticket.queue_id)?,
+        None => members::active_in(db, ticket.queue_id)?,
     };
     let mut agents = Vec::new();
     for id in ids {
@@ -402,11 +402,6 @@ pub(super) fn agents_concerned(db: &mut DbConnection, ticket: &Ticket) -> Result
         }
     }
     Ok(agents)
-}
-
-fn in_queue(db: &mut DbConnection, queue: QueueId) -> Result<Vec<PersonId>> {
-    let members = members::of_queue(db, queue)?;
-    Ok(members.into_iter().filter(|member| member.is_active).map(|member| member.person).collect())
 }
 
 pub(super) fn may_work_on(db: &mut DbConnection, person: PersonId, ticket: &Ticket) -> Result<bool> {

@@ -142,7 +142,7 @@ pub fn claim(db: &mut DbConnection, id: OutboxId, worker: &str, now: UtcTime) ->
         outbox::leased_by.eq(worker),
         outbox::attempts.eq(outbox::attempts + 1),
     ));
-    Ok(prepared_once(take).execute(db)? > 0)
+    Ok(!prepared_once(take.returning(outbox::id)).load::<OutboxId>(db)?.is_empty())
 }
 
 /// The mail of that id, with its bytes.
@@ -208,13 +208,13 @@ pub fn settle(
         outbox::last_error.eq(error),
         outbox::sent_at.eq((settled == Settled::Sent).then_some(now)),
     ));
-    if prepared_once(settle).execute(db)? == 0 {
+    if prepared_once(settle.returning(outbox::id)).load::<OutboxId>(db)?.is_empty() {
         return Ok(Settled::NotOurs);
     }
     if matches!(settled, Settled::Sent | Settled::Suppressed) {
         // Nothing will send it again, and some of these bytes sign people in.
-        prepared_once(diesel::update(outbox::table.find(letter.id)).set(outbox::mime.eq(None::<Vec<u8>>)))
-            .execute(db)?;
+        let forget = diesel::update(outbox::table.find(letter.id)).set(outbox::mime.eq(None::<Vec<u8>>));
+        prepared_once(forget.returning(outbox::id)).load::<OutboxId>(db)?;
     }
     Ok(settled)
 }

@@ -210,7 +210,8 @@ pub fn is_worth_noting(token: &ApiToken, now: UtcTime) -> bool {
 
 /// Notes that the token was used.
 pub fn note_use(db: &mut DbConnection, token: ApiTokenId, now: UtcTime) -> Result<()> {
-    prepared_once(diesel::update(api_tokens::table.find(token)).set(api_tokens::last_used_at.eq(now))).execute(db)?;
+    let note = diesel::update(api_tokens::table.find(token)).set(api_tokens::last_used_at.eq(now));
+    prepared_once(note.returning(api_tokens::id)).load::<ApiTokenId>(db)?;
     Ok(())
 }
 

@@ -137,7 +137,8 @@ pub fn is_worth_touching(session: &Session, now: UtcTime) -> bool {
 
 /// Notes that the session was used.
 pub fn touch(db: &mut DbConnection, session: SessionId, now: UtcTime) -> Result<()> {
-    prepared_once(diesel::update(sessions::table.find(session)).set(sessions::last_seen_at.eq(now))).execute(db)?;
+    let touch = diesel::update(sessions::table.find(session)).set(sessions::last_seen_at.eq(now));
+    prepared_once(touch.returning(sessions::id)).load::<SessionId>(db)?;
     Ok(())
 }
 

@@ -39,6 +39,17 @@ pub fn of_queue(db: &mut DbConnection, queue: QueueId) -> Result<Vec<QueueMember
     Ok(staff)
 }
 
+/// The active among those who work in `queue`, by name.
+pub fn active_in(db: &mut DbConnection, queue: QueueId) -> Result<Vec<PersonId>> {
+    Ok(queue_members::table
+        .inner_join(people::table.on(people::id.eq(queue_members::person_id)))
+        .filter(queue_members::queue_id.eq(queue))
+        .filter(people::state.eq(PersonState::Active))
+        .order((people::sort_name, people::id))
+        .select(people::id)
+        .load(db)?)
+}
+
 /// Everybody who can be given a queue, by name.
 pub fn all_staff(db: &mut DbConnection) -> Result<Vec<QueueMember>> {
     type Row = (PersonId, String, String, String, PersonState, String);

@@ -59,8 +59,9 @@ pub fn complete(db: &mut DbConnection, person: PersonId, key: &str, status: i32,
         .filter(idempotency_keys::person_id.eq(person))
         .filter(idempotency_keys::idempotency_key.eq(key));
     let complete = diesel::update(claimed)
-        .set((idempotency_keys::response_status.eq(status), idempotency_keys::response_body.eq(body)));
-    prepared_once(complete).execute(db)?;
+        .set((idempotency_keys::response_status.eq(status), idempotency_keys::response_body.eq(body)))
+        .returning(idempotency_keys::response_status);
+    prepared_once(complete).load::<i32>(db)?;
     Ok(())
 }
 
