@@ -1,6 +1,7 @@
 //! What a connection says of its queries: the SQL without a single value, how long it took, what kind of failure it was.
 //! Never the address of the database, which may hold a password (`accord::db`, level debug).
 
+use std::collections::HashMap;
 use std::fmt::{self, Write};
 use std::time::Instant;
 
@@ -19,10 +20,15 @@ pub fn install() {
     }
 }
 
+/// Texts of which a connection knows how they are to be recorded.
+const KNOWN: usize = 256;
+
 /// One connection's.
 #[derive(Default)]
 struct Watch {
     started: Option<Instant>,
+    /// The few hundred texts of the program's queries, each with what is recorded of it.
+    known: HashMap<String, String>,
 }
 
 impl Instrumentation for Watch {
@@ -36,7 +42,11 @@ impl Instrumentation for Watch {
             InstrumentationEvent::StartQuery { .. } => self.started = Some(Instant::now()),
             InstrumentationEvent::FinishQuery { query, error, .. } => {
                 let duration_us = self.started.take().map(|started| microseconds(started.elapsed().as_micros()));
-                let sql = without_values(&query);
+                let text = up_to_values(&query);
+                if !self.known.contains_key(&text) && self.known.len() >= KNOWN {
+                    self.known.clear();
+                }
+                let sql = self.known.entry(text).or_insert_with_key(|text| without_literals(text)).as_str();
                 let error = error.map(kind_of);
                 tracing::debug!(target: "accord::db", sql, duration_us, error, "Ran a query");
             }
@@ -68,12 +78,12 @@ fn kind_of(error: &diesel::result::Error) -> &'static str {
     }
 }
 
-/// The text of a query up to its values, and with `?` for every value that stands in the text itself.
-fn without_values(query: &impl fmt::Display) -> String {
+/// The text of a query up to its values.
+fn up_to_values(query: &impl fmt::Display) -> String {
     let mut text = UpToBinds::default();
     // Ends with an error where the values begin.
     let _ = write!(text, "{query}");
-    without_literals(&text.0)
+    text.0
 }
 
 #[derive(Default)]
@@ -151,10 +161,11 @@ mod tests {
             .filter(people::last_name.eq(" -- binds: canary"))
             .select(people::id)
             .limit(71);
-        let sql = without_values(&diesel::debug_query::<diesel::sqlite::Sqlite, _>(&query));
+        let recorded = |query: &dyn fmt::Display| without_literals(&up_to_values(&query));
+        let sql = recorded(&diesel::debug_query::<diesel::sqlite::Sqlite, _>(&query));
         assert!(sql.contains("`people`.`first_name` = ?"), "{sql}");
         assert!(!sql.contains("canary") && !sql.contains("binds") && !sql.contains("71"), "{sql}");
-        let sql = without_values(&diesel::debug_query::<diesel::pg::Pg, _>(&query));
+        let sql = recorded(&diesel::debug_query::<diesel::pg::Pg, _>(&query));
         assert!(sql.contains("\"people\".\"first_name\" = $1") && !sql.contains("canary"), "{sql}");
     }
 

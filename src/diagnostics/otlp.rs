@@ -239,7 +239,8 @@ pub fn store(db: &mut DbConnection, grant: &Grant, key: &GrantKey, taken: &Taken
         let (first_at, last_at) = span_of(records);
         let hits = hits.take().unwrap_or(&none);
         let chunk = NewChunk { channel: Channel::Otlp, records, first_at, last_at, hits };
-        let appended = trace_store::append(db, grant.organisation_id, grant.id, key, &chunk, clock)?;
+        let appended =
+            trace_store::append(db, grant.organisation_id, grant.id, key, std::slice::from_ref(&chunk), clock)?;
         if appended == Appended::Refused {
             return Err(Error::Forbidden);
         }

@@ -6,10 +6,11 @@
 //! what in it. Values that must correlate get a tag instead, an HMAC under a key of the grant, which dies with it.
 
 use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 
 use hmac::{Hmac, Mac};
-use sha2::Sha256;
+use sha2::{Digest, Sha256};
 
 use crate::cards;
 use crate::consent::manifest::Manifest;
@@ -99,6 +100,20 @@ pub struct Redactor {
     parts: Vec<Part>,
     /// What tags are made with.
     key: Secret<[u8; 32]>,
+    /// What came of Accord's own statements, by the hash of each: the same few hundred make most of a capture.
+    statements: RefCell<HashMap<[u8; 32], Outcome>>,
+}
+
+/// Statements whose outcome is remembered; when there are more, all are forgotten.
+const STATEMENTS: usize = 512;
+
+/// What came of a text.
+#[derive(Clone, Debug, Default)]
+struct Outcome {
+    /// What is kept instead of it, and whether that is cut; nothing when it stays as it is.
+    kept: Option<(String, bool)>,
+    /// Which rules found something, and how often.
+    hits: Vec<(Rule, u64)>,
 }
 
 /// What a component may record, and how closely it is looked at.
@@ -118,7 +133,7 @@ impl Redactor {
             let names = names.iter().map(|name| (name.clone(), patterns::is_secret_name(name))).collect();
             Some(Part { component: *component, level, names })
         };
-        Redactor { parts: manifest.parts().iter().filter_map(part).collect(), key }
+        Redactor { parts: manifest.parts().iter().filter_map(part).collect(), key, statements: RefCell::default() }
     }
 
     /// The record as it may be kept; nothing when the scope does not cover it. A gap always is.
@@ -152,7 +167,9 @@ impl Redactor {
         if channel == Channel::Otlp {
             // Accord's own are constants; a product may say anything there.
             for (name, text) in [("target", &mut body.target), ("name", &mut body.name), ("file", &mut body.file)] {
-                if let Some((clean, _)) = self.redact_text(channel, name, text, false, found) {
+                let outcome = self.redact_text(channel, name, text, false);
+                found.note_all(name, &outcome.hits);
+                if let Some((clean, _)) = outcome.kept {
                     *text = clean;
                 }
             }
@@ -179,7 +196,13 @@ impl Redactor {
         }
         let is_card = match &field.value {
             Value::Text(text) => {
-                if let Some((clean, is_cut)) = self.redact_text(channel, &field.name, text, field.is_cut, found) {
+                let outcome = if channel == Channel::Server && patterns::is_statement_name(&field.name) {
+                    self.redact_statement(&field.name, text, field.is_cut)
+                } else {
+                    self.redact_text(channel, &field.name, text, field.is_cut)
+                };
+                found.note_all(&field.name, &outcome.hits);
+                if let Some((clean, is_cut)) = outcome.kept {
                     field.value = Value::Text(clean);
                     field.is_cut = is_cut;
                 }
@@ -196,15 +219,19 @@ impl Redactor {
         }
     }
 
-    /// The text without what the rules find in it, and whether it is cut; nothing when it stays as it is.
-    fn redact_text(
-        &self,
-        channel: Channel,
-        name: &str,
-        text: &str,
-        was_cut: bool,
-        found: &mut Found<'_>,
-    ) -> Option<(String, bool)> {
+    /// [`Redactor::redact_text`] of a statement of Accord's own, looked at the first time it is seen.
+    fn redact_statement(&self, name: &str, text: &str, was_cut: bool) -> Outcome {
+        let hash = Sha256::new().chain_update([u8::from(was_cut)]).chain_update(text).finalize().into();
+        let mut known = self.statements.borrow_mut();
+        if known.len() >= STATEMENTS && !known.contains_key(&hash) {
+            known.clear();
+        }
+        known.entry(hash).or_insert_with(|| self.redact_text(Channel::Server, name, text, was_cut)).clone()
+    }
+
+    /// The text without what the rules find in it.
+    fn redact_text(&self, channel: Channel, name: &str, text: &str, was_cut: bool) -> Outcome {
+        let mut hits = Vec::new();
         // Half a secret at the end is not recognized as one.
         let whole = if was_cut { without_broken_end(text) } else { text };
         let mut kept = Cow::Borrowed(whole);
@@ -228,7 +255,7 @@ impl Redactor {
                     rule => replace(&kept, patterns::find(*rule, &kept), |value| self.mask_of(*rule, value)),
                 };
                 if let Some((clean, count)) = masked {
-                    found.note(name, *rule, count);
+                    hits.push((*rule, count));
                     kept = Cow::Owned(clean);
                 }
             }
@@ -242,12 +269,13 @@ impl Redactor {
             length_hits += 1;
         }
         if length_hits > 0 {
-            found.note(name, Rule::Length, length_hits);
+            hits.push((Rule::Length, length_hits));
         }
-        match kept {
+        let kept = match kept {
             Cow::Borrowed(same) if same.len() == text.len() => None,
             kept => Some((kept.into_owned(), was_cut || length_hits > 0)),
-        }
+        };
+        Outcome { kept, hits }
     }
 
     /// What stands for a value: a tag where it must be seen to be the same again, else only the rule.
@@ -273,6 +301,12 @@ struct Found<'a> {
 }
 
 impl Found<'_> {
+    fn note_all(&mut self, field: &str, hits: &[(Rule, u64)]) {
+        for (rule, count) in hits {
+            self.note(field, *rule, *count);
+        }
+    }
+
     fn note(&mut self, field: &str, rule: Rule, count: u64) {
         self.hits.add(rule, count);
         if !self.masked.iter().any(|mark| mark.rule == rule && mark.field == field) {

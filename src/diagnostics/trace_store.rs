@@ -15,6 +15,7 @@ use crate::consent::life::GrantState;
 use crate::consent::receipt;
 use crate::consent::scope::Channel;
 use crate::consent::{Grant, grants, withdrawing};
+use crate::db::prepared_once::prepared_once;
 use crate::db::schema::{consent_grants, trace_chunks, trace_counters, trace_keys};
 use crate::db::types::{GrantId, Json, OrganisationId};
 use crate::db::{DbConnection, dialect};
@@ -189,43 +190,78 @@ pub fn find_key(db: &mut DbConnection, keys: &Keys, grant: GrantId) -> Result<Op
         .transpose()
 }
 
-/// Seals and keeps a chunk, if the grant is active and its time is not over at the moment of the insert: one statement
-/// asks and inserts. The clock is read after the lock was taken, so nothing that waited for a withdrawal is ahead of it.
+/// Seals and keeps chunks, as long as the grant is active and its time is not over at the moment of each insert: one
+/// statement asks and inserts. The clock is read after the lock was taken, so nothing that waited for a withdrawal is ahead
+/// of it. Where the grant turns out to be over, what was kept before stays counted.
 pub fn append(
     db: &mut DbConnection,
     organisation: OrganisationId,
     grant: GrantId,
     key: &GrantKey,
-    chunk: &NewChunk<'_>,
+    chunks: &[NewChunk<'_>],
     clock: &Clock,
 ) -> Result<Appended> {
     if !dialect::hold_active_grant(db, grant)? {
         return Ok(Appended::Refused);
     }
-    let Some(counted) = tally(db, grant)? else { return Ok(Appended::Refused) };
-    let now = clock.now();
-    let (number, previous_tag) = end_of_chain(db, grant)?.map_or((1, NO_TAG), |(number, tag)| (number + 1, tag));
-    let place = Place {
-        organisation,
-        grant,
-        number,
-        channel: chunk.channel,
-        records: i32::try_from(chunk.records.len()).unwrap_or(i32::MAX),
-        first_at: chunk.first_at,
-        last_at: chunk.last_at,
-        previous_tag,
-    };
+    let Some(mut counted) = tally(db, grant)? else { return Ok(Appended::Refused) };
+    let (mut last, mut previous_tag) = end_of_chain(db, grant)?.unwrap_or((0, NO_TAG));
+    let (mut captured, mut is_over) = (0, false);
+    let mut now = clock.now();
+    for chunk in chunks {
+        now = clock.now();
+        let place = Place {
+            organisation,
+            grant,
+            number: last + 1,
+            channel: chunk.channel,
+            records: i32::try_from(chunk.records.len()).unwrap_or(i32::MAX),
+            first_at: chunk.first_at,
+            last_at: chunk.last_at,
+            previous_tag,
+        };
+        let Some((tag, length)) = insert(db, key, chunk, &place, now)? else {
+            is_over = true;
+            break;
+        };
+        (last, previous_tag) = (place.number, tag);
+        captured += i64::from(place.records);
+        counted.sealed_bytes += length;
+        counted.chunks = Some(last);
+        for (rule, count) in chunk.hits.iter() {
+            *counted.rules.entry(rule.as_str().to_owned()).or_default() += count;
+        }
+    }
+    let count = diesel::update(trace_counters::table.find(grant))
+        .set((
+            trace_counters::captured.eq(trace_counters::captured + captured),
+            trace_counters::redacted.eq(Json(counted)),
+            trace_counters::updated_at.eq(now),
+        ))
+        .returning(trace_counters::grant_id);
+    prepared_once(count).load::<GrantId>(db)?;
+    Ok(if is_over { Appended::Refused } else { Appended::Kept { number: last } })
+}
+
+/// Seals one chunk at its place and keeps it if the grant is active; gives its tag and how many sealed bytes it has.
+fn insert(
+    db: &mut DbConnection,
+    key: &GrantKey,
+    chunk: &NewChunk<'_>,
+    place: &Place,
+    now: UtcTime,
+) -> Result<Option<(Tag, i64)>> {
     let bytes = zeroize::Zeroizing::new(stored::encode(chunk.records));
-    let (sealed, tag) = key.seal(&bytes, &place).map_err(anyhow::Error::new)?;
+    let (sealed, tag) = key.seal(&bytes, place).map_err(anyhow::Error::new)?;
     let length = i64::try_from(sealed.len()).unwrap_or(i64::MAX);
-    let row = active!(grant, now).select((
+    let row = active!(place.grant, now).select((
         consent_grants::organisation_id,
         consent_grants::id,
-        number.into_sql::<BigInt>(),
+        place.number.into_sql::<BigInt>(),
         chunk.channel.into_sql::<Text>(),
         sealed.into_sql::<Binary>(),
         tag.to_vec().into_sql::<Binary>(),
-        previous_tag.to_vec().into_sql::<Binary>(),
+        place.previous_tag.to_vec().into_sql::<Binary>(),
         place.records.into_sql::<Integer>(),
         chunk.first_at.into_sql::<Timestamp>(),
         chunk.last_at.into_sql::<Timestamp>(),
@@ -245,23 +281,7 @@ pub fn append(
         trace_chunks::created_at,
     );
     let kept = diesel::insert_into(trace_chunks::table).values(row).into_columns(columns).execute(db)?;
-    if kept == 0 {
-        return Ok(Appended::Refused);
-    }
-    let mut counted = counted;
-    counted.sealed_bytes += length;
-    counted.chunks = Some(number);
-    for (rule, count) in chunk.hits.iter() {
-        *counted.rules.entry(rule.as_str().to_owned()).or_default() += count;
-    }
-    diesel::update(trace_counters::table.find(grant))
-        .set((
-            trace_counters::captured.eq(trace_counters::captured + i64::from(place.records)),
-            trace_counters::redacted.eq(Json(counted)),
-            trace_counters::updated_at.eq(now),
-        ))
-        .execute(db)?;
-    Ok(Appended::Kept { number })
+    Ok((kept > 0).then_some((tag, length)))
 }
 
 fn tally(db: &mut DbConnection, grant: GrantId) -> Result<Option<Tally>> {

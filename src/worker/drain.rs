@@ -2,7 +2,7 @@
 //! them, so that none of it is done where the program works for somebody. Whatever goes wrong, nothing is kept, and that
 //! something is missing is said with the next records (CN-03).
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -31,6 +31,7 @@ use crate::diagnostics::words;
 use crate::error::Result;
 use crate::gate::{GATE, Gate, Moment};
 use crate::keys::Keys;
+use crate::worker::threads::stand_back;
 
 /// How long the thread waits between rounds.
 const ROUND: Duration = Duration::from_millis(25);
@@ -44,6 +45,7 @@ pub fn start(app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<JoinHa
 }
 
 fn run(app: &App, stop: &CancellationToken) {
+    stand_back();
     let mut drain: Option<Drain> = None;
     loop {
         let is_last = stop.is_cancelled();
@@ -113,6 +115,18 @@ struct Ready {
     first_at: UtcTime,
     last_at: UtcTime,
     dropped: Dropped,
+}
+
+impl Ready {
+    fn chunk(&self) -> NewChunk<'_> {
+        NewChunk {
+            channel: Channel::Server,
+            records: &self.records,
+            first_at: self.first_at,
+            last_at: self.last_at,
+            hits: &self.hits,
+        }
+    }
 }
 
 impl Drain {
@@ -317,28 +331,27 @@ struct Stored {
 
 fn append_all(db: &mut DbConnection, batch: &[Ready], clock: &Clock) -> Result<Stored> {
     let mut stored = Stored::default();
+    let mut by_grant: BTreeMap<GrantId, Vec<&Ready>> = BTreeMap::new();
     for ready in batch {
-        let grant = &ready.grant;
-        if ready.dropped != Dropped::default() {
-            trace_store::count(db, grant.id, &ready.dropped, clock.now())?;
+        by_grant.entry(ready.grant.id).or_default().push(ready);
+    }
+    for (id, of_grant) in by_grant {
+        for ready in &of_grant {
+            if ready.dropped != Dropped::default() {
+                trace_store::count(db, id, &ready.dropped, clock.now())?;
+            }
         }
+        let Some(grant) = of_grant.first().map(|ready| &ready.grant) else { continue };
+        let seen = of_grant.iter().position(|ready| words::are_said(&ready.records, &grant.stop_condition));
         // Nothing after what was looked for is kept.
-        let is_reproduced = stored.reproduced.iter().any(|ended| ended.id == grant.id);
-        if ready.records.is_empty() || is_reproduced {
-            continue;
-        }
-        let chunk = NewChunk {
-            channel: Channel::Server,
-            records: &ready.records,
-            first_at: ready.first_at,
-            last_at: ready.last_at,
-            hits: &ready.hits,
-        };
-        let appended = trace_store::append(db, grant.organisation_id, grant.id, &ready.key, &chunk, clock)?;
-        if appended == Appended::Refused {
-            stored.refused.push(grant.id);
-        } else if words::are_said(&ready.records, &grant.stop_condition) {
-            stored.reproduced.push(grant.clone());
+        let until = seen.map_or(of_grant.len(), |seen| seen + 1);
+        let kept = of_grant.iter().take(until).filter(|ready| !ready.records.is_empty());
+        let chunks: Vec<NewChunk<'_>> = kept.map(|ready| ready.chunk()).collect();
+        let Some(key) = of_grant.first().map(|ready| &ready.key).filter(|_| !chunks.is_empty()) else { continue };
+        match trace_store::append(db, grant.organisation_id, id, key, &chunks, clock)? {
+            Appended::Refused => stored.refused.push(id),
+            Appended::Kept { .. } if seen.is_some() => stored.reproduced.push(grant.clone()),
+            Appended::Kept { .. } => {}
         }
     }
     Ok(stored)

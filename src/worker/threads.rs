@@ -122,8 +122,8 @@ fn run_until_stopped(app: &App, kind: &'static str, worker: &str, work: Work, st
     }
 }
 
-/// On Linux this concerns the calling thread alone. The work is done all the same if it is refused.
-fn stand_back() {
+/// Lets people go first. On Linux this concerns the calling thread alone. The work is done all the same if it is refused.
+pub(super) fn stand_back() {
     if let Err(error) = rustix::process::setpriority_process(None, NICENESS) {
         tracing::debug!(target: "accord::worker", %error, "Work in the background does not stand back");
     }

@@ -50,7 +50,7 @@ fn append_until_refused(test: &TestApp, grant: &Grant, withdrawn: &AtomicBool, k
             let hits = Hits::default();
             let chunk =
                 NewChunk { channel: Channel::Server, records: &records, first_at: now, last_at: now, hits: &hits };
-            trace_store::append(db, organisation, id, &key, &chunk, &clock)
+            trace_store::append(db, organisation, id, &key, &[chunk], &clock)
         });
         match appended.unwrap() {
             Appended::Refused => return,
@@ -117,7 +117,7 @@ fn cn_01_nothing_is_kept_at_or_after_the_end_of_its_time() {
             let hits = Hits::default();
             let chunk =
                 NewChunk { channel: Channel::Server, records: &records, first_at: time, last_at: time, hits: &hits };
-            trace_store::append(db, organisation, id, &key, &chunk, &clock)
+            trace_store::append(db, organisation, id, &key, &[chunk], &clock)
         })
     };
     let end = grant.expires_at;

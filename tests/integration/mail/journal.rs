@@ -1,13 +1,17 @@
 //! A mail that was acknowledged is there, once, until somebody has dealt with it.
 
+use accord::db::schema::journal as journal_rows;
 use accord::db::types::{JournalId, MailboxId};
 use accord::journal::claiming::{self, Setback, Stage};
 use accord::journal::{self, Acceptance, NewMail, Recipient, State, Way, unprocessed};
 use accord::teams::mailboxes::{self, MailboxDescription};
 use accord::teams::queues::{self, QueueKind};
 use accord::tickets::attachments;
+use accord::worker::incoming_mail;
+use accord::worker::threads::Step;
 use actix_web::test::{TestRequest, call_and_read_body, init_service};
 use chrono::TimeDelta;
+use diesel::prelude::*;
 
 use crate::support::desk::{Desk, Letter, SUPPORT, address};
 
@@ -71,6 +75,33 @@ fn j_02_a_worker_that_never_comes_back_leaves_the_mail_to_another_and_five_times
     assert!(desk.test.write(move |db| claiming::claim(db, id, "sixth", now)).is_none());
     let counts = desk.test.read(unprocessed::counts);
     assert_eq!((counts.waiting, counts.failed), (0, 1));
+}
+
+#[test]
+fn j_02_mails_are_taken_one_after_another_and_each_counts_its_own_attempt() {
+    let desk = Desk::open();
+    let letters: Vec<Letter> = ["un", "deux", "trois"].map(|name| Letter::from(&format!("{name}@acme.example"))).into();
+    for letter in &letters {
+        assert_eq!(desk.accept(letter), Acceptance::Accepted);
+    }
+    let now = desk.test.now();
+    let ids = desk.test.read(|db| claiming::due(db, now));
+    // The second is given up before it is read: its bytes are missing.
+    let damaged = ids[1];
+    desk.test.write(move |db| {
+        diesel::update(journal_rows::table.find(damaged)).set(journal_rows::raw.eq(None::<Vec<u8>>)).execute(db)?;
+        Ok(())
+    });
+    assert_eq!(incoming_mail::process_next(&desk.test.app, "one").unwrap(), Step::Worked(2));
+    let states = |desk: &Desk| {
+        ids.iter()
+            .map(|id| desk.test.read(|db| claiming::load(db, *id)))
+            .map(|row| (row.state, row.attempts))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(states(&desk), [(State::Applied, 1), (State::Accepted, 1), (State::Accepted, 0)]);
+    assert_eq!(incoming_mail::process_next(&desk.test.app, "one").unwrap(), Step::Worked(1));
+    assert_eq!(states(&desk), [(State::Applied, 1), (State::Accepted, 1), (State::Applied, 1)]);
 }
 
 #[actix_web::test]
