@@ -17,7 +17,7 @@ use crate::worker::threads::Step;
 /// Mails processed in one go before the thread looks around again, at whether it shall stop.
 const IN_A_ROW: u64 = 16;
 
-/// Claims and processes mails until none is due, or [`IN_A_ROW`] are done. Processing one twice does no harm: the outcome
+/// Claims and processes mails until none is due, or some are done in a row. Processing one twice does no harm: the outcome
 /// is recorded once, in the transaction in which it happens. The same transaction claims the next mail, so that each
 /// costs one commit and not two; its attempt is as durable before it is read as with a commit of its own (J-07).
 pub fn process_next(app: &App, worker: &str) -> Result<Step> {
