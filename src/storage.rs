@@ -18,7 +18,7 @@ use crate::secret::random_handle;
 
 /// `EIO`.
 const DISK_FAILED: i32 = 5;
-/// The largest content that is given back; nothing larger is ever stored (50 MiB is the largest mail).
+/// The largest content that is given back; nothing larger is ever stored (100 MiB is the largest mail, by a pipe).
 const LARGEST: u64 = 256 * 1024 * 1024;
 
 /// Whether this can be the name of a content. What is none leads to no file, wherever it came from (ADV-22).

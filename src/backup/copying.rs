@@ -86,7 +86,12 @@ fn from_copy(
 
     let unfinished = target.with_added_extension("part");
     let failed = |error| BackupError::File(unfinished.clone(), error);
-    let file = File::options().create(true).write(true).truncate(true).mode(0o600).open(&unfinished).map_err(failed)?;
+    // What an interrupted backup left is removed and not written into: it may be a link to somebody's file.
+    match std::fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed(error)),
+        _ => {}
+    }
+    let file = File::options().create_new(true).write(true).mode(0o600).open(&unfinished).map_err(failed)?;
     let written = write(config, key, file, now, clean, named).and_then(|made| {
         std::fs::rename(&unfinished, target)?;
         File::open(folder_of(target))?.sync_all()?;
@@ -145,6 +150,15 @@ impl Workplace {
         std::fs::DirBuilder::new().mode(0o700).create(&folder).map_err(failed)?;
         Ok(Workplace { folder, _lock: file })
     }
+}
+
+/// Removes what an interrupted backup left: a copy of the database with all that is to be in none. Nothing happens while a
+/// backup is being made.
+pub fn remove_unfinished(config: &Config) -> Result<(), BackupError> {
+    if workplace(config).exists() {
+        drop(Workplace::take(config)?);
+    }
+    Ok(())
 }
 
 impl Drop for Workplace {

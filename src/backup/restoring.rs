@@ -13,10 +13,10 @@ use crate::audit::{self, Entry};
 use crate::clock::UtcTime;
 use crate::config::Config;
 use crate::config::database::DatabaseUrl;
-use crate::consent::{grants, stopping};
+use crate::consent::{asking, grants, stopping};
 use crate::db::connection::{Role, open};
 use crate::db::{DbConnection, dialect, file_copy, migrations};
-use crate::error::Result as Outcome;
+use crate::error::{Error, Result as Outcome};
 use crate::storage::Storage;
 
 /// Whether a backup may be restored here: the folder is empty or not there, and so is the database's place.
@@ -101,8 +101,15 @@ fn make_ready(database: &Path, now: UtcTime) -> Result<(), BackupError> {
     for grant in grants::with_captures(&mut db)? {
         change(&mut db, |db| stopping::end_restored(db, grant.id, now))?;
     }
+    for request in asking::undecided(&mut db)? {
+        change(&mut db, |db| stopping::close_restored(db, request, now))?;
+    }
     let entry = Entry { kind: "restored", ..Entry::default() };
     change(&mut db, |db| audit::record(db, &entry, now))?;
+    // All of it must stand in the one file that is about to be the database.
+    if !dialect::scrub(&mut db).map_err(Error::from)? {
+        return Err(BackupError::Unsound("the restored database could not be written whole".to_owned()));
+    }
     Ok(())
 }
 

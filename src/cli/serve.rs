@@ -10,6 +10,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use crate::app::{self, App};
+use crate::backup::copying;
 use crate::carry;
 use crate::cli::{Common, load_config, logging, refuse};
 use crate::clock::Clock;
@@ -76,6 +77,7 @@ impl Serve {
         app::prepare_folder(&config)?;
         let (listeners, lmtp) = open_addresses(&config)?;
         let app = App::open(config, Clock::system())?;
+        copying::remove_unfinished(&app.config)?;
         let log = RequestLog::open(&app.config.log.access_folder)?;
         let stop = CancellationToken::new();
         let site = Site { app: app.clone(), log: Some(Data::new(log)), demo: self.demo };

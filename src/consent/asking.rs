@@ -288,6 +288,15 @@ fn open_with(
     Ok(rows.into_iter().map(ConsentRequest::from).find(|request| request.terms == *terms))
 }
 
+/// The questions that nobody has decided.
+pub fn undecided(db: &mut DbConnection) -> Result<Vec<ConsentRequestId>> {
+    Ok(consent_requests::table
+        .filter(consent_requests::state.eq_any([RequestState::Requested, RequestState::AwaitingSecond]))
+        .order(consent_requests::id)
+        .select(consent_requests::id)
+        .load(db)?)
+}
+
 /// Takes the question back. Doing it twice does nothing more; what was answered meanwhile stays answered.
 pub fn cancel(db: &mut DbConnection, request: &ConsentRequest, by: &Actor, now: UtcTime) -> Result<()> {
     let ticket = ticket::by_id(db, request.ticket_id)?;

@@ -82,9 +82,21 @@ pub fn doubt_the_clock(db: &mut DbConnection, grant: GrantId, now: UtcTime) -> R
 pub fn end_restored(db: &mut DbConnection, grant: GrantId, now: UtcTime) -> Result<()> {
     let grant = grants::by_id(db, grant)?;
     let detail = json!({ "restored": true });
-    let is_ours = withdrawing::end(db, &grant, EndReason::StoppedByOperator, Kept::No, By::System, detail, now)?;
+    // What was over by itself ended then, and nobody stopped it.
+    let reason = if now < grant.expires_at { EndReason::StoppedByOperator } else { EndReason::Expired };
+    let is_ours = withdrawing::end(db, &grant, reason, Kept::No, By::System, detail, now)?;
     if !is_ours {
         withdrawing::keep_no_longer(db, &grant, now)?;
+    }
+    Ok(())
+}
+
+/// The same for a question that nobody has decided: a first approval, or a refusal, may have been said since.
+pub fn close_restored(db: &mut DbConnection, request: ConsentRequestId, now: UtcTime) -> Result<()> {
+    let request = asking::hold(db, request)?;
+    if asking::close(db, &request, Step::Cancel, None, now)? {
+        let request = asking::by_id(db, request.id)?;
+        asking::record(db, &request, EventKind::Cancelled, By::System, now)?;
     }
     Ok(())
 }

@@ -20,8 +20,8 @@ pub fn install() {
     }
 }
 
-/// Texts of which a connection knows how they are to be recorded.
-const KNOWN: usize = 256;
+/// Texts of which a connection knows how they are to be recorded; when there are more, all are forgotten.
+const KNOWN: usize = 512;
 
 /// One connection's.
 #[derive(Default)]

@@ -2,6 +2,7 @@
 //! domain stands by it; and keeping its files and the original in storage, without payment card numbers (A5). However
 //! badly a mail can be read, something of it can (J-03).
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use crate::cards::{contains_number, mask_numbers};
@@ -54,8 +55,8 @@ impl Surroundings {
 pub fn read(house: &House, storage: &Storage, delivery: &Delivery, surroundings: &Surroundings) -> Result<Reading> {
     let began = Instant::now();
     let raw = match (&delivery.raw, &delivery.original_hash) {
-        (Some(raw), _) => std::borrow::Cow::Borrowed(raw.as_slice()),
-        (None, Some(hash)) => std::borrow::Cow::Owned(storage.get(hash)?),
+        (Some(raw), _) => Cow::Borrowed(raw.as_slice()),
+        (None, Some(hash)) => Cow::Owned(storage.get(hash)?),
         (None, None) => return Err(Error::internal(format!("mail {} has no bytes", delivery.handle))),
     };
     let mut mail = match delivery.strikes {
@@ -67,7 +68,14 @@ pub fn read(house: &House, storage: &Storage, delivery: &Delivery, surroundings:
     let is_looping = with_traits(house, delivery, surroundings, &mail, automatic::is_looping);
     let authentication = authentication_of(house, delivery, &mail);
     let had_card_number = mask(&mut mail);
-    let original = if had_card_number { without_card_numbers(&raw, &mail, house.mail_bytes) } else { raw.into_owned() };
+    let original = if had_card_number {
+        without_card_numbers(&raw, &mail, house.mail_bytes)
+    } else if mail.level == Level::Full {
+        raw.into_owned()
+    } else {
+        // Nobody read what lies beyond the limits.
+        mask_in_place(&raw)
+    };
     let mut files = Vec::with_capacity(mail.attachments.len());
     for attachment in &mail.attachments {
         let name = attachment.file_name.as_str();
@@ -173,13 +181,41 @@ fn mask_file(attachment: &mut Attachment) -> bool {
     true
 }
 
+/// What is masked in one go; a mail may be as large as a pipe hands it over.
+const PIECE: usize = 1 << 20;
+
+/// The same bytes without the card numbers that stand there in clear. Each byte is looked at as one character, so that
+/// whatever is no card number stays as it is, byte for byte.
+fn mask_in_place(raw: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(raw.len());
+    let mut rest = raw;
+    while !rest.is_empty() {
+        let (piece, after) = rest.split_at(piece_of(rest));
+        let characters: String = piece.iter().map(|byte| char::from(*byte)).collect();
+        match mask_numbers(&characters) {
+            Cow::Borrowed(_) => kept.extend_from_slice(piece),
+            Cow::Owned(masked) => kept.extend(masked.chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'*'))),
+        }
+        rest = after;
+    }
+    kept
+}
+
+/// How many bytes of `rest` are the next piece: up to the end of a line that does not end with a digit, if there is one, so
+/// that no number is cut in two.
+fn piece_of(rest: &[u8]) -> usize {
+    if rest.len() <= PIECE {
+        return rest.len();
+    }
+    let is_end =
+        |at: &usize| rest[*at] == b'\n' && !rest[..*at].trim_ascii_end().last().is_some_and(u8::is_ascii_digit);
+    (PIECE / 2..PIECE).rev().find(is_end).map_or(PIECE, |at| at + 1)
+}
+
 /// The original without card numbers: masked in place where they stand in clear, and where they hide in an encoding
 /// reduced to its header and the masked text.
 fn without_card_numbers(raw: &[u8], masked: &ParsedMail, mail_bytes: usize) -> Vec<u8> {
-    // Each byte as one character, so that whatever is no card number stays as it is, byte for byte.
-    let characters: String = raw.iter().map(|byte| char::from(*byte)).collect();
-    let in_place: Vec<u8> =
-        mask_numbers(&characters).chars().map(|c| u8::try_from(u32::from(c)).unwrap_or(b'*')).collect();
+    let in_place = mask_in_place(raw);
     if !mask(&mut parse_within(&in_place, mail_bytes)) {
         return in_place;
     }
@@ -228,6 +264,20 @@ mod tests {
         let kept = kept(&raw);
         assert!(!kept.contains("4111 1111"));
         assert!(kept.ends_with("1111, thanks é.\r\n"), "{kept}");
+    }
+
+    #[test]
+    fn a5_a_card_number_is_masked_wherever_it_stands_in_a_mail_too_large_to_be_read() {
+        let line = "What was there before, in some words.\r\n";
+        for before in [0, PIECE / line.len() - 1, PIECE / line.len(), 2 * PIECE / line.len()] {
+            let raw =
+                line.repeat(before) + &format!("My card is {CARD},\r\nthanks.\r\n") + &line.repeat(PIECE / line.len());
+            let kept = mask_in_place(raw.as_bytes());
+            assert_eq!(kept.len(), raw.len());
+            let differing = kept.iter().zip(raw.as_bytes()).filter(|(kept, raw)| kept != raw).count();
+            assert_eq!(differing, 12);
+            assert!(!String::from_utf8(kept).unwrap().contains(CARD));
+        }
     }
 
     #[test]

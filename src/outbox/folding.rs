@@ -1,7 +1,8 @@
-//! News that came too late to be sent as mails of their own (O-05). They are not lost: what is unread of them stands in one
+//! News that came too late to be sent as mails of their own (O-05). They are not lost: they stand in one
 //! mail to the same person, the digest, and each remembers in which. At most one digest to a person is on its way; one that
 //! comes too late itself, or is still waiting when there is more to tell, gives its news back for the next.
 
+use chrono::TimeDelta;
 use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
@@ -12,13 +13,15 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::schema::outbox;
 use crate::db::types::{OutboxId, PersonId, TicketId};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// The name of the job whose payload is a [`DigestWanted`].
 pub const DIGEST_WANTED: &str = "digest";
 
-/// News of a digest at most; more would not be read, and stay for the next.
+/// News of a digest at most; more would not be read.
 const NEWS: i64 = 500;
+/// What came too late longer ago is no news any more.
+const NEWS_FOR: TimeDelta = TimeDelta::days(7);
 
 /// Somebody is to get a digest of what came too late for them, if anything did.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -41,7 +44,7 @@ pub fn is_worth_a_digest(letter: &Letter) -> Option<PersonId> {
 /// What came too late for `person` and stands in no digest, the oldest first. A digest of theirs that still waits is taken
 /// back before, if there is anything to add to it.
 pub fn late_news(db: &mut DbConnection, person: PersonId, now: UtcTime) -> Result<Vec<LateNews>> {
-    if unfolded(db, person)?.is_empty() {
+    if unfolded(db, person, now)?.is_empty() {
         return Ok(Vec::new());
     }
     let waiting: Vec<OutboxId> = outbox::table
@@ -61,14 +64,15 @@ pub fn late_news(db: &mut DbConnection, person: PersonId, now: UtcTime) -> Resul
             give_back(db, digest)?;
         }
     }
-    unfolded(db, person)
+    unfolded(db, person, now)
 }
 
-fn unfolded(db: &mut DbConnection, person: PersonId) -> Result<Vec<LateNews>> {
+fn unfolded(db: &mut DbConnection, person: PersonId, now: UtcTime) -> Result<Vec<LateNews>> {
     Ok(outbox::table
         .filter(outbox::person_id.eq(person))
         .filter(outbox::ticket_id.is_not_null())
         .filter(is_unfolded())
+        .filter(outbox::expires_at.gt(now.minus(NEWS_FOR)))
         .order(outbox::id)
         .limit(NEWS)
         .select((outbox::id, outbox::ticket_id.assume_not_null()))
@@ -88,9 +92,11 @@ pub fn give_back(db: &mut DbConnection, digest: OutboxId) -> Result<()> {
     Ok(())
 }
 
-/// Notes that these news stand in the digest with that Message-ID.
+/// Notes that these news stand in the digest with that Message-ID. Fails, and with it the transaction, when one of them
+/// stands in another already: two workers wrote digests of the same news.
 pub fn fold(db: &mut DbConnection, news: &[OutboxId], digest_mail_id: &str) -> Result<()> {
     let digest: OutboxId = outbox::table.filter(outbox::mail_id.eq(digest_mail_id)).select(outbox::id).first(db)?;
-    diesel::update(outbox::table.filter(outbox::id.eq_any(news))).set(outbox::folded_into.eq(digest)).execute(db)?;
-    Ok(())
+    let unfolded = outbox::table.filter(outbox::id.eq_any(news)).filter(outbox::folded_into.is_null());
+    let folded = diesel::update(unfolded).set(outbox::folded_into.eq(digest)).execute(db)?;
+    if folded == news.len() { Ok(()) } else { Err(Error::Busy) }
 }

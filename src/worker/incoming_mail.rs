@@ -1,7 +1,7 @@
 //! Mail out of the journal into tickets: claimed, read outside of any transaction, carried out in one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::app::App;
 use crate::clock::UtcTime;
@@ -16,11 +16,14 @@ use crate::worker::threads::Step;
 
 /// Mails processed in one go before the thread looks around again, at whether it shall stop.
 const IN_A_ROW: u64 = 16;
+/// No further one is claimed after this, whatever those before took.
+const ROW: Duration = Duration::from_secs(1);
 
 /// Claims and processes mails until none is due, or some are done in a row. Processing one twice does no harm: the outcome
 /// is recorded once, in the transaction in which it happens. The same transaction claims the next mail, so that each
 /// costs one commit and not two; its attempt is as durable before it is read as with a commit of its own (J-07).
 pub fn process_next(app: &App, worker: &str) -> Result<Step> {
+    let began = Instant::now();
     let now = app.clock.now();
     if app.database.read_now(|db| claiming::due(db, now))?.is_empty() {
         return Ok(Step::Idle);
@@ -30,7 +33,7 @@ pub fn process_next(app: &App, worker: &str) -> Result<Step> {
     let mut processed = 0;
     while let Some(claimed) = claim {
         processed += 1;
-        claim = process(app, claimed, worker, processed < IN_A_ROW)?;
+        claim = process(app, claimed, worker, processed < IN_A_ROW && began.elapsed() < ROW)?;
     }
     Ok(if processed > 0 { Step::Worked(processed) } else { Step::Idle })
 }
@@ -65,11 +68,11 @@ fn read_and_apply(
         tracing::error!(target: "accord::mail", duration_ms, "Reading a mail took longer than any mail should");
     }
     let carried_out = {
-        let (worker, delivery) = (worker.to_owned(), without_bytes(&delivery));
+        let (worker, delivery, clock) = (worker.to_owned(), without_bytes(&delivery), app.clock.clone());
         catch_unwind(AssertUnwindSafe(|| {
             app.database.write_now(move |db| {
                 let applied = from_email::apply(db, &house, &delivery, &reading, &worker, now)?;
-                let next = if goes_on { claiming::claim_next(db, &worker, now)? } else { None };
+                let next = if goes_on { claiming::claim_next(db, &worker, clock.now())? } else { None };
                 Ok((applied, next))
             })
         }))

@@ -45,10 +45,11 @@ impl Door {
             LmtpListen::Unix(path) => {
                 // What a process that is gone left behind would be in the way; anything else is somebody's.
                 if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
-                    if std::os::unix::net::UnixStream::connect(path).is_ok() {
-                        return Err(io::ErrorKind::AddrInUse.into());
+                    match std::os::unix::net::UnixStream::connect(path) {
+                        Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+                        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+                        Err(error) => return Err(error),
                     }
-                    std::fs::remove_file(path)?;
                 }
                 let listener = UnixListener::bind(path)?;
                 // The mail server is another user; like the loopback port it is open to who is on this machine.

@@ -719,12 +719,12 @@ async fn the_operator_is_nobody_s_customer_in_the_list_and_on_its_page() {
     let anne = app.signed_in(cast.anne).await;
     let list = anne.get("/admin/organisations").await.text();
     let row = list.split("<tr data-row>").skip(1).find(|row| row.contains("Logiciels Garonne")).expect("a row");
-    assert!(row.contains("Notre maison") && !row.contains(">Client<"), "{row}");
+    assert!(row.contains("Notre société") && !row.contains(">Client<"), "{row}");
     let customers = anne.get("/admin/organisations?status=customer").await;
     customers.assert_says("Vignobles Arnaud");
     assert!(!customers.text().split("<tbody").nth(1).unwrap().contains("Logiciels Garonne"));
     let operator = app.read(organisations::find_operator).unwrap();
     let handle = app.read(|db| organisations::by_id(db, operator)).handle;
     let page = anne.get(&format!("/organisations/{handle}")).await;
-    page.assert_status(200).assert_says("Notre maison").assert_silent_about("/contract\"");
+    page.assert_status(200).assert_says("Notre société").assert_silent_about("/contract\"");
 }

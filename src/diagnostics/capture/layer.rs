@@ -126,8 +126,8 @@ where
     fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
         let mut seen = self.0.seen.lock().unwrap_or_else(PoisonError::into_inner);
         seen.insert(std::ptr::from_ref(metadata).addr(), metadata);
-        // What the console shows is let through whatever the grants say, so nobody need ask each time.
-        if *metadata.level() <= self.0.console { Interest::always() } else { Interest::sometimes() }
+        // Also for what the console shows anyway: its own filter is to be asked each time, or it forgets to look again.
+        Interest::sometimes()
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

@@ -89,7 +89,8 @@ pub async fn change_address(
     let handle = path.into_inner();
     let now = app.clock.now();
     let outcome = change(&app, &staff, &handle, move |db, person, _| {
-        let address = EmailAddress::parse(form.address.trim()).ok_or(Error::invalid("address", "error-address"))?;
+        let address = EmailAddress::parse(form.address.trim()).filter(|address| !address.leads_nowhere());
+        let address = address.ok_or(Error::invalid("address", "error-address"))?;
         if person::find_by_address(db, &address)?.is_some_and(|owner| owner.id != person.id) {
             return Err(Error::invalid("address", "error-address-taken"));
         }

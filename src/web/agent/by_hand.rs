@@ -233,7 +233,8 @@ async fn look_up(app: &App, agent: &Agent, form: &ByHandForm) -> Result<Known> {
 }
 
 fn parse_address(db: &mut DbConnection, typed: &str) -> Result<EmailAddress> {
-    let address = EmailAddress::parse(typed.trim()).ok_or_else(|| Error::invalid("address", "error-address"))?;
+    let address = EmailAddress::parse(typed.trim()).filter(|address| !address.leads_nowhere());
+    let address = address.ok_or_else(|| Error::invalid("address", "error-address"))?;
     if mailboxes::find_by_canonical(db, &address)?.is_some() {
         return Err(Error::invalid("address", "error-address-of-mailbox"));
     }

@@ -368,8 +368,8 @@ fn open(db: &mut DbConnection, acting: &Acting, new: &NewTicketJson) -> Result<T
         None => None,
     };
     errors.into_result()?;
-    let message =
-        NewMessage::text(Channel::Api, requester.id, &requester.display_name(), &requester.address, new.text.as_str());
+    let address = shown_address(&requester.address);
+    let message = NewMessage::text(Channel::Api, requester.id, &requester.display_name(), address, new.text.as_str());
     let ticket = NewTicket {
         mailbox: mailboxes::find_for_queue(db, queue.id)?.map(|mailbox| mailbox.id),
         priority: new.priority.unwrap_or(Priority::Normal),
@@ -406,7 +406,7 @@ fn requester(
     let found = match &new.requester {
         Some(NewRequester { handle: Some(handle), address: None, .. }) => person::find_by_handle(db, handle.as_str())?,
         Some(NewRequester { handle: None, address: Some(address), name }) => {
-            let Some(address) = EmailAddress::parse(address.as_str()) else {
+            let Some(address) = EmailAddress::parse(address.as_str()).filter(|address| !address.leads_nowhere()) else {
                 wrong("error-address".into());
                 return Ok(None);
             };

@@ -134,6 +134,6 @@ said-invited = The invitation is on its way by e-mail.
 business-prospect = Prospect
 business-customer = Customer
 person-no-address = No e-mail address
-business-operator = Our own house
+business-operator = Our own company
 business-former = Former customer
 nav-development-mail = Development mail

@@ -134,6 +134,6 @@ said-invited = L’invitation part par courrier électronique.
 business-prospect = Prospect
 business-customer = Client
 person-no-address = Pas d’adresse électronique
-business-operator = Notre maison
+business-operator = Notre société
 business-former = Ancien client
 nav-development-mail = Courrier de développement

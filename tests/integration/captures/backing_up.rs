@@ -12,9 +12,10 @@ use accord::backup::sealing::{BackupKey, Opener};
 use accord::backup::{BackupError, restoring, verify_invariants};
 use accord::config::database::DatabaseUrl;
 use accord::config::{self, Config, Overrides};
-use accord::consent::life::EndReason;
+use accord::consent::life::{EndReason, RequestState};
 use accord::db::connection::{Role, open};
 use accord::db::file_copy;
+use accord::db::types::ConsentRequestId;
 use accord::diagnostics::trace_store::Destroying;
 use accord::mail::address::EmailAddress;
 use accord::outbox::{self, NewLetter};
@@ -26,6 +27,7 @@ use accord::storage::Storage;
 use accord::tickets::messages::{NewReply, Words};
 use accord::tickets::status::Status;
 use accord::tickets::{attachments, messages, ticket};
+use chrono::TimeDelta;
 use flate2::read::GzDecoder;
 
 use super::*;
@@ -127,6 +129,17 @@ impl Process {
             audit::record(db, &Entry { kind: "sign_in", actor: Some(claire), detail, ..Entry::default() }, now)?;
             notices::send(db, &Notice::ConfirmAddress { person: claire, address: address.clone() }, now)
         });
+    }
+
+    /// Léa asks once more what was asked for `grant`, in another ticket; nobody answers.
+    fn ask_as_in(&self, grant: &Grant) -> ConsentRequestId {
+        let claire = self.test.read(|db| person::by_id(db, self.cast.claire));
+        let ticket = self.test.given().ticket(&claire, "Encore", "Rien ne s'affiche.");
+        let (by, now, id) = (self.test.actor(self.cast.lea), self.test.now(), grant.request_id);
+        self.test.write(move |db| {
+            let terms = asking::by_id(db, id)?.terms;
+            Ok(asking::ask(db, &ticket, &terms, &by, now)?.id)
+        })
     }
 
     fn secrets(&self) -> Vec<Vec<u8>> {
@@ -256,4 +269,30 @@ async fn db_09_a_damaged_file_is_told_of_and_keeps_nothing_else_out() {
     assert_eq!((made.manifest.files, made.damaged.len()), (0, 1), "{:?}", made.damaged);
     let (config, database) = drill.new_folder("restored");
     restoring::restore(&config, &database, &drill.key, &drill.file(), drill.process.now()).unwrap();
+}
+
+#[actix_web::test]
+async fn db_09_what_was_over_before_the_restore_ended_by_itself_and_open_questions_are_taken_back() {
+    let Some(drill) = Drill::begin().await else { return };
+    let process = &drill.process;
+    let asked = process.ask_as_in(&drill.running);
+    drill.back_up().unwrap();
+    let (config, database) = drill.new_folder("late");
+    let later = process.now().plus(TimeDelta::days(2));
+    restoring::restore(&config, &database, &drill.key, &drill.file(), later).unwrap();
+    let mut db = open(&DatabaseUrl::Sqlite(database), Role::Reader).unwrap();
+    let over = grants::by_id(&mut db, drill.running.id).unwrap();
+    assert_eq!((over.end_reason, over.ended_at), (Some(EndReason::Expired), Some(over.expires_at)));
+    assert_eq!(asking::by_id(&mut db, asked).unwrap().state, RequestState::Cancelled);
+    verify_invariants(&mut db).unwrap();
+}
+
+#[actix_web::test]
+async fn db_09_what_an_interrupted_backup_left_is_removed() {
+    let Some(drill) = Drill::begin().await else { return };
+    let config = &drill.process.test.app.config;
+    std::fs::create_dir(copying::workplace(config)).unwrap();
+    std::fs::write(copying::first_copy(config), CANARY).unwrap();
+    copying::remove_unfinished(config).unwrap();
+    assert!(!copying::workplace(config).exists());
 }

@@ -1,7 +1,9 @@
 //! What is to be sent is sent, once, the same bytes, sooner or later, or somebody hears of it.
 
+use accord::db::schema::outbox as rows;
 use accord::db::types::OutboxId;
 use accord::mail::transport::{FailureKind, SendFailure};
+use accord::outbox::folding;
 use accord::outbox::listing::{self, Which};
 use accord::outbox::sending::{self, Sending};
 use accord::outbox::{self, Kind, NewLetter, State};
@@ -10,6 +12,7 @@ use accord::teams::queues::{self, QueueKind};
 use accord::tickets::events::{self, EventKind};
 use accord::tickets::status::Status;
 use chrono::TimeDelta;
+use diesel::prelude::*;
 
 use crate::support::desk::{Desk, Letter, Sent};
 
@@ -238,6 +241,16 @@ fn o_05_news_to_an_agent_older_than_a_day_stands_in_one_digest() {
     assert!(!digest.text.contains("mon écran reste noir"), "it says where to look, not what was said");
     assert!(to_zoe(&desk, TimeDelta::days(2)).is_empty(), "each news is told once");
     assert_eq!(desk.test.read(listing::counts).dead, 0);
+    let told: Vec<(OutboxId, Option<OutboxId>)> = desk.test.read(|db| {
+        let of_digest = rows::table.filter(rows::folded_into.is_not_null());
+        Ok(of_digest.select((rows::id, rows::folded_into)).load(db)?)
+    });
+    let digest = told[0].1.expect("a digest");
+    let again = desk.test.app.database.write_now(move |db| {
+        let mail_id: String = rows::table.find(digest).select(rows::mail_id).first(db)?;
+        folding::fold(db, &[told[0].0], &mail_id)
+    });
+    assert!(again.is_err(), "a second digest of the same news is not posted");
 }
 
 #[test]
