@@ -25,6 +25,7 @@ pub(super) const CALLSITES: &[Callsite] = &[
     event("accord::db", Level::Error, &["message", "error"], "src/db/disk.rs"),
     event("accord::db", Level::Warn, &["message"], "src/db/instrumentation.rs"),
     event("accord::db", Level::Warn, &["message", "error"], "src/db/database.rs"),
+    event("accord::db", Level::Warn, &["message", "error"], "src/db/dialect.rs"),
     event("accord::db", Level::Warn, &["message", "error"], "src/storage.rs"),
     event("accord::db", Level::Warn, &["message", "error"], "src/worker/recurring.rs"),
     event("accord::db", Level::Warn, &["message", "what", "duration_ms"], "src/db/database.rs"),
