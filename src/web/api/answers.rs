@@ -43,7 +43,8 @@ pub fn once_only<T: Serialize>(
     once: Option<&Once>,
     make: impl FnOnce(&mut DbConnection) -> Result<(String, T)>,
 ) -> Result<Made> {
-    if let Some(Once { key, digest }) = once {
+    let claimed = once.map(|once| (key_of_secret(&acting.secret, &once.key), &once.digest));
+    if let Some((key, digest)) = &claimed {
         match idempotency::claim(db, acting.person, key, digest, acting.now)? {
             Claim::New => {}
             Claim::OtherRequest => return Ok(Made::KeyReused),
@@ -55,8 +56,14 @@ pub fn once_only<T: Serialize>(
     }
     let (location, made) = make(db)?;
     let body = serde_json::to_string(&made).map_err(|error| Error::internal(format!("no JSON of it: {error}")))?;
-    if let Some(Once { key, .. }) = once {
+    if let Some((key, _)) = &claimed {
         idempotency::complete(db, acting.person, key, 201, &format!("{location}\n{body}"))?;
     }
     Ok(Made::Answer { location, body })
+}
+
+/// Under what a key is kept: programs of one person know nothing of each other's keys, and what one secret may read
+/// another may not.
+fn key_of_secret(secret: &str, key: &str) -> String {
+    format!("{secret} {key}")
 }

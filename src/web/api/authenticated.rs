@@ -43,6 +43,8 @@ pub struct Caller {
 pub struct Acting {
     pub actor: Actor,
     pub person: PersonId,
+    /// The public name of the API secret that its token was made from.
+    pub secret: String,
     /// The one organisation it is limited to.
     pub only: Option<OrganisationId>,
     /// The one queue whose tickets it is limited to; its actor is too.
@@ -203,7 +205,14 @@ fn acting(
     if let Some(queue) = token.queue_id {
         actor = actor.within(queue);
     }
-    Ok(Ok(Acting { actor, person: token.person_id, only: token.organisation_id, only_queue: token.queue_id, now }))
+    Ok(Ok(Acting {
+        actor,
+        person: token.person_id,
+        secret: token.handle,
+        only: token.organisation_id,
+        only_queue: token.queue_id,
+        now,
+    }))
 }
 
 impl Acting {

@@ -227,6 +227,22 @@ async fn x_02_the_same_key_with_the_same_body_gives_the_same_ticket() {
 }
 
 #[actix_web::test]
+async fn x_02_two_secrets_of_one_person_do_not_share_a_key() {
+    let test = TestApp::set_up();
+    let jean = test.given().customer("Jean Dupont");
+    let (one, other) = (test.able_program(jean.id).await, test.able_program(jean.id).await);
+    let mut answers = Vec::new();
+    for program in [&one, &other, &one, &other] {
+        let answer = program.post_once("/api/v1/tickets", "one", &new_ticket()).await;
+        answer.assert_status(201);
+        answers.push(answer.bytes);
+    }
+    assert_ne!(answers[0], answers[1]);
+    assert_eq!(answers[..2], answers[2..], "each gets its own first answer again");
+    assert_eq!(subjects(&one, "").await.len(), 2);
+}
+
+#[actix_web::test]
 async fn x_02_fifty_requests_at_once_make_one_message() {
     let test = TestApp::set_up();
     let given = test.given();
