@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::{Program, code_of, json_of};
 use crate::support::TestApp;
-use crate::support::given::SEES_ALL;
+use crate::support::given::{SEES_ALL, secret_of_a_day};
 
 const TICKETS: &[Scope] = &[Scope::TicketsRead, Scope::TicketsWrite, Scope::TracingRead];
 
@@ -136,8 +136,7 @@ fn u_08_a_secret_of_one_queue_is_for_what_lies_in_queues_only() {
     let jean = test.given().customer("Jean Dupont");
     let (queue, now) = (test.queue(QueueKind::Sales), test.now());
     for scope in Scope::ALL.iter().filter(|scope| !TICKETS.contains(scope)) {
-        let scopes = vec![Scope::TicketsRead, *scope];
-        let new = NewApiToken { name: "Test".to_owned(), scopes, organisation: None, queue: Some(queue), days: 1 };
+        let new = NewApiToken { queue: Some(queue), ..secret_of_a_day(&[Scope::TicketsRead, *scope]) };
         let made = test.app.database.write_now(move |db| api_tokens::create(db, jean.id, &new, now).map(drop));
         let Err(Error::Invalid(errors)) = made else { panic!("{scope}") };
         assert!(errors.of("queue").is_some(), "{scope}");

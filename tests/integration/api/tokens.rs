@@ -1,7 +1,7 @@
 //! Secrets and tokens (U-07, U-08): exchanged, expired, revoked, limited.
 
 use accord::error::Error;
-use accord::people::api_tokens::{self, NewApiToken, Scope};
+use accord::people::api_tokens::{self, Scope};
 use accord::people::memberships::{self, Rights};
 use accord::people::person;
 use accord::people::roles::BuiltinRole;
@@ -14,7 +14,7 @@ use serde_json::json;
 
 use super::{code_of, exchange, json_of};
 use crate::support::TestApp;
-use crate::support::given::SEES_ALL;
+use crate::support::given::{SEES_ALL, secret_of_a_day};
 
 #[actix_web::test]
 async fn u_07_a_token_lasts_fifteen_minutes() {
@@ -60,16 +60,7 @@ async fn u_08_a_secret_expires_and_its_last_token_with_it() {
     let test = TestApp::set_up();
     let jean = test.given().customer("Jean Dupont");
     let (now, id) = (test.now(), jean.id);
-    let (_, secret) = test.write(move |db| {
-        let new = NewApiToken {
-            name: "Test".to_owned(),
-            scopes: vec![Scope::TicketsRead],
-            organisation: None,
-            queue: None,
-            days: 1,
-        };
-        api_tokens::create(db, id, &new, now)
-    });
+    let (_, secret) = test.write(move |db| api_tokens::create(db, id, &secret_of_a_day(&[Scope::TicketsRead]), now));
     let wire = test.browser().await;
     test.clock.advance(TimeDelta::minutes(24 * 60 - 5));
     let answer = exchange(&wire, secret.expose()).await;

@@ -8,11 +8,12 @@ use accord::db::DbConnection;
 use accord::db::types::PersonId;
 use accord::error::Result;
 use accord::keys::Keys;
-use accord::people::api_tokens::{self, NewApiToken, Scope};
+use accord::people::api_tokens::{self, Scope};
 use accord::people::sessions::{self, Limits, Place};
 use accord::web::csrf;
 
 use super::http::{self, Answer};
+use crate::support::given::secret_of_a_day;
 
 /// Somebody's session, which any process of the installation knows.
 #[derive(Clone)]
@@ -77,14 +78,7 @@ pub struct Program {
 impl Program {
     /// Makes a secret of `person`'s and has `server` exchange it.
     pub fn of(db: &mut DbConnection, server: SocketAddr, person: PersonId, now: UtcTime) -> Result<Program> {
-        let new = NewApiToken {
-            name: "Test".to_owned(),
-            scopes: vec![Scope::TicketsRead],
-            organisation: None,
-            queue: None,
-            days: 1,
-        };
-        let (_, secret) = api_tokens::create(db, person, &new, now)?;
+        let (_, secret) = api_tokens::create(db, person, &secret_of_a_day(&[Scope::TicketsRead]), now)?;
         let body = format!("{{\"secret\": \"{}\"}}", secret.expose());
         let json = ("Content-Type", "application/json");
         let answer = http::send(server, "POST", "/api/v1/token", &[json], body.as_bytes()).expect("an answer");

@@ -6,6 +6,7 @@ use accord::db::types::{OrganisationId, PersonId, QueueId};
 use accord::error::FieldErrors;
 use accord::i18n::Locale;
 use accord::mail::address::EmailAddress;
+use accord::people::api_tokens::{NewApiToken, Scope};
 use accord::people::memberships::Rights;
 use accord::people::organisations::{self, Contract, Information, Organisation};
 use accord::people::person::{self, NewPerson, Origin};
@@ -21,6 +22,11 @@ use accord::tickets::{Ticket, messages, ticket};
 
 use super::app::TestApp;
 use super::browser::Browser;
+
+/// A secret of a day, which nothing but its scopes limits.
+pub fn secret_of_a_day(scopes: &[Scope]) -> NewApiToken {
+    NewApiToken { name: "Test".to_owned(), scopes: scopes.to_vec(), organisation: None, queue: None, days: 1 }
+}
 
 /// What a test begins with.
 pub struct Given<'a> {
