@@ -19,11 +19,16 @@ const IN_A_ROW: u64 = 16;
 /// No further one is claimed after this, whatever those before took.
 const ROW: Duration = Duration::from_secs(1);
 
-/// Claims and processes mails until none is due, or some are done in a row. Processing one twice does no harm: the outcome
-/// is recorded once, in the transaction in which it happens. The same transaction claims the next mail, so that each
-/// costs one commit and not two; its attempt is as durable before it is read as with a commit of its own (J-07).
+/// Claims and processes mails until none is due, or some are done in a row.
 pub fn process_next(app: &App, worker: &str) -> Result<Step> {
     let began = Instant::now();
+    process_row(app, worker, || began.elapsed())
+}
+
+/// The same where `took` tells how long the row takes already. Processing one twice does no harm: the outcome
+/// is recorded once, in the transaction in which it happens. The same transaction claims the next mail, so that each
+/// costs one commit and not two; its attempt is as durable before it is read as with a commit of its own (J-07).
+pub fn process_row(app: &App, worker: &str, took: impl Fn() -> Duration) -> Result<Step> {
     let now = app.clock.now();
     if app.database.read_now(|db| claiming::due(db, now))?.is_empty() {
         return Ok(Step::Idle);
@@ -33,7 +38,7 @@ pub fn process_next(app: &App, worker: &str) -> Result<Step> {
     let mut processed = 0;
     while let Some(claimed) = claim {
         processed += 1;
-        claim = process(app, claimed, worker, processed < IN_A_ROW && began.elapsed() < ROW)?;
+        claim = process(app, claimed, worker, processed < IN_A_ROW && took() < ROW)?;
     }
     Ok(if processed > 0 { Step::Worked(processed) } else { Step::Idle })
 }

@@ -1,5 +1,7 @@
 //! A mail that was acknowledged is there, once, until somebody has dealt with it.
 
+use std::time::Duration;
+
 use accord::db::schema::journal as journal_rows;
 use accord::db::types::{JournalId, MailboxId};
 use accord::journal::claiming::{self, Setback, Stage};
@@ -102,6 +104,22 @@ fn j_02_mails_are_taken_one_after_another_and_each_counts_its_own_attempt() {
     assert_eq!(states(&desk), [(State::Applied, 1), (State::Accepted, 1), (State::Accepted, 0)]);
     assert_eq!(incoming_mail::process_next(&desk.test.app, "one").unwrap(), Step::Worked(1));
     assert_eq!(states(&desk), [(State::Applied, 1), (State::Accepted, 1), (State::Applied, 1)]);
+}
+
+#[test]
+fn no_mail_is_claimed_in_a_row_that_took_a_second() {
+    let desk = Desk::open();
+    for name in ["un", "deux", "trois"] {
+        assert_eq!(desk.accept(&Letter::from(&format!("{name}@acme.example"))), Acceptance::Accepted);
+    }
+    let row = |took: Duration| incoming_mail::process_row(&desk.test.app, "one", || took).unwrap();
+    assert_eq!(row(Duration::from_secs(1)), Step::Worked(1));
+    let now = desk.test.now();
+    let waiting = desk.test.read(|db| claiming::due(db, now));
+    let attempts = |id: &JournalId| desk.test.read(|db| claiming::load(db, *id)).attempts;
+    assert_eq!(waiting.iter().map(attempts).collect::<Vec<_>>(), [0, 0], "they are free for any thread");
+    assert_eq!(row(Duration::from_millis(999)), Step::Worked(2));
+    assert_eq!(row(Duration::ZERO), Step::Idle);
 }
 
 #[actix_web::test]
