@@ -288,6 +288,24 @@ async fn db_09_what_was_over_before_the_restore_ended_by_itself_and_open_questio
 }
 
 #[actix_web::test]
+async fn db_09_a_link_where_the_unfinished_backup_goes_is_removed_and_not_written_through() {
+    let Some(drill) = Drill::begin().await else { return };
+    let unfinished = drill.place.path().join("desk.accord.part");
+    for (name, content) in [("somebody-s", Some("somebody's")), ("not-there", None)] {
+        let target = drill.place.path().join(name);
+        if let Some(content) = content {
+            std::fs::write(&target, content).unwrap();
+        }
+        std::os::unix::fs::symlink(&target, &unfinished).unwrap();
+        drill.back_up().unwrap();
+        assert_eq!(std::fs::read_to_string(&target).ok().as_deref(), content, "{name}");
+        assert!(std::fs::symlink_metadata(drill.file()).unwrap().is_file(), "{name}");
+        assert!(std::fs::symlink_metadata(&unfinished).is_err(), "{name}");
+        std::fs::remove_file(drill.file()).unwrap();
+    }
+}
+
+#[actix_web::test]
 async fn db_09_what_an_interrupted_backup_left_is_removed() {
     let Some(drill) = Drill::begin().await else { return };
     let config = &drill.process.test.app.config;

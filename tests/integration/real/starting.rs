@@ -1,10 +1,13 @@
 //! Starting: on an empty folder, over HTTPS, and not at all where somebody has to set something right first.
 
 use std::net::TcpListener;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use accord::clock::Clock;
 use diesel::connection::SimpleConnection;
@@ -12,7 +15,7 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::process::{Installation, Kind, Server, free_address};
+use super::process::{Installation, Kind, PATIENCE, Server, free_address};
 use super::{desk, http};
 
 const FORM: (&str, &str) = ("Content-Type", "application/x-www-form-urlencoded");
@@ -209,6 +212,47 @@ fn real_wrong_settings_are_named_with_a_remedy_and_status_78_before_the_database
         assert!(!installation.data().join("accord.sqlite").exists(), "{what}: the database was made");
     }
     assert_eq!(std::fs::read(path("a-file")).unwrap(), b"somebody's");
+}
+
+/// A dead socket may be removed by who can reach it; this one cannot be reached, so whether it is dead is not known.
+#[test]
+#[ignore = "needs processes of its own"]
+fn real_the_socket_of_another_user_is_left_to_them() {
+    const NOBODY: u32 = 65_534;
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("lmtp");
+    drop(UnixListener::bind(&socket).unwrap());
+    std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
+
+    let installation = Installation::empty(Kind::Sqlite)
+        .with_settings(&format!("[mail]\noutgoing = \"files\"\nlmtp = \"unix:{}\"\n", socket.display()));
+    let place = installation.folder.path();
+    let program = place.join("accord");
+    std::fs::copy(env!("CARGO_BIN_EXE_accord"), &program).unwrap();
+    let mut command = installation.command_of(&program, &["serve", "--listen", &free_address().to_string()]);
+    if std::fs::metadata("/proc/self").unwrap().uid() == 0 {
+        // Whom nothing is forbidden becomes somebody else.
+        std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o600)).unwrap();
+        std::os::unix::fs::chown(place, Some(NOBODY), Some(NOBODY)).unwrap();
+        command.uid(NOBODY).gid(NOBODY);
+    } else {
+        std::fs::set_permissions(&socket, PermissionsExt::from_mode(0o000)).unwrap();
+    }
+    let log = installation.log();
+    let mut child = command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
+    let began = Instant::now();
+    let mut status = None;
+    while status.is_none() && began.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(20));
+        status = child.try_wait().unwrap();
+    }
+    drop(child.kill());
+    drop(child.wait());
+    let said = installation.said();
+    assert_eq!(status.and_then(|status| status.code()), Some(78), "{said}");
+    assert!(said.contains("mail.lmtp") && said.contains("Permission denied"), "{said}");
+    let left = std::fs::symlink_metadata(&socket).expect("it is still there");
+    assert!(left.file_type().is_socket());
 }
 
 #[test]
