@@ -28,7 +28,7 @@ function isNew(html, { words }) {
 
 /** That something is refused or wrong is what we want to see; and a browser shows no words where a date is asked for. */
 function isMeant(what) {
-  return /status of 4\d\d/.test(what) || what.includes("does not conform to the required format");
+  return /status of [45]\d\d/.test(what) || what.includes("does not conform to the required format");
 }
 
 /** What opens over the page, and the other sides of a switch. */

@@ -1,13 +1,18 @@
 //! Every page that anybody can get to see, as Chromium shows it, for axe to look at: what each row of the access table
-//! answers to each role, be it the page, a refusal or nothing at all; what each form says when it is filled wrongly; and
-//! the first start and the mails of development, which the table's installation does not have.
+//! answers to each role, be it the page, a refusal or nothing at all; what each form says when it is filled wrongly; what
+//! is said of too much, too often and every fault of ours; and the first start and the mails of development, which the
+//! table's installation does not have.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use accord::error::Error;
 use accord::i18n::Locale;
 use accord::people::{person, setup};
+use accord::web::page_error::PageError;
+use actix_web::HttpResponse;
 use actix_web::http::{Method, header};
 use actix_web::test::TestRequest;
+use actix_web::web::{self, Data, ServiceConfig};
 use serde_json::{Value, json};
 
 use super::browser::run_beside;
@@ -42,6 +47,22 @@ const NOT_PAGES: &[(&str, &str)] = &[
 /// What products send, and the watching of what happens, which does not end by itself.
 const NO_FORMS: &[&str] = &["/v1/traces", "/live"];
 
+/// The failures that no row of the table and no wrong form brings about, as whoever meets them is told.
+const FAILURES: &[(&str, Failing)] = &[
+    ("too-slow", PageError::too_slow),
+    ("too-large", PageError::too_large),
+    ("unsupported", PageError::unsupported),
+    ("misdirected", PageError::misdirected),
+    ("too-often", || Error::TooMany { retry_after_secs: 60 }.into()),
+    ("under-way", || PageError::under_way("diagnostics-searching")),
+    ("fault", || PageError::fault("as every fault of ours is told")),
+    ("busy", || Error::Busy.into()),
+    ("not-recorded", PageError::stopped_not_recorded),
+    ("no-room", || Error::StorageFull.into()),
+];
+
+type Failing = fn() -> PageError;
+
 /// What a form carries for itself; whoever fills it wrongly does not touch these.
 const CARRIED: &[&str] = &["key", "once", "seen", "version", "way", "wording"];
 
@@ -65,6 +86,7 @@ async fn real_axe_finds_nothing_on_any_page_as_any_role_in_both_languages() {
         }
         let mut gallery = Gallery { language, pages: Vec::new(), seen: BTreeSet::new() };
         gallery.first_start().await;
+        gallery.failures(&world).await;
         for row in rows() {
             if row.method == Method::GET {
                 gallery.what_is_shown(&world, &row).await;
@@ -141,6 +163,30 @@ impl Gallery {
                 }
             }
         }
+    }
+
+    /// What is said of each failure to a visitor, a customer and an agent.
+    async fn failures(&mut self, world: &World) {
+        let app = Data::from(world.test.app.clone());
+        let routes = move |config: &mut ServiceConfig| {
+            config.app_data(app);
+            for (name, failure) in FAILURES {
+                let fail = move || async move { Err::<HttpResponse, PageError>(failure()) };
+                config.route(&format!("/failures/{name}"), web::get().to(fail));
+            }
+        };
+        let service = Browser::before(routes, world.test.app.clone()).await;
+        let mut statuses = BTreeSet::new();
+        for role in [Role::Guest, Role::Paul, Role::Lea] {
+            let browser = service.with_session(world.browser(role).session().as_deref());
+            for (name, _) in FAILURES {
+                let path = format!("/failures/{name}");
+                let answer = browser.send(self.get(&path)).await;
+                statuses.insert(answer.status.as_u16());
+                self.hang(role, "/failures/{name}", &path, &answer);
+            }
+        }
+        assert_eq!(Vec::from_iter(statuses), [408, 413, 415, 421, 429, 500, 503, 507]);
     }
 
     /// The page of the first start, empty and filled wrongly, and then the mails that are put into files.

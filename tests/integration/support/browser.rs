@@ -19,7 +19,7 @@ use actix_web::error::PayloadError;
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, init_service};
-use actix_web::web::Bytes;
+use actix_web::web::{Bytes, ServiceConfig};
 use futures_util::stream::LocalBoxStream;
 
 use super::app::BASE_URL;
@@ -47,9 +47,12 @@ pub struct Answered {
 
 impl Browser {
     pub async fn open(site: Site, app: Arc<App>) -> Browser {
-        let service =
-            init_service(actix_web::App::new().configure(move |config| site.configure(config)).wrap(from_fn(guard)))
-                .await;
+        Browser::before(move |config| site.configure(config), app).await
+    }
+
+    /// A browser before routes of a test's own, guarded like all others.
+    pub async fn before(routes: impl FnOnce(&mut ServiceConfig), app: Arc<App>) -> Browser {
+        let service = init_service(actix_web::App::new().configure(routes).wrap(from_fn(guard))).await;
         let service = Rc::new(service);
         let call = move |request: Request| -> Answer {
             let service = service.clone();
