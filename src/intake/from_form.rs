@@ -366,7 +366,7 @@ fn address(
         errors.add(field, "error-mandatory");
         return Ok(None);
     }
-    let Some(address) = EmailAddress::parse(typed).filter(|address| !address.leads_nowhere()) else {
+    let Some(address) = EmailAddress::of_somebody(typed) else {
         errors.add(field, "error-address");
         return Ok(None);
     };

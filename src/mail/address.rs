@@ -43,6 +43,11 @@ impl EmailAddress {
         self.domain() == NOWHERE
     }
 
+    /// Reads `text` as the address that somebody gives as theirs or another's: none that stands for nobody's.
+    pub fn of_somebody(text: &str) -> Option<Self> {
+        Self::parse(text).filter(|address| !address.leads_nowhere())
+    }
+
     /// Reads `text` as an address, exactly: no spaces around it, no name, comment, quotes, route or domain literal.
     pub fn parse(text: &str) -> Option<Self> {
         let (local, domain) = text.split_once('@')?;

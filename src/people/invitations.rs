@@ -9,7 +9,7 @@ use crate::db::DbConnection;
 use crate::db::types::{OrganisationId, PersonId};
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::Locale;
-use crate::mail::address::EmailAddress;
+use crate::mail::address::{EmailAddress, shown_address};
 use crate::people::memberships::{self, Membership, Rights};
 use crate::people::notices::{self, Notice};
 use crate::people::one_time_tokens::{self, Purpose};
@@ -57,8 +57,11 @@ pub struct NewMember {
     pub rights: Rights,
 }
 
-/// Mails a link to a first password to somebody who was just made known.
+/// Mails a link to a first password to somebody who was just made known; refused where no mail reaches them.
 pub fn invite(db: &mut DbConnection, person: PersonId, by: PersonId, now: UtcTime) -> Result<()> {
+    if shown_address(&person::by_id(db, person)?.address).is_empty() {
+        return Err(Error::Conflict("conflict-no-address".into()));
+    }
     throttle::take(db, &throttle::name("invitations-by", &by.0.to_string()), FROM_ONE_PERSON, now)?;
     notices::send(db, &Notice::Invitation { person, by }, now)
 }
@@ -74,7 +77,7 @@ pub fn invite_member(
     let mut errors = FieldErrors::default();
     let first_name = fields::optional_line(&mut errors, "first_name", &new.first_name, fields::NAME_LENGTH);
     let last_name = fields::mandatory_line(&mut errors, "last_name", &new.last_name, fields::NAME_LENGTH);
-    let address = EmailAddress::parse(new.address.trim());
+    let address = EmailAddress::of_somebody(new.address.trim());
     if new.address.trim().is_empty() {
         errors.add("address", "error-mandatory");
     } else if address.is_none() {

@@ -10,7 +10,7 @@ use crate::db::DbConnection;
 use crate::db::types::{OrganisationId, PersonId};
 use crate::error::{Error, Result};
 use crate::i18n::Locale;
-use crate::mail::address::EmailAddress;
+use crate::mail::address::{EmailAddress, shown_address};
 use crate::people::api_tokens;
 use crate::people::invitations::Invitation;
 use crate::people::one_time_tokens::{self, Purpose};
@@ -111,7 +111,8 @@ pub struct Letter {
     pub by: Option<String>,
     /// The organisation one is invited to, or in which a right was given.
     pub organisation: Option<String>,
-    /// The address of whom the letter is about, if that is not who gets it. Their name is what they say of themselves.
+    /// The address of whom the letter is about, if that is not who gets it: a name is what they say of themselves, and
+    /// stands here only for who has no address.
     pub about: Option<String>,
 }
 
@@ -191,11 +192,16 @@ pub fn prepare(db: &mut DbConnection, notice: &Notice, now: UtcTime) -> Result<O
                 path: Some(format!("/organisations/{}/members", organisation.handle)),
                 by: Some(person::by_id(db, *by)?.display_name()),
                 organisation: Some(organisation.name),
-                about: Some(person::by_id(db, *manager)?.address),
+                about: Some(address_or_name(&person::by_id(db, *manager)?)),
                 ..plain(LetterKind::ManagerNamed, address, &person)
             }))
         }
     }
+}
+
+fn address_or_name(person: &Person) -> String {
+    let address = shown_address(&person.address);
+    if address.is_empty() { person.display_name() } else { address.to_owned() }
 }
 
 /// What a link in a mail proves when it is used: that somebody reads this mailbox.

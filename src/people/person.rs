@@ -12,7 +12,7 @@ use crate::db::types::{Language, OrganisationId, PersonId, text_enum};
 use crate::db::{DbConnection, dialect};
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::Locale;
-use crate::mail::address::EmailAddress;
+use crate::mail::address::{EmailAddress, shown_address};
 use crate::people::memberships::{self, Rights};
 use crate::people::notices::{self, Notice};
 use crate::people::one_time_tokens::{self, Purpose};
@@ -75,7 +75,7 @@ pub struct Person {
 }
 
 impl Person {
-    /// `First Last`, or the address of somebody without a name.
+    /// `First Last`, or the address of somebody without a name; nothing for who has neither.
     pub fn display_name(&self) -> String {
         display_name(&self.first_name, &self.last_name, &self.address)
     }
@@ -89,7 +89,7 @@ impl Person {
 /// `First Last`, or the address of somebody without a name.
 pub fn display_name(first_name: &str, last_name: &str, address: &str) -> String {
     let name = full_name(first_name, last_name);
-    if name.is_empty() { address.to_owned() } else { name }
+    if name.is_empty() { shown_address(address).to_owned() } else { name }
 }
 
 /// `First Last`, or nothing.

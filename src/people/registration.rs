@@ -60,7 +60,7 @@ impl RegistrationForm {
         let legal_name = fields::mandatory_line(&mut errors, "legal_name", &self.legal_name, fields::NAME_LENGTH);
         let first_name = fields::mandatory_line(&mut errors, "first_name", &self.first_name, fields::NAME_LENGTH);
         let last_name = fields::mandatory_line(&mut errors, "last_name", &self.last_name, fields::NAME_LENGTH);
-        let address = EmailAddress::parse(self.email.trim());
+        let address = EmailAddress::of_somebody(self.email.trim());
         if self.email.trim().is_empty() {
             errors.add("email", "error-mandatory");
         } else if address.is_none() {

@@ -121,7 +121,7 @@ pub fn create_first(db: &mut DbConnection, setup: &Setup, now: UtcTime) -> Resul
 }
 
 fn mandatory_address(errors: &mut FieldErrors, field: &'static str, text: &str) -> Option<EmailAddress> {
-    let address = EmailAddress::parse(text.trim());
+    let address = EmailAddress::of_somebody(text.trim());
     if text.trim().is_empty() {
         errors.add(field, "error-mandatory");
     } else if address.is_none() {

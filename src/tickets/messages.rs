@@ -21,6 +21,7 @@ use crate::db::types::{JournalId, MessageId, PersonId, text_enum};
 use crate::error::{Error, Result};
 use crate::html;
 use crate::html::file_name::is_blank;
+use crate::mail::address::shown_address;
 use crate::people::person;
 use crate::secret::random_handle;
 use crate::tickets::attachments::{self, NewAttachment};
@@ -126,7 +127,7 @@ impl NewMessage {
             channel,
             author: Some(author),
             from_name: name.to_owned(),
-            from_address: address.to_owned(),
+            from_address: shown_address(address).to_owned(),
             text: text.to_owned(),
             quoted: String::new(),
             html: None,

@@ -37,7 +37,14 @@ pub struct MessageView {
     /// Whether the mail it came in can be looked at.
     pub has_original: bool,
     /// What was noted of a call, a fax or a letter.
-    pub contact: Option<String>,
+    pub contact: Option<ContactLine>,
+}
+
+/// What was noted of a call, a fax or a letter, on one line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContactLine {
+    pub icon: &'static str,
+    pub text: String,
 }
 
 /// What goes with the messages of a ticket.
@@ -94,7 +101,7 @@ fn link(t: &Texts, file: &Attachment, base: &str) -> AttachmentLink {
 }
 
 /// When and how somebody reached us, as a line beside what they said (B1).
-pub fn contact_line(t: &Texts, channel: Channel, contact: &Contact) -> String {
+pub fn contact_line(t: &Texts, channel: Channel, contact: &Contact) -> ContactLine {
     let mut parts = vec![t.with("contact-received", "at", t.date_time(&contact.received_at))];
     if channel == Channel::Telephone {
         parts.push(match &contact.telephone {
@@ -110,7 +117,12 @@ pub fn contact_line(t: &Texts, channel: Channel, contact: &Contact) -> String {
     if !contact.reached.is_empty() {
         parts.push(t.with("contact-reached", "name", &contact.reached));
     }
-    parts.join(" · ")
+    let icon = match channel {
+        Channel::Telephone => "phone",
+        Channel::Fax => "fax",
+        _ => "letter",
+    };
+    ContactLine { icon, text: parts.join(" · ") }
 }
 
 /// The key of a channel's name.

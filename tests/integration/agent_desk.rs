@@ -394,6 +394,11 @@ async fn b_01_the_customer_sees_by_which_way_a_request_came_and_what_was_noted_o
             desk.assert_status(200).assert_says(said);
             own.assert_status(200).assert_says(said);
         }
+        for icon in ["#phone\"", "#fax\"", "#letter\""] {
+            let is_its_own = icon[1..].starts_with(if channel == "telephone" { "phone" } else { channel });
+            assert_eq!(desk.text().contains(icon), is_its_own, "{channel}, to the desk: {icon}");
+            assert_eq!(own.text().contains(icon), is_its_own, "{channel}, to the customer: {icon}");
+        }
         if channel == "letter" {
             desk.assert_says("par lettre");
             own.assert_says("par courrier postal");

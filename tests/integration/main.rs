@@ -22,6 +22,7 @@
 //! - `signing_in`: the same at a browser: sign-in, registration, set-up, one's account
 //! - `tickets`: what is said in tickets, who sees what of them, how lists find them
 //! - `web`: what surrounds every page
+//! - `without_address`: who has no e-mail address
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 #![expect(clippy::disallowed_methods, reason = "which server the suite runs on is said by the environment")]
@@ -49,3 +50,4 @@ mod security;
 mod signing_in;
 mod tickets;
 mod web;
+mod without_address;

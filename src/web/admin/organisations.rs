@@ -222,7 +222,7 @@ impl RegistrationForm {
             errors.add("contact_telephone", "error-mandatory");
         }
         let typed = self.contact_address.trim();
-        let address = EmailAddress::parse(typed);
+        let address = EmailAddress::of_somebody(typed);
         if address.is_none() {
             errors.add("contact_address", if typed.is_empty() { "error-mandatory" } else { "error-address" });
         }

@@ -220,7 +220,7 @@ impl NewPersonForm {
         if self.last_name.trim().is_empty() {
             errors.add("last_name", "error-mandatory");
         }
-        let address = EmailAddress::parse(typed);
+        let address = EmailAddress::of_somebody(typed);
         if address.is_none() {
             errors.add("address", if typed.is_empty() { "error-mandatory" } else { "error-address" });
         }

@@ -89,7 +89,7 @@ pub async fn change_address(
     let handle = path.into_inner();
     let now = app.clock.now();
     let outcome = change(&app, &staff, &handle, move |db, person, _| {
-        let address = EmailAddress::parse(form.address.trim()).filter(|address| !address.leads_nowhere());
+        let address = EmailAddress::of_somebody(form.address.trim());
         let address = address.ok_or(Error::invalid("address", "error-address"))?;
         if person::find_by_address(db, &address)?.is_some_and(|owner| owner.id != person.id) {
             return Err(Error::invalid("address", "error-address-taken"));
@@ -229,8 +229,9 @@ async fn person_page(
         facts: facts(&t, &person, undertaking),
         addresses: addresses
             .into_iter()
+            .filter(|address| !shown_address(&address.address).is_empty())
             .map(|address| AddressRow {
-                address: shown_address(&address.address).to_owned(),
+                address: address.address,
                 is_primary: address.is_primary,
                 is_confirmed: address.confirmed_at.is_some(),
             })

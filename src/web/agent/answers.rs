@@ -16,7 +16,7 @@ use crate::tickets::attachments::NewAttachment;
 use crate::tickets::idempotency::{self, Claim};
 use crate::tickets::messages::{self, NewNote, NewReply, ReplyOutcome, Words};
 use crate::tickets::status::Status;
-use crate::tickets::ticket;
+use crate::tickets::{participants, ticket};
 use crate::web::agent::ticket::{self as ticket_page, Draft};
 use crate::web::forms::Upload;
 use crate::web::kept_files;
@@ -78,12 +78,14 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
         .database
         .write(move |db| {
             let ticket = ticket::by_reference(db, &actor, &asked)?;
-            once_only(db, &actor, &once, &digest, now, |db| {
+            let done = once_only(db, &actor, &once, &digest, now, |db| {
                 Ok(match messages::add_reply(db, &ticket, reply.clone(), &actor, now)? {
                     ReplyOutcome::Sent(_) => Done::Sent,
                     ReplyOutcome::Stale(_) => Done::Stale(seen),
                 })
-            })
+            })?;
+            let is_mailed = !ticket_page::recipients(&participants::shown(db, &ticket)?).is_empty();
+            Ok((done, if is_mailed { "said-reply-sent" } else { "said-reply-recorded" }))
         })
         .await;
     let draft = Draft {
@@ -93,8 +95,8 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
     };
     let to = format!("/tickets/{reference}");
     match outcome {
-        Ok(Done::Sent) => Ok(respond::redirect_saying(&to, "said-reply-sent")),
-        Ok(Done::Stale(seen)) => {
+        Ok((Done::Sent, said)) => Ok(respond::redirect_saying(&to, said)),
+        Ok((Done::Stale(seen), _)) => {
             let notice = Some(Text::new("reply-stale"));
             let draft = Draft { seen: Some(seen), notice, ..draft };
             ticket_page::page(&app, &agent, reference, false, draft, StatusCode::CONFLICT).await

@@ -233,7 +233,7 @@ async fn look_up(app: &App, agent: &Agent, form: &ByHandForm) -> Result<Known> {
 }
 
 fn parse_address(db: &mut DbConnection, typed: &str) -> Result<EmailAddress> {
-    let address = EmailAddress::parse(typed.trim()).filter(|address| !address.leads_nowhere());
+    let address = EmailAddress::of_somebody(typed.trim());
     let address = address.ok_or_else(|| Error::invalid("address", "error-address"))?;
     if mailboxes::find_by_canonical(db, &address)?.is_some() {
         return Err(Error::invalid("address", "error-address-of-mailbox"));
@@ -337,7 +337,7 @@ fn read_form(
         handle => environments::find(db, organisation, handle)?.map(|environment| environment.id),
     };
     let name = person.display_name();
-    let message = NewMessage::text(channel, person.id, &name, shown_address(&person.address), &form.text);
+    let message = NewMessage::text(channel, person.id, &name, &person.address, &form.text);
     let number = form.number.trim();
     let new = NewTicket::new(organisation, person.id, queue.id, &form.subject, message);
     Ok(NewTicket {

@@ -98,7 +98,7 @@ fn by_typed_address(
     ticket: &Ticket,
     now: crate::clock::UtcTime,
 ) -> Result<Person> {
-    let address = EmailAddress::parse(typed.trim()).filter(|address| !address.leads_nowhere());
+    let address = EmailAddress::of_somebody(typed.trim());
     let address = address.ok_or_else(|| Error::invalid(field, "error-address"))?;
     if mailboxes::find_by_canonical(db, &address)?.is_some() {
         return Err(Error::invalid(field, "error-address-of-mailbox"));

@@ -376,7 +376,8 @@ fn items(t: &Texts, messages: Vec<MessageView>, loaded: &Loaded) -> Vec<Item> {
     items.into_iter().map(|(_, _, item)| item).collect()
 }
 
-fn recipients(participants: &[ParticipantShown]) -> Vec<String> {
+/// Those whom an answer is mailed to, as they are named.
+pub fn recipients(participants: &[ParticipantShown]) -> Vec<String> {
     participants
         .iter()
         .filter(|participant| participant.standing == Standing::Active)

@@ -184,7 +184,7 @@ pub async fn create(caller: Caller, body: Body<NewPersonJson>) -> ApiResult {
 
 fn add(db: &mut DbConnection, acting: &Acting, new: &NewPersonJson) -> Result<Person> {
     let mut errors = FieldErrors::default();
-    let address = EmailAddress::parse(new.address.as_str());
+    let address = EmailAddress::of_somebody(new.address.as_str());
     if address.is_none() {
         errors.add("address", "error-address");
     }

@@ -406,7 +406,7 @@ fn requester(
     let found = match &new.requester {
         Some(NewRequester { handle: Some(handle), address: None, .. }) => person::find_by_handle(db, handle.as_str())?,
         Some(NewRequester { handle: None, address: Some(address), name }) => {
-            let Some(address) = EmailAddress::parse(address.as_str()).filter(|address| !address.leads_nowhere()) else {
+            let Some(address) = EmailAddress::of_somebody(address.as_str()) else {
                 wrong("error-address".into());
                 return Ok(None);
             };

@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::clock::UtcTime;
 use crate::error::{Error, FieldErrors};
 use crate::i18n::{Message, Texts};
-use crate::mail::address::EmailAddress;
+use crate::mail::address::{EmailAddress, shown_address};
 use crate::people::memberships::{self, Belonging};
 use crate::people::notices::{self, Notice};
 use crate::people::one_time_tokens;
@@ -207,7 +207,7 @@ pub async fn change_address(
     Form(form): Form<AddressForm>,
 ) -> PageResult {
     let mut errors = FieldErrors::default();
-    let address = EmailAddress::parse(form.address.trim());
+    let address = EmailAddress::of_somebody(form.address.trim());
     if address.is_none() {
         errors.add("address", if form.address.trim().is_empty() { "error-mandatory" } else { "error-address" });
     }
@@ -398,6 +398,7 @@ async fn information(
         themes: themes(&t, typed.theme.unwrap_or(reader.person.theme)),
         addresses: addresses
             .into_iter()
+            .filter(|row| !shown_address(&row.address).is_empty())
             .map(|row| AddressRow { address: row.address, is_primary: row.is_primary, confirmed_at: row.confirmed_at })
             .collect(),
         new_address,

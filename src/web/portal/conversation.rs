@@ -22,7 +22,7 @@ use crate::tickets::messages::{self, Channel, Message, MessageKind, Reading};
 use crate::tickets::participants::{self, Part, ParticipantShown, Standing};
 use crate::tickets::status::Status;
 use crate::web::consents::{self, ConsentLine};
-use crate::web::conversation::contact_line;
+use crate::web::conversation::{ContactLine, contact_line};
 use crate::web::page::AttachmentLink;
 
 /// Events of one request that are shown.
@@ -159,7 +159,7 @@ pub struct Said {
     pub at: UtcTime,
     pub channel: String,
     /// When and how they reached us, of a call, fax or letter of the reader's own (B1).
-    pub contact: Option<String>,
+    pub contact: Option<ContactLine>,
     /// Made safe already.
     pub html: String,
     /// What was quoted, made safe already, or nothing.
@@ -246,7 +246,13 @@ impl Loaded {
     }
 }
 
-fn said(texts: &Texts, message: &Message, contact: Option<String>, files: Vec<AttachmentLink>, mails: &str) -> Said {
+fn said(
+    texts: &Texts,
+    message: &Message,
+    contact: Option<ContactLine>,
+    files: Vec<AttachmentLink>,
+    mails: &str,
+) -> Said {
     let is_agent = message.kind == MessageKind::Agent;
     // Agents write Markdown on their page; whatever else came is text as it stands.
     let html = if is_agent && matches!(message.channel, Channel::Web | Channel::Api) {

@@ -137,13 +137,16 @@ composer-reply = Reply
 composer-note = Internal note
 composer-to = To:
 composer-text = Your reply
-composer-markdown = Markdown works: **bold**, lists, `code`. Ctrl+Enter sends.
+composer-markdown = Markdown works: **bold**, lists, `code`. Ctrl+Enter submits.
 composer-preview = Preview
 composer-note-hint = Only staff read this.
 composer-note-text = Your note
 reply-send = Send
 reply-send-close = Send and close
 reply-send-keep = Send, we go on
+reply-record = Record the reply
+reply-record-close = Record and close
+reply-record-keep = Record, we go on
 reply-stale = Not sent yet: there is something new in this ticket. Read it, then send your reply as it is or change it.
 reply-stale-new = { $count ->
     [one] Go to the new message
@@ -164,6 +167,7 @@ field-postal-address = Postal address
 why-postal-address = Where our letters reach them.
 fact-postal-address = Postal address
 composer-no-address = { $name } has no e-mail address: what you write here stands in the ticket and is sent to nobody. Answer by letter or telephone.
+composer-requester-no-address = { $name } has no e-mail address and is not told by mail. Tell them by letter or telephone.
 by-hand-another = Log another call or letter of theirs
 by-hand-continue = Continue
 by-hand-other-address = Another address
@@ -191,6 +195,7 @@ organisation-none = No organisation
 
 # What is said after an action
 said-reply-sent = Your reply is on its way.
+said-reply-recorded = Your reply is recorded. No mail was sent.
 said-note-added = The note is added.
 said-status-changed = The status has changed.
 said-priority-changed = The priority has changed.

@@ -66,6 +66,7 @@ error-days = From 1 to { $longest } days.
 error-choice = Choose from the list.
 error-role-unknown = One of these roles does not exist any more.
 conflict-address-taken = This address already belongs to somebody else here. Write to us if both are you.
+conflict-no-address = This person has no e-mail address, so no invitation was sent. Enter an address first; once it is confirmed, invite again.
 conflict-last-administrator = Nobody would be left to administer the installation. Make somebody else an administrator first.
 conflict-too-many-secrets = You have 50 API secrets in force. Revoke one first.
 error-proof-stale = Sign in again first, by a mailed link: this needs a proof from the last 5 minutes.

@@ -137,13 +137,16 @@ composer-reply = Réponse
 composer-note = Note interne
 composer-to = À :
 composer-text = Votre réponse
-composer-markdown = Le Markdown fonctionne : **gras**, listes, `code`. Ctrl+Entrée envoie.
+composer-markdown = Le Markdown fonctionne : **gras**, listes, `code`. Ctrl+Entrée valide.
 composer-preview = Aperçu
 composer-note-hint = Seule l’équipe lit cette note.
 composer-note-text = Votre note
 reply-send = Envoyer
 reply-send-close = Envoyer et fermer
 reply-send-keep = Envoyer, nous continuons
+reply-record = Enregistrer la réponse
+reply-record-close = Enregistrer et fermer
+reply-record-keep = Enregistrer, nous continuons
 reply-stale = Pas encore envoyé : il y a du nouveau dans ce ticket. Lisez-le, puis envoyez votre réponse telle quelle ou modifiez-la.
 reply-stale-new = { $count ->
     [one] Aller au nouveau message
@@ -164,6 +167,7 @@ field-postal-address = Adresse postale
 why-postal-address = C’est là que vont nos lettres.
 fact-postal-address = Adresse postale
 composer-no-address = { $name } n’a pas d’adresse électronique : ce que vous écrivez ici reste dans le ticket et n’est envoyé à personne. Répondez par lettre ou par téléphone.
+composer-requester-no-address = { $name } n’a pas d’adresse électronique et ne reçoit aucun courriel. Prévenez cette personne par lettre ou par téléphone.
 by-hand-another = Enregistrer un autre appel ou une autre lettre
 by-hand-continue = Continuer
 by-hand-other-address = Une autre adresse
@@ -191,6 +195,7 @@ organisation-none = Sans organisation
 
 # What is said after an action
 said-reply-sent = Votre réponse est en route.
+said-reply-recorded = Votre réponse est enregistrée. Aucun courriel n’a été envoyé.
 said-note-added = La note est ajoutée.
 said-status-changed = Le statut a changé.
 said-priority-changed = La priorité a changé.

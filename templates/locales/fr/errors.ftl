@@ -66,6 +66,7 @@ error-days = De 1 à { $longest } jours.
 error-choice = Choisissez dans la liste.
 error-role-unknown = L’un de ces rôles n’existe plus.
 conflict-address-taken = Cette adresse est déjà celle de quelqu’un d’autre ici. Écrivez-nous si les deux comptes sont à vous.
+conflict-no-address = Cette personne n’a pas d’adresse électronique : aucune invitation n’a été envoyée. Indiquez d’abord une adresse ; une fois qu’elle est confirmée, invitez à nouveau.
 conflict-last-administrator = Il ne resterait personne pour administrer l’installation. Nommez d’abord un autre administrateur.
 conflict-too-many-secrets = Vous avez 50 secrets d’API en vigueur. Révoquez-en un d’abord.
 error-proof-stale = Connectez-vous d’abord de nouveau, par un lien reçu par courriel : il faut une preuve de moins de 5 minutes.

@@ -1,6 +1,9 @@
 //! Tickets and their messages by programs: who sees what, and that nothing is done twice.
 
+use accord::i18n::Locale;
+use accord::mail::address::EmailAddress;
 use accord::people::api_tokens::Scope;
+use accord::people::person::{self, Origin};
 use accord::teams::queues::QueueKind;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
@@ -227,6 +230,27 @@ async fn x_02_the_same_key_with_the_same_body_gives_the_same_ticket() {
 }
 
 #[actix_web::test]
+async fn what_stands_for_the_address_of_who_has_none_is_in_no_answer() {
+    let test = TestApp::set_up();
+    let now = test.now();
+    let odette = test.write(move |db| {
+        let address = EmailAddress::nowhere("odette").unwrap();
+        person::find_or_create_by_address(db, &address, "Odette Lacaze", Origin::Staff, Locale::Fr, now)
+    });
+    let agent = test.given().agent("Bruno", &[QueueKind::Support]);
+    let ticket = test.given().ticket(&odette, "Facture", "Elle n'est pas arrivée.");
+    let path = format!("/api/v1/tickets/{}", ticket.reference);
+    let (hers, staff) = (test.able_program(odette.id).await, test.able_program(agent).await);
+    let said = hers.post(&format!("{path}/messages"), &json!({ "text": "Toujours pas." })).await;
+    assert_eq!(json_of(said.assert_status(201))["address"], "");
+    for program in [&hers, &staff] {
+        for path in [path.clone(), format!("{path}/messages"), "/api/v1/tickets".to_owned()] {
+            program.get(&path).await.assert_status(200).assert_silent_about(".invalid");
+        }
+    }
+}
+
+#[actix_web::test]
 async fn x_02_two_secrets_of_one_person_do_not_share_a_key() {
     let test = TestApp::set_up();
     let jean = test.given().customer("Jean Dupont");
@@ -289,7 +313,10 @@ async fn what_is_wrong_with_a_ticket_is_said_by_field() {
     );
     assert_eq!(fields(&customer, json!({ "subject": "a", "text": "b", "organisation": "x" })).await, ["organisation"]);
     assert_eq!(fields(&staff, json!({ "subject": "a", "text": "b" })).await, ["requester"]);
-    for requester in [json!({}), json!({ "handle": "x" }), json!({ "address": "no address" }), json!({ "name": "x" })] {
+    let nowhere = json!({ "address": "x@no-address.invalid", "name": "x" });
+    for requester in
+        [json!({}), json!({ "handle": "x" }), json!({ "address": "no address" }), json!({ "name": "x" }), nowhere]
+    {
         let body = json!({ "subject": "a", "text": "b", "requester": requester });
         assert_eq!(fields(&staff, body).await, ["requester"]);
     }
