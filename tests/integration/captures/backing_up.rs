@@ -7,6 +7,7 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use accord::audit::{self, Entry};
+use accord::backup::archive::Writing;
 use accord::backup::copying::{self, Made};
 use accord::backup::sealing::{BackupKey, Opener};
 use accord::backup::{BackupError, restoring, verify_invariants};
@@ -14,8 +15,8 @@ use accord::config::database::DatabaseUrl;
 use accord::config::{self, Config, Overrides};
 use accord::consent::life::{EndReason, RequestState};
 use accord::db::connection::{Role, open};
-use accord::db::file_copy;
 use accord::db::types::ConsentRequestId;
+use accord::db::{disk, file_copy, migrations};
 use accord::diagnostics::trace_store::Destroying;
 use accord::mail::address::EmailAddress;
 use accord::outbox::{self, NewLetter};
@@ -77,6 +78,26 @@ impl Drill {
         copying::make(&app.config, url, &self.key, &self.file(), self.process.now(), |copy| {
             Ok(file_copy::write(url, copy)?)
         })
+    }
+
+    /// A copy of the desk's database that somebody changed since.
+    fn copy(&self, name: &str, changes: &str) -> PathBuf {
+        let copy = self.place.path().join(name);
+        file_copy::write(self.process.test.app.database.url(), &copy).unwrap();
+        let mut db = SqliteConnection::establish(&copy.to_string_lossy()).unwrap();
+        db.batch_execute(&format!("PRAGMA foreign_keys = OFF; {changes}")).unwrap();
+        copy
+    }
+
+    /// What comes of restoring a backup that holds this database and one file, as if they had been found sound.
+    fn restore_forged(&self, config: &Config, database: &Path, copy: &Path, file: (&str, &[u8])) -> Result<(), String> {
+        let backup = self.place.path().join("forged.accord");
+        let mut writing = Writing::begin(File::create(&backup).unwrap(), &self.key, 0).unwrap();
+        writing.add_database(copy).unwrap();
+        writing.add_file(file.0, file.1).unwrap();
+        writing.finish("1", "today").unwrap();
+        let restored = restoring::restore(config, database, &self.key, &backup, self.process.now());
+        restored.map(drop).map_err(|error| error.to_string())
     }
 
     fn new_folder(&self, name: &str) -> (Config, PathBuf) {
@@ -153,6 +174,26 @@ impl Process {
     }
 }
 
+/// A new database as the program before the last migration made it.
+fn make_older_database(path: &Path) {
+    let mut db = open(&DatabaseUrl::Sqlite(path.to_owned()), Role::Migrator).unwrap();
+    let folder = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite")).unwrap();
+    let mut migrations: Vec<PathBuf> = folder.map(|entry| entry.unwrap().path()).collect();
+    migrations.sort();
+    migrations.pop();
+    db.batch_execute(
+        "CREATE TABLE __diesel_schema_migrations (version VARCHAR(50) PRIMARY KEY NOT NULL,
+         run_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP)",
+    )
+    .unwrap();
+    for migration in migrations {
+        db.batch_execute(&std::fs::read_to_string(migration.join("up.sql")).unwrap()).unwrap();
+        let name = migration.file_name().unwrap().to_string_lossy().into_owned();
+        let version = name.split('_').next().unwrap().replace('-', "");
+        db.batch_execute(&format!("INSERT INTO __diesel_schema_migrations (version) VALUES ('{version}')")).unwrap();
+    }
+}
+
 fn count_in(db: &mut DbConnection, table: &str) -> i64 {
     let query = diesel::sql_query(format!("SELECT count(*) AS count FROM {table}"));
     let DbConnection::Sqlite(db) = db else { panic!("a backup is of an embedded database") };
@@ -191,6 +232,11 @@ async fn db_09_a_desk_comes_back_from_its_backup_and_what_was_captured_does_not(
     let url = DatabaseUrl::Sqlite(database.clone());
     let mut db = open(&url, Role::Writer).unwrap();
     verify_invariants(&mut db).unwrap();
+    assert_eq!(audit::list(&mut db, None, 1).unwrap()[0].0.kind, "restored");
+    let mut names: Vec<_> = std::fs::read_dir(&config.data).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.retain(|name| name != "accord.sqlite-wal" && name != "accord.sqlite-shm");
+    names.sort();
+    assert_eq!(names, ["accord.sqlite", "files"]);
     for (table, _, in_backup) in REGISTER {
         let (before, after) = (process.count(table), count_in(&mut db, table));
         match in_backup {
@@ -240,6 +286,74 @@ async fn db_09_nothing_is_left_of_a_restore_that_failed() {
     std::fs::write(config.data.join("something"), "of somebody's").unwrap();
     let said = restoring::require_empty(&config, &database).unwrap_err().to_string();
     assert!(said.contains("is not empty"), "{said}");
+    // A database may have its place elsewhere.
+    let (config, _) = drill.new_folder("empty");
+    let elsewhere = drill.place.path().join("elsewhere.sqlite");
+    restoring::require_empty(&config, &elsewhere).unwrap();
+    std::fs::write(&elsewhere, "somebody's").unwrap();
+    assert!(matches!(restoring::require_empty(&config, &elsewhere), Err(BackupError::Exists(_))));
+}
+
+#[actix_web::test]
+async fn db_09_what_a_backup_holds_is_looked_at_again_before_anybody_is_served_from_it() {
+    let Some(drill) = Drill::begin().await else { return };
+    let (config, database) = drill.new_folder("restored");
+    let hash = drill.process.test.read(attachments::content_hashes).remove(0);
+    let restore = |copy: &Path, file| drill.restore_forged(&config, &database, copy, file);
+    let paper = (hash.as_str(), PAPER);
+    let whole = drill.copy("whole.sqlite", "");
+    let ledger = "DROP TRIGGER IF EXISTS audit_ledger_unchanged; UPDATE audit_ledger SET kind = 'x' WHERE sequence = 1";
+    for (what, copy, file, says) in [
+        ("another file", whole.clone(), (hash.as_str(), b"x".as_slice()), "is not what it was"),
+        ("a reference", drill.copy("reference.sqlite", "UPDATE tickets SET queue_id = 999"), paper, "lead nowhere"),
+        ("the ledger", drill.copy("ledger.sqlite", ledger), paper, "the ledger is broken at row 1"),
+    ] {
+        let said = restore(&copy, file).unwrap_err();
+        assert!(said.contains(says), "{what}: {said}");
+        assert_eq!(std::fs::read_dir(&config.data).unwrap().count(), 0, "{what}");
+    }
+    restore(&whole, paper).unwrap();
+}
+
+#[actix_web::test]
+async fn db_09_a_backup_of_the_program_before_is_brought_up_to_date_and_none_is_made_of_its_desk() {
+    let Some(drill) = Drill::begin().await else { return };
+    let older = drill.place.path().join("older.sqlite");
+    make_older_database(&older);
+    let (config, database) = drill.new_folder("restored");
+    let hash = drill.process.test.read(attachments::content_hashes).remove(0);
+    drill.restore_forged(&config, &database, &older, (&hash, PAPER)).unwrap();
+    let mut db = open(&DatabaseUrl::Sqlite(database), Role::Writer).unwrap();
+    assert_eq!(migrations::pending(&mut db).unwrap(), Vec::<String>::new());
+
+    let app = &drill.process.test.app;
+    let made = copying::make(&app.config, app.database.url(), &drill.key, &drill.file(), drill.process.now(), |copy| {
+        make_older_database(copy);
+        Ok::<(), BackupError>(())
+    });
+    assert!(matches!(made, Err(BackupError::Older)));
+    assert!(!drill.file().exists());
+}
+
+#[actix_web::test]
+async fn db_09_a_backup_waits_for_no_other_and_leaves_room_for_mail() {
+    let Some(drill) = Drill::begin().await else { return };
+    let config = &drill.process.test.app.config;
+    let other = File::options().create(true).truncate(false).write(true).open(config.data.join("backup.lock")).unwrap();
+    other.lock().unwrap();
+    let said = drill.back_up().unwrap_err().to_string();
+    assert!(said.contains("another backup is being made"), "{said}");
+    drop(other);
+
+    // As large as all the room there is, though it takes none.
+    let large = drill.place.path().join("large.sqlite");
+    File::create(&large).unwrap().set_len(disk::free_bytes(&config.data).unwrap()).unwrap();
+    let url = DatabaseUrl::Sqlite(large);
+    let made = copying::make(config, &url, &drill.key, &drill.file(), drill.process.now(), |_| {
+        Err(BackupError::Unsound("it is not even begun".to_owned()))
+    });
+    assert!(matches!(made, Err(BackupError::NoRoom { .. })));
+    drill.back_up().unwrap();
 }
 
 #[actix_web::test]
@@ -260,15 +374,49 @@ async fn db_09_a_copy_that_does_not_hold_together_is_no_backup_and_one_backup_is
 }
 
 #[actix_web::test]
+async fn db_09_a_copy_with_a_broken_reference_is_no_backup_and_of_one_that_fails_no_part_is_left() {
+    let Some(drill) = Drill::begin().await else { return };
+    let app = &drill.process.test.app;
+    let broken = drill.copy("broken.sqlite", "UPDATE tickets SET queue_id = 999");
+    let made = copying::make(&app.config, app.database.url(), &drill.key, &drill.file(), drill.process.now(), |copy| {
+        std::fs::copy(&broken, copy).map(drop).map_err(|error| BackupError::File(copy.to_owned(), error))
+    });
+    let said = made.unwrap_err().to_string();
+    assert!(said.contains("lead nowhere"), "{said}");
+    std::fs::remove_file(broken).unwrap();
+
+    // The stored files cannot be listed, which is known only once the database was written.
+    let files = app.config.data.join("files");
+    std::fs::rename(&files, app.config.data.join("elsewhere")).unwrap();
+    std::fs::write(&files, "no folder").unwrap();
+    let failed = drill.back_up().unwrap_err();
+    assert!(matches!(failed, BackupError::File(..)), "{failed}");
+    assert_eq!(std::fs::read_dir(drill.place.path()).unwrap().count(), 0);
+}
+
+#[actix_web::test]
 async fn db_09_a_damaged_file_is_told_of_and_keeps_nothing_else_out() {
     let Some(drill) = Drill::begin().await else { return };
     let hash = drill.process.test.read(attachments::content_hashes).remove(0);
     let path = drill.process.test.app.config.data.join("files").join(&hash[..2]).join(&hash);
-    std::fs::write(path, "rotten").unwrap();
+    std::fs::write(&path, "rotten").unwrap();
     let made = drill.back_up().unwrap();
     assert_eq!((made.manifest.files, made.damaged.len()), (0, 1), "{:?}", made.damaged);
     let (config, database) = drill.new_folder("restored");
     restoring::restore(&config, &database, &drill.key, &drill.file(), drill.process.now()).unwrap();
+
+    // So are an attachment and the original of a mail that are not there at all.
+    std::fs::remove_file(path).unwrap();
+    drill.process.sql(
+        "INSERT INTO journal (handle, mailbox_id, recipient, envelope_from, way, raw_sha256, size, state, attempts,
+         strikes, next_at, original_hash, record, received_at) SELECT 'a-mail', id, address, '', 'pipe', x'00', 1,
+         'applied', 1, 0, created_at, 'the-original', '', created_at FROM mailboxes LIMIT 1",
+    );
+    std::fs::remove_file(drill.file()).unwrap();
+    let damaged = drill.back_up().unwrap().damaged;
+    let mut missing = [hash.as_str(), "the-original"].map(|hash| format!("the stored file {hash} is missing"));
+    missing.sort();
+    assert_eq!(damaged, missing);
 }
 
 #[actix_web::test]
