@@ -1,16 +1,22 @@
 //! What is to be sent is sent, once, the same bytes, sooner or later, or somebody hears of it.
 
-use accord::db::schema::outbox as rows;
-use accord::db::types::OutboxId;
+use accord::access::Actor;
+use accord::clock::UtcTime;
+use accord::db::DbConnection;
+use accord::db::schema::{outbox as rows, people};
+use accord::db::types::{OutboxId, PersonId};
+use accord::error::Result;
 use accord::mail::transport::{FailureKind, SendFailure};
 use accord::outbox::folding;
 use accord::outbox::listing::{self, Which};
 use accord::outbox::sending::{self, Sending};
 use accord::outbox::{self, Kind, NewLetter, State};
+use accord::people::person::PersonState;
 use accord::teams::members;
 use accord::teams::queues::{self, QueueKind};
 use accord::tickets::events::{self, EventKind};
 use accord::tickets::status::Status;
+use accord::tickets::{Ticket, moving, ticket};
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
@@ -279,15 +285,64 @@ fn o_05_a_digest_that_comes_too_late_itself_goes_on_in_the_next_with_what_came_s
 fn o_05_a_digest_tells_nothing_of_tickets_that_its_reader_may_not_see_any_more() {
     let desk = Desk::open();
     desk.memory().fail_always(Some(failure(FailureKind::Transient, 451)));
-    desk.receive(&Letter::from("claire@acme.example"));
-    let (zoe, now) = (desk.zoe, desk.test.now());
+    for subject in ["Écran noir", "Facture"] {
+        desk.receive(&Letter::from("claire@acme.example").subject(subject));
+    }
+    desk.test.pass(TimeDelta::hours(1));
+    let [seen, moved]: [Ticket; 2] = desk.tickets().try_into().unwrap();
+    desk.test.given().customer_message(&seen, "Il l'est toujours.");
+    let now = desk.test.now();
     desk.test.write(move |db| {
-        let queue = queues::find_by_kind(db, QueueKind::Support)?.expect("every kind has a queue");
-        members::remove(db, &queue, zoe, None, now)
+        let moved = ticket::by_id(db, moved.id)?;
+        let queue = queues::find_by_kind(db, QueueKind::Sales)?.expect("every kind has a queue");
+        moving::to_queue(db, &moved, queue.id, &Actor::System, now)
     });
     for _ in 0..30 {
-        desk.test.pass(TimeDelta::hours(1));
+        assert!(to_zoe(&desk, TimeDelta::hours(1)).is_empty());
     }
     desk.memory().fail_always(None);
-    assert!(to_zoe(&desk, TimeDelta::days(1)).is_empty());
+    let sent = to_zoe(&desk, TimeDelta::hours(5));
+    assert_eq!(sent.len(), 1);
+    let digest = &sent[0].mail;
+    assert_eq!(digest.subject, "Du nouveau dans un ticket, avec retard");
+    assert!(digest.text.contains("Écran noir") && digest.text.contains("2 nouvelles"), "{}", digest.text);
+    assert!(!digest.text.contains("Facture"), "{}", digest.text);
+}
+
+#[test]
+fn o_05_nobody_gets_a_digest_who_sees_none_of_it_wants_no_mail_or_is_gone() {
+    let nothing_happens = |_: &mut DbConnection, _: PersonId, _: UtcTime| Ok(());
+    let left_the_queue = |db: &mut DbConnection, zoe: PersonId, now: UtcTime| {
+        let queue = queues::find_by_kind(db, QueueKind::Support)?.expect("every kind has a queue");
+        members::remove(db, &queue, zoe, None, now)
+    };
+    let wants_no_mail = |db: &mut DbConnection, zoe: PersonId, _: UtcTime| {
+        let zoe = people::table.find(zoe);
+        diesel::update(zoe).set(people::mailed_about_tickets.eq(false)).execute(db)?;
+        Ok(())
+    };
+    let is_gone = |db: &mut DbConnection, zoe: PersonId, _: UtcTime| {
+        diesel::update(people::table.find(zoe)).set(people::state.eq(PersonState::Disabled)).execute(db)?;
+        Ok(())
+    };
+    type Change = fn(&mut DbConnection, PersonId, UtcTime) -> Result<()>;
+    let cases: [(&str, Change, usize); 4] = [
+        ("nothing", nothing_happens, 1),
+        ("she left the queue", left_the_queue, 0),
+        ("she wants no mail", wants_no_mail, 0),
+        ("she is gone", is_gone, 0),
+    ];
+    for (what, change, digests) in cases {
+        let desk = Desk::open();
+        desk.memory().fail_always(Some(failure(FailureKind::Transient, 451)));
+        desk.receive(&Letter::from("claire@acme.example"));
+        let (zoe, now) = (desk.zoe, desk.test.now());
+        desk.test.write(move |db| change(db, zoe, now));
+        for _ in 0..30 {
+            desk.test.pass(TimeDelta::hours(1));
+        }
+        desk.memory().fail_always(None);
+        // Within the day for which a digest itself is tried.
+        assert_eq!(to_zoe(&desk, TimeDelta::hours(5)).len(), digests, "{what}");
+    }
 }
