@@ -5,6 +5,7 @@ use accord::error::Error;
 use accord::people::api_tokens::{self, NewApiToken, Scope};
 use accord::people::roles::BuiltinRole;
 use accord::search::{self, SearchQuery};
+use accord::teams::members;
 use accord::teams::queues::{self, QueueKind};
 use accord::tickets::listing::{self, View};
 use accord::tickets::{Ticket, moving, ticket};
@@ -100,6 +101,39 @@ async fn a_03_u_08_a_customer_s_program_of_one_queue_reads_and_writes_in_no_othe
     assert_eq!(code_of(&program.post("/api/v1/tickets", &refused).await, 422), "invalid");
     let opened = program.post("/api/v1/tickets", &json!({ "subject": "a", "text": "b" })).await;
     assert_eq!(json_of(opened.assert_status(201))["queue"]["kind"], "sales");
+}
+
+#[actix_web::test]
+async fn a_03_u_08_a_secret_opens_nothing_in_a_queue_that_its_agent_left() {
+    let test = TestApp::set_up();
+    let given = test.given();
+    let jean = given.customer("Jean Dupont");
+    let agent = given.agent("Bruno", &[QueueKind::Support, QueueKind::Sales]);
+    let sales = moved(&test, given.ticket(&jean, "Ocre", "Texte."), QueueKind::Sales);
+    let program = test.program_of_queue(agent, TICKETS, test.queue(QueueKind::Sales)).await;
+    assert_eq!(references(&program, "").await, [sales.reference.as_str()]);
+    let now = test.now();
+    test.write(move |db| {
+        let queue = queues::find_by_kind(db, QueueKind::Sales)?.unwrap();
+        members::remove(db, &queue, agent, None, now)
+    });
+    assert_eq!(references(&program, "").await, [] as [&str; 0]);
+    assert_knows_nothing_of(&program, &sales.reference, sales.message_count).await;
+}
+
+#[actix_web::test]
+async fn u_08_agents_limit_their_secrets_to_queues_that_they_work_in() {
+    let test = TestApp::set_up();
+    let bruno = test.given().agent("Bruno", &[QueueKind::Sales]);
+    let browser = test.browser_of(bruno).await;
+    let queue = |kind| test.read(|db| queues::find_by_kind(db, kind)).unwrap().handle;
+    for (kind, status) in [(QueueKind::Sales, 200), (QueueKind::Support, 422)] {
+        let queue = queue(kind);
+        let offered = browser.get("/account/security").await.text().contains(&format!("value=\"{queue}\""));
+        assert_eq!(offered, status == 200, "{kind}");
+        let form = [("name", "x"), ("scopes", "tickets:read"), ("queue", queue.as_str()), ("days", "7")];
+        browser.post("/account/secrets", &form).await.assert_status(status);
+    }
 }
 
 #[test]
