@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use crate::db::DbConnection;
 use crate::db::connection::MultiBackend;
 use crate::db::one_of::one_of;
+use crate::db::one_text::one_text;
 use crate::db::schema::{queue_members, staff_members, ticket_participants, tickets};
 use crate::db::types::{OrganisationId, PersonId, QueueId, TicketId};
 use crate::error::Result;
@@ -149,13 +150,14 @@ impl CustomerActor {
 /// The rights of `person` as they stand now: staff by their roles and queues, customers by their memberships.
 pub fn actor_of(db: &mut DbConnection, person: PersonId) -> Result<Actor> {
     let undertaking: Option<Option<i32>> =
-        staff_members::table.find(person).select(staff_members::undertaking_version).first(db).optional()?;
+        one_text!(staff_members::table.find(person).select(staff_members::undertaking_version)).first(db).optional()?;
     let Some(undertaking) = undertaking else {
         let memberships = memberships::of_person(db, person)?;
         return Ok(Actor::Customer(CustomerActor { person, memberships, only_queue: None }));
     };
     let queues =
-        queue_members::table.filter(queue_members::person_id.eq(person)).select(queue_members::queue_id).load(db)?;
+        one_text!(queue_members::table.filter(queue_members::person_id.eq(person)).select(queue_members::queue_id))
+            .load(db)?;
     Ok(Actor::Staff(StaffActor {
         person,
         permissions: roles::permissions_of(db, person)?,

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use sha2::{Digest, Sha256};
 
 use crate::clock::UtcTime;
+use crate::db::one_text::one_text;
 use crate::db::schema::{audit_details, audit_ledger};
 use crate::db::types::{OrganisationId, PersonId};
 use crate::db::{DbConnection, dialect};
@@ -56,11 +57,11 @@ struct Row {
 /// Appends `entry` to the chain, in the transaction of what it tells.
 pub fn record(db: &mut DbConnection, entry: &Entry, now: UtcTime) -> Result<()> {
     dialect::lock_ledger(db)?;
-    let last: Option<(i64, Vec<u8>)> = audit_ledger::table
-        .order(audit_ledger::sequence.desc())
-        .select((audit_ledger::sequence, audit_ledger::hash))
-        .first(db)
-        .optional()?;
+    let last: Option<(i64, Vec<u8>)> = one_text!(
+        audit_ledger::table.order(audit_ledger::sequence.desc()).select((audit_ledger::sequence, audit_ledger::hash))
+    )
+    .first(db)
+    .optional()?;
     let (sequence, previous_hash) = last.map_or((1, vec![0; 32]), |(sequence, hash)| (sequence + 1, hash));
     let detail = entry.detail.to_string();
     let mut row = Row {
@@ -76,9 +77,11 @@ pub fn record(db: &mut DbConnection, entry: &Entry, now: UtcTime) -> Result<()> 
     };
     row.hash = hash_of(&row);
     diesel::insert_into(audit_ledger::table).values(&row).execute(db)?;
-    diesel::insert_into(audit_details::table)
-        .values((audit_details::sequence.eq(sequence), audit_details::detail.eq(detail)))
-        .execute(db)?;
+    one_text!(
+        diesel::insert_into(audit_details::table)
+            .values((audit_details::sequence.eq(sequence), audit_details::detail.eq(detail)))
+    )
+    .run(db)?;
     Ok(())
 }
 

@@ -11,6 +11,7 @@ mod instrumentation;
 pub mod listening;
 pub mod migrations;
 pub mod one_of;
+pub mod one_text;
 pub mod paging;
 pub mod prepared_once;
 #[rustfmt::skip]

@@ -10,7 +10,7 @@ use diesel::sql_types::Bool;
 
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::prepared_once::prepared_once;
+use crate::db::one_text::one_text;
 use crate::db::schema::jobs;
 use crate::db::types::JobId;
 use crate::error::Result;
@@ -40,16 +40,15 @@ pub fn enqueue(
     now: UtcTime,
 ) -> Result<()> {
     let payload = serde_json::to_string(payload).map_err(anyhow::Error::new)?;
-    diesel::insert_into(jobs::table)
-        .values((
-            jobs::name.eq(name),
-            jobs::payload.eq(payload),
-            jobs::state.eq("queued"),
-            jobs::attempts.eq(0),
-            jobs::run_at.eq(run_at),
-            jobs::created_at.eq(now),
-        ))
-        .execute(db)?;
+    one_text!(diesel::insert_into(jobs::table).values((
+        jobs::name.eq(name),
+        jobs::payload.eq(payload),
+        jobs::state.eq("queued"),
+        jobs::attempts.eq(0),
+        jobs::run_at.eq(run_at),
+        jobs::created_at.eq(now),
+    )))
+    .run(db)?;
     Ok(())
 }
 
@@ -62,7 +61,7 @@ pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JobId>> {
         .order((jobs::run_at, jobs::id))
         .limit(CANDIDATES)
         .select(jobs::id);
-    Ok(prepared_once(due).load(db)?)
+    Ok(one_text!(promised due).load(db)?)
 }
 
 /// Takes job `id` for `worker`, unless somebody else was faster.
@@ -76,12 +75,12 @@ pub fn claim(db: &mut DbConnection, id: JobId, worker: &str, now: UtcTime) -> Re
             jobs::attempts.eq(jobs::attempts + 1),
         ))
         .returning((jobs::id, jobs::name, jobs::payload, jobs::attempts));
-    Ok(prepared_once(take).get_result(db).optional()?)
+    Ok(one_text!(promised take).get_result(db).optional()?)
 }
 
 /// The job is done.
 pub fn finish(db: &mut DbConnection, job: &Job) -> Result<()> {
-    diesel::delete(jobs::table.find(job.id)).execute(db)?;
+    one_text!(diesel::delete(jobs::table.find(job.id))).run(db)?;
     Ok(())
 }
 

@@ -5,12 +5,13 @@ use diesel::prelude::*;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::dialect::on_each_backend;
+use crate::db::one_text::one_text;
 use crate::db::schema::settings;
 use crate::error::Result;
 
 /// The value of that name, if it was ever set.
 pub fn find(db: &mut DbConnection, name: &str) -> Result<Option<String>> {
-    Ok(settings::table.find(name).select(settings::value).first(db).optional()?)
+    Ok(one_text!(settings::table.find(name).select(settings::value)).first(db).optional()?)
 }
 
 /// Sets the value of that name.

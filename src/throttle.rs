@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::dialect::on_each_backend;
+use crate::db::one_text::one_text;
 use crate::db::prepared_once::prepared_once;
 use crate::db::schema::throttles;
 use crate::error::{Error, Result};
@@ -150,7 +151,9 @@ pub fn forget_old(db: &mut DbConnection, now: UtcTime) -> Result<usize> {
 
 fn level(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Result<(f64, u64)> {
     let row: Option<(f64, UtcTime)> =
-        throttles::table.find(name).select((throttles::spent, throttles::updated_at)).first(db).optional()?;
+        one_text!(throttles::table.find(name).select((throttles::spent, throttles::updated_at)))
+            .first(db)
+            .optional()?;
     let Some((spent, updated_at)) = row else { return Ok((0.0, 0)) };
     let per_second = f64::from(rate.times) / rate.within.num_seconds().max(1) as f64;
     // A clock set back must not fill the bucket.

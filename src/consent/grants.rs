@@ -11,6 +11,7 @@ use crate::consent::asking;
 use crate::consent::life::{EndReason, GrantState};
 use crate::consent::manifest::Manifest;
 use crate::consent::scope::{Basis, Recipients, Scope, Subject, SubjectKind};
+use crate::db::one_text::one_text;
 use crate::db::schema::{consent_grants, organisations};
 use crate::db::types::{ConsentRequestId, GrantId, Json, OrganisationId, PersonId, TicketId};
 use crate::db::{DbConnection, dialect};
@@ -218,12 +219,14 @@ pub fn of_request(db: &mut DbConnection, request: ConsentRequestId) -> Result<Op
 
 /// The grants of a ticket, the newest first.
 pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<Grant>> {
-    let rows: Vec<Row> = consent_grants::table
-        .filter(consent_grants::ticket_id.eq(ticket.id))
-        .filter(consent_grants::organisation_id.eq(ticket.organisation_id))
-        .order(consent_grants::id.desc())
-        .select(grant_columns!())
-        .load(db)?;
+    let rows: Vec<Row> = one_text!(
+        consent_grants::table
+            .filter(consent_grants::ticket_id.eq(ticket.id))
+            .filter(consent_grants::organisation_id.eq(ticket.organisation_id))
+            .order(consent_grants::id.desc())
+            .select(grant_columns!())
+    )
+    .load(db)?;
     Ok(read(rows))
 }
 

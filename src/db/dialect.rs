@@ -1,5 +1,6 @@
 //! The few statements that Diesel cannot write once for both databases: beginning a transaction, upserts, and telling
-//! what kind of failure a message means. With opening and migrating, the only `match` on backends outside `search`.
+//! what kind of failure a message means. With opening, migrating and `one_text`, the only `match` on backends outside
+//! `search`.
 
 use diesel::connection::{AnsiTransactionManager, TransactionManager, TransactionManagerStatus};
 use diesel::prelude::*;

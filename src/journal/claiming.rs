@@ -9,7 +9,7 @@ use diesel::sql_types::Bool;
 use super::{State, Way};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::prepared_once::prepared_once;
+use crate::db::one_text::one_text;
 use crate::db::schema::journal;
 use crate::db::types::{JournalId, MailboxId};
 use crate::error::Result;
@@ -72,7 +72,7 @@ pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JournalId>> {
         .order(journal::id)
         .limit(CANDIDATES)
         .select(journal::id);
-    Ok(prepared_once(due).load(db)?)
+    Ok(one_text!(promised due).load(db)?)
 }
 
 /// A mail taken, not yet read from the database.
@@ -108,41 +108,38 @@ pub fn claim(db: &mut DbConnection, id: JournalId, worker: &str, now: UtcTime) -
             journal::attempts.eq(journal::attempts + 1),
         ))
         .returning(journal::size);
-    let taken: Option<i64> = prepared_once(take).get_result(db).optional()?;
+    let taken: Option<i64> = one_text!(promised take).get_result(db).optional()?;
     if taken.is_none() {
-        diesel::update(free().filter(journal::attempts.ge(ATTEMPTS)))
-            .set((
-                journal::state.eq(State::Failed),
-                journal::leased_until.eq(None::<UtcTime>),
-                journal::last_error.eq("no worker that took it came back"),
-                journal::finished_at.eq(now),
-            ))
-            .execute(db)?;
+        one_text!(promised diesel::update(free().filter(journal::attempts.ge(ATTEMPTS))).set((
+            journal::state.eq(State::Failed),
+            journal::leased_until.eq(None::<UtcTime>),
+            journal::last_error.eq("no worker that took it came back"),
+            journal::finished_at.eq(now),
+        )))
+        .run(db)?;
     }
     Ok(taken.map(|size| usize::try_from(size).unwrap_or(usize::MAX)))
 }
 
 /// The mail of that id, with its bytes.
 pub fn load(db: &mut DbConnection, id: JournalId) -> Result<Delivery> {
-    Ok(journal::table
-        .find(id)
-        .select((
-            journal::id,
-            journal::handle,
-            journal::mailbox_id,
-            journal::recipient,
-            journal::envelope_from,
-            journal::way,
-            journal::raw,
-            journal::raw_sha256,
-            journal::size,
-            journal::state,
-            journal::attempts,
-            journal::strikes,
-            journal::original_hash,
-            journal::received_at,
-        ))
-        .first(db)?)
+    Ok(one_text!(journal::table.find(id).select((
+        journal::id,
+        journal::handle,
+        journal::mailbox_id,
+        journal::recipient,
+        journal::envelope_from,
+        journal::way,
+        journal::raw,
+        journal::raw_sha256,
+        journal::size,
+        journal::state,
+        journal::attempts,
+        journal::strikes,
+        journal::original_hash,
+        journal::received_at,
+    )))
+    .first(db)?)
 }
 
 /// Gives the mail back after a setback: it waits for another try, or is kept as failed. Gives its state then.

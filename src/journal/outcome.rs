@@ -8,6 +8,7 @@ use super::claiming::is_waiting;
 use super::{Delivery, State};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::prepared_once::prepared_once;
 use crate::db::schema::journal;
 use crate::db::types::{JournalId, Json, MailboxId, OrganisationId, TicketId};
@@ -83,27 +84,31 @@ pub fn find_same_content(
     content_sha256: &[u8],
     except: JournalId,
 ) -> Result<Option<TicketId>> {
-    let found: Option<Option<TicketId>> = journal::table
-        .filter(journal::content_sha256.eq(content_sha256))
-        .filter(journal::mail_id.eq(mail_id))
-        .filter(journal::mailbox_id.eq(mailbox))
-        .filter(journal::id.ne(except))
-        .filter(journal::state.eq(State::Applied))
-        .filter(journal::ticket_id.is_not_null())
-        .select(journal::ticket_id)
-        .first(db)
-        .optional()?;
+    let found: Option<Option<TicketId>> = one_text!(
+        journal::table
+            .filter(journal::content_sha256.eq(content_sha256))
+            .filter(journal::mail_id.eq(mail_id))
+            .filter(journal::mailbox_id.eq(mailbox))
+            .filter(journal::id.ne(except))
+            .filter(journal::state.eq(State::Applied))
+            .filter(journal::ticket_id.is_not_null())
+            .select(journal::ticket_id)
+    )
+    .first(db)
+    .optional()?;
     Ok(found.flatten())
 }
 
 /// Whether another mail with this Message-ID came through the same mailbox, with other content.
 pub fn knows_mail_id(db: &mut DbConnection, mailbox: MailboxId, mail_id: &str, except: JournalId) -> Result<bool> {
-    let known: i64 = journal::table
-        .filter(journal::mail_id.eq(mail_id))
-        .filter(journal::mailbox_id.eq(mailbox))
-        .filter(journal::id.ne(except))
-        .count()
-        .get_result(db)?;
+    let known: i64 = one_text!(
+        journal::table
+            .filter(journal::mail_id.eq(mail_id))
+            .filter(journal::mailbox_id.eq(mailbox))
+            .filter(journal::id.ne(except))
+            .count()
+    )
+    .get_result(db)?;
     Ok(known > 0)
 }
 
@@ -119,6 +124,6 @@ pub fn of_ticket(db: &mut DbConnection, ticket: TicketId) -> Result<Vec<(Journal
 
 /// How the mail of that row was understood.
 pub fn record_of(db: &mut DbConnection, id: JournalId) -> Result<Record> {
-    let record: Json<Record> = journal::table.find(id).select(journal::record).first(db)?;
+    let record: Json<Record> = one_text!(journal::table.find(id).select(journal::record)).first(db)?;
     Ok(record.0)
 }

@@ -9,6 +9,7 @@ use diesel::sql_types::Bool;
 use super::{Kind, State};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::prepared_once::prepared_once;
 use crate::db::schema::outbox;
 use crate::db::types::{MessageId, OrganisationId, OutboxId, PersonId, TicketId};
@@ -126,7 +127,7 @@ pub fn must_wait(db: &mut DbConnection, candidate: &Candidate) -> Result<bool> {
         .filter(outbox::id.lt(candidate.id))
         .filter(is_open())
         .count();
-    Ok(prepared_once(earlier).get_result::<i64>(db)? > 0)
+    Ok(one_text!(promised earlier).get_result::<i64>(db)? > 0)
 }
 
 /// Takes mail `id` for `worker`, unless somebody else was faster.
@@ -142,29 +143,27 @@ pub fn claim(db: &mut DbConnection, id: OutboxId, worker: &str, now: UtcTime) ->
         outbox::leased_by.eq(worker),
         outbox::attempts.eq(outbox::attempts + 1),
     ));
-    Ok(!prepared_once(take.returning(outbox::id)).load::<OutboxId>(db)?.is_empty())
+    Ok(!one_text!(promised take.returning(outbox::id)).load::<OutboxId>(db)?.is_empty())
 }
 
 /// The mail of that id, with its bytes.
 pub fn load(db: &mut DbConnection, id: OutboxId) -> Result<Letter> {
-    Ok(outbox::table
-        .find(id)
-        .select((
-            outbox::id,
-            outbox::kind,
-            outbox::organisation_id,
-            outbox::ticket_id,
-            outbox::message_id,
-            outbox::person_id,
-            outbox::recipient,
-            outbox::envelope_from,
-            outbox::mail_id,
-            outbox::mime,
-            outbox::attempts,
-            outbox::strikes,
-            outbox::expires_at,
-        ))
-        .first(db)?)
+    Ok(one_text!(outbox::table.find(id).select((
+        outbox::id,
+        outbox::kind,
+        outbox::organisation_id,
+        outbox::ticket_id,
+        outbox::message_id,
+        outbox::person_id,
+        outbox::recipient,
+        outbox::envelope_from,
+        outbox::mail_id,
+        outbox::mime,
+        outbox::attempts,
+        outbox::strikes,
+        outbox::expires_at,
+    )))
+    .first(db)?)
 }
 
 /// Records how the attempt of `worker` went.
@@ -208,13 +207,13 @@ pub fn settle(
         outbox::last_error.eq(error),
         outbox::sent_at.eq((settled == Settled::Sent).then_some(now)),
     ));
-    if prepared_once(settle.returning(outbox::id)).load::<OutboxId>(db)?.is_empty() {
+    if one_text!(promised settle.returning(outbox::id)).load::<OutboxId>(db)?.is_empty() {
         return Ok(Settled::NotOurs);
     }
     if matches!(settled, Settled::Sent | Settled::Suppressed) {
         // Nothing will send it again, and some of these bytes sign people in.
         let forget = diesel::update(outbox::table.find(letter.id)).set(outbox::mime.eq(None::<Vec<u8>>));
-        prepared_once(forget.returning(outbox::id)).load::<OutboxId>(db)?;
+        one_text!(promised forget.returning(outbox::id)).load::<OutboxId>(db)?;
     }
     Ok(settled)
 }

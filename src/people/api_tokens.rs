@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::prepared_once::prepared_once;
+use crate::db::one_text::one_text;
 use crate::db::schema::{api_tokens, memberships, organisations, people, queues};
 use crate::db::types::{ApiTokenId, Json, OrganisationId, PersonId, QueueId, text_enum};
 use crate::error::{Error, FieldErrors, Result};
@@ -174,26 +174,30 @@ pub fn find_by_secret(db: &mut DbConnection, secret: &str, now: UtcTime) -> Resu
     if !secret.starts_with(PREFIX) {
         return Ok(None);
     }
-    let token: Option<ApiToken> = api_tokens::table
-        .inner_join(people::table)
-        .filter(api_tokens::secret_hash.eq(hash_token(secret)))
-        .filter(people::state.eq(PersonState::Active))
-        .select(token_columns!())
-        .first(db)
-        .optional()?;
+    let token: Option<ApiToken> = one_text!(
+        api_tokens::table
+            .inner_join(people::table)
+            .filter(api_tokens::secret_hash.eq(hash_token(secret)))
+            .filter(people::state.eq(PersonState::Active))
+            .select(token_columns!())
+    )
+    .first(db)
+    .optional()?;
     Ok(token.filter(|token| token.is_in_force(now)))
 }
 
 /// The token of that public name, while it is in force and its person is active: what a short-lived token made from it
 /// is checked against at each use (U-07).
 pub fn find_in_force(db: &mut DbConnection, handle: &str, now: UtcTime) -> Result<Option<ApiToken>> {
-    let token: Option<ApiToken> = api_tokens::table
-        .inner_join(people::table)
-        .filter(api_tokens::handle.eq(handle))
-        .filter(people::state.eq(PersonState::Active))
-        .select(token_columns!())
-        .first(db)
-        .optional()?;
+    let token: Option<ApiToken> = one_text!(
+        api_tokens::table
+            .inner_join(people::table)
+            .filter(api_tokens::handle.eq(handle))
+            .filter(people::state.eq(PersonState::Active))
+            .select(token_columns!())
+    )
+    .first(db)
+    .optional()?;
     Ok(token.filter(|token| token.is_in_force(now)))
 }
 
@@ -211,7 +215,7 @@ pub fn is_worth_noting(token: &ApiToken, now: UtcTime) -> bool {
 /// Notes that the token was used.
 pub fn note_use(db: &mut DbConnection, token: ApiTokenId, now: UtcTime) -> Result<()> {
     let note = diesel::update(api_tokens::table.find(token)).set(api_tokens::last_used_at.eq(now));
-    prepared_once(note.returning(api_tokens::id)).load::<ApiTokenId>(db)?;
+    one_text!(promised note.returning(api_tokens::id)).load::<ApiTokenId>(db)?;
     Ok(())
 }
 

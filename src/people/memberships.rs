@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::paging::Page;
 use crate::db::schema::{memberships, organisations, people, person_addresses, staff_members};
 use crate::db::types::{Language, OrganisationId, PersonId};
@@ -91,36 +92,40 @@ pub struct Belonging {
 
 /// The memberships of `person`, the oldest first.
 pub fn of_person(db: &mut DbConnection, person: PersonId) -> Result<Vec<Membership>> {
-    Ok(memberships::table
-        .inner_join(organisations::table)
-        .filter(memberships::person_id.eq(person))
-        .order(memberships::id)
-        .select((
-            memberships::organisation_id,
-            memberships::sees_all_tickets,
-            memberships::manages_organisation,
-            memberships::grants_tracing,
-            organisations::colleagues_see_tickets,
-        ))
-        .load(db)?)
+    Ok(one_text!(
+        memberships::table
+            .inner_join(organisations::table)
+            .filter(memberships::person_id.eq(person))
+            .order(memberships::id)
+            .select((
+                memberships::organisation_id,
+                memberships::sees_all_tickets,
+                memberships::manages_organisation,
+                memberships::grants_tracing,
+                organisations::colleagues_see_tickets,
+            ))
+    )
+    .load(db)?)
 }
 
 /// The organisations of `person` with their names, the oldest membership first.
 pub fn belongings(db: &mut DbConnection, person: PersonId) -> Result<Vec<Belonging>> {
-    Ok(memberships::table
-        .inner_join(organisations::table)
-        .filter(memberships::person_id.eq(person))
-        .order(memberships::id)
-        .select((
-            organisations::handle,
-            organisations::name,
-            organisations::kind,
-            memberships::sees_all_tickets,
-            memberships::manages_organisation,
-            memberships::grants_tracing,
-            memberships::is_contact,
-        ))
-        .load(db)?)
+    Ok(one_text!(
+        memberships::table
+            .inner_join(organisations::table)
+            .filter(memberships::person_id.eq(person))
+            .order(memberships::id)
+            .select((
+                organisations::handle,
+                organisations::name,
+                organisations::kind,
+                memberships::sees_all_tickets,
+                memberships::manages_organisation,
+                memberships::grants_tracing,
+                memberships::is_contact,
+            ))
+    )
+    .load(db)?)
 }
 
 macro_rules! members {
@@ -152,12 +157,14 @@ macro_rules! members {
 
 /// The organisations of `person` with their names, the oldest membership first: what they choose from.
 pub fn names_of(db: &mut DbConnection, person: PersonId) -> Result<Vec<(OrganisationId, String)>> {
-    Ok(memberships::table
-        .inner_join(organisations::table)
-        .filter(memberships::person_id.eq(person))
-        .order(memberships::id)
-        .select((organisations::id, organisations::name))
-        .load(db)?)
+    Ok(one_text!(
+        memberships::table
+            .inner_join(organisations::table)
+            .filter(memberships::person_id.eq(person))
+            .order(memberships::id)
+            .select((organisations::id, organisations::name))
+    )
+    .load(db)?)
 }
 
 /// One page of an organisation's members by name, after the one with the handle `after`.
@@ -231,10 +238,10 @@ pub fn add(
     now: UtcTime,
 ) -> Result<()> {
     organisation::touch(db, organisation, now)?;
-    let others: Vec<PersonId> = memberships::table
-        .filter(memberships::organisation_id.eq(organisation))
-        .select(memberships::person_id)
-        .load(db)?;
+    let others: Vec<PersonId> = one_text!(
+        memberships::table.filter(memberships::organisation_id.eq(organisation)).select(memberships::person_id)
+    )
+    .load(db)?;
     if others.contains(&person) {
         return Err(Error::invalid("address", "error-already-member"));
     }
@@ -266,17 +273,16 @@ fn insert(
     is_contact: bool,
     now: UtcTime,
 ) -> Result<()> {
-    diesel::insert_into(memberships::table)
-        .values((
-            memberships::person_id.eq(person),
-            memberships::organisation_id.eq(organisation),
-            memberships::sees_all_tickets.eq(rights.sees_all_tickets),
-            memberships::manages_organisation.eq(rights.manages_organisation),
-            memberships::grants_tracing.eq(rights.grants_tracing),
-            memberships::is_contact.eq(is_contact),
-            memberships::created_at.eq(now),
-        ))
-        .execute(db)?;
+    one_text!(diesel::insert_into(memberships::table).values((
+        memberships::person_id.eq(person),
+        memberships::organisation_id.eq(organisation),
+        memberships::sees_all_tickets.eq(rights.sees_all_tickets),
+        memberships::manages_organisation.eq(rights.manages_organisation),
+        memberships::grants_tracing.eq(rights.grants_tracing),
+        memberships::is_contact.eq(is_contact),
+        memberships::created_at.eq(now),
+    )))
+    .run(db)?;
     Ok(())
 }
 
@@ -427,7 +433,7 @@ fn tell_of_manager(
 }
 
 fn kind_of(db: &mut DbConnection, organisation: OrganisationId) -> Result<OrganisationKind> {
-    Ok(organisations::table.find(organisation).select(organisations::kind).first(db)?)
+    Ok(one_text!(organisations::table.find(organisation).select(organisations::kind)).first(db)?)
 }
 
 /// Refuses to take managing from `person` when nobody else manages the other members.

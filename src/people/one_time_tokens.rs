@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::schema::one_time_tokens;
 use crate::db::types::{PersonId, text_enum};
 use crate::error::Result;
@@ -57,16 +58,15 @@ pub fn issue(
     now: UtcTime,
 ) -> Result<Token> {
     let token = Token::random("");
-    diesel::insert_into(one_time_tokens::table)
-        .values((
-            one_time_tokens::token_hash.eq(token.hash()),
-            one_time_tokens::purpose.eq(purpose),
-            one_time_tokens::person_id.eq(person),
-            one_time_tokens::payload.eq(serde_json::to_string(payload).map_err(anyhow::Error::new)?),
-            one_time_tokens::created_at.eq(now),
-            one_time_tokens::expires_at.eq(now.plus(purpose.lifetime())),
-        ))
-        .execute(db)?;
+    one_text!(diesel::insert_into(one_time_tokens::table).values((
+        one_time_tokens::token_hash.eq(token.hash()),
+        one_time_tokens::purpose.eq(purpose),
+        one_time_tokens::person_id.eq(person),
+        one_time_tokens::payload.eq(serde_json::to_string(payload).map_err(anyhow::Error::new)?),
+        one_time_tokens::created_at.eq(now),
+        one_time_tokens::expires_at.eq(now.plus(purpose.lifetime())),
+    )))
+    .run(db)?;
     Ok(token)
 }
 

@@ -9,6 +9,7 @@ use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::connection::MultiBackend;
+use crate::db::one_text::one_text;
 use crate::db::paging::Page;
 use crate::db::schema::{memberships, organisations};
 use crate::db::types::{Language, OrganisationId, PersonId, text_enum};
@@ -223,24 +224,28 @@ pub fn create_individual(
 
 /// The organisation in which something new of `person` belongs: the oldest company they are a member of, else their own.
 pub fn home_of(db: &mut DbConnection, person: PersonId) -> Result<Option<OrganisationId>> {
-    let belongings: Vec<(OrganisationId, OrganisationKind)> = memberships::table
-        .inner_join(organisations::table)
-        .filter(memberships::person_id.eq(person))
-        .order(memberships::id)
-        .select((organisations::id, organisations::kind))
-        .load(db)?;
+    let belongings: Vec<(OrganisationId, OrganisationKind)> = one_text!(
+        memberships::table
+            .inner_join(organisations::table)
+            .filter(memberships::person_id.eq(person))
+            .order(memberships::id)
+            .select((organisations::id, organisations::kind))
+    )
+    .load(db)?;
     let company = belongings.iter().find(|(_, kind)| *kind != OrganisationKind::Individual);
     Ok(company.or(belongings.first()).map(|(id, _)| *id))
 }
 
 /// The organisation of that id; ids come from the database, so a missing one is a fault.
 pub fn by_id(db: &mut DbConnection, id: OrganisationId) -> Result<Organisation> {
-    Ok(organisations::table.find(id).select(columns!()).first(db)?)
+    Ok(one_text!(organisations::table.find(id).select(columns!())).first(db)?)
 }
 
 /// The organisation with that public name.
 pub fn find_by_handle(db: &mut DbConnection, handle: &str) -> Result<Option<Organisation>> {
-    Ok(organisations::table.filter(organisations::handle.eq(handle)).select(columns!()).first(db).optional()?)
+    Ok(one_text!(organisations::table.filter(organisations::handle.eq(handle)).select(columns!()))
+        .first(db)
+        .optional()?)
 }
 
 /// How organisations are named in a list of something else, by public name and name.
@@ -378,30 +383,32 @@ fn insert(
     contract: Contract,
     now: UtcTime,
 ) -> Result<OrganisationId> {
-    Ok(diesel::insert_into(organisations::table)
-        .values((
-            organisations::handle.eq(random_handle()),
-            organisations::kind.eq(kind),
-            organisations::name.eq(&information.name),
-            organisations::sort_name.eq(fields::sort_name([information.name.as_str()])),
-            organisations::status.eq(contract.status),
-            organisations::contract_started_on.eq(contract.started_on),
-            organisations::contract_ended_on.eq(contract.ended_on),
-            organisations::address_lines.eq(&information.address_lines),
-            organisations::postal_code.eq(&information.postal_code),
-            organisations::city.eq(&information.city),
-            organisations::country.eq(&information.country),
-            organisations::vat_number.eq(&information.vat_number),
-            organisations::telephone.eq(&information.telephone),
-            organisations::language.eq(Language(information.language)),
-            organisations::colleagues_see_tickets.eq(information.colleagues_see_tickets),
-            organisations::declines_reference.eq(information.declines_reference),
-            organisations::version.eq(1_i64),
-            organisations::created_at.eq(now),
-            organisations::updated_at.eq(now),
-        ))
-        .returning(organisations::id)
-        .get_result(db)?)
+    Ok(one_text!(
+        diesel::insert_into(organisations::table)
+            .values((
+                organisations::handle.eq(random_handle()),
+                organisations::kind.eq(kind),
+                organisations::name.eq(&information.name),
+                organisations::sort_name.eq(fields::sort_name([information.name.as_str()])),
+                organisations::status.eq(contract.status),
+                organisations::contract_started_on.eq(contract.started_on),
+                organisations::contract_ended_on.eq(contract.ended_on),
+                organisations::address_lines.eq(&information.address_lines),
+                organisations::postal_code.eq(&information.postal_code),
+                organisations::city.eq(&information.city),
+                organisations::country.eq(&information.country),
+                organisations::vat_number.eq(&information.vat_number),
+                organisations::telephone.eq(&information.telephone),
+                organisations::language.eq(Language(information.language)),
+                organisations::colleagues_see_tickets.eq(information.colleagues_see_tickets),
+                organisations::declines_reference.eq(information.declines_reference),
+                organisations::version.eq(1_i64),
+                organisations::created_at.eq(now),
+                organisations::updated_at.eq(now),
+            ))
+            .returning(organisations::id)
+    )
+    .get_result(db)?)
 }
 
 /// The names of the fields that differ: the ledger says what was touched, not what it was.

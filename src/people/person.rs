@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::audit;
 use crate::cards;
 use crate::clock::UtcTime;
+use crate::db::one_text::one_text;
 use crate::db::schema::{mailboxes, people, person_addresses};
 use crate::db::types::{Language, OrganisationId, PersonId, text_enum};
 use crate::db::{DbConnection, dialect};
@@ -225,26 +226,28 @@ fn create_unknown(
     errors.into_result()?;
     let time_zone = if new.time_zone.parse::<chrono_tz::Tz>().is_ok() { &new.time_zone } else { DEFAULT_TIME_ZONE };
     let handle = random_handle();
-    let id: PersonId = diesel::insert_into(people::table)
-        .values((
-            people::handle.eq(&handle),
-            people::first_name.eq(&first_name),
-            people::last_name.eq(&last_name),
-            people::sort_name.eq(fields::sort_name([last_name.as_str(), first_name.as_str()])),
-            people::job_title.eq(&job_title),
-            people::telephone.eq(&telephone),
-            people::language.eq(Language(new.language)),
-            people::time_zone.eq(time_zone),
-            people::theme.eq(Theme::System),
-            people::state.eq(PersonState::Active),
-            people::origin.eq(new.origin),
-            people::mailed_about_tickets.eq(true),
-            people::version.eq(1_i64),
-            people::created_at.eq(now),
-            people::updated_at.eq(now),
-        ))
-        .returning(people::id)
-        .get_result(db)?;
+    let id: PersonId = one_text!(
+        diesel::insert_into(people::table)
+            .values((
+                people::handle.eq(&handle),
+                people::first_name.eq(&first_name),
+                people::last_name.eq(&last_name),
+                people::sort_name.eq(fields::sort_name([last_name.as_str(), first_name.as_str()])),
+                people::job_title.eq(&job_title),
+                people::telephone.eq(&telephone),
+                people::language.eq(Language(new.language)),
+                people::time_zone.eq(time_zone),
+                people::theme.eq(Theme::System),
+                people::state.eq(PersonState::Active),
+                people::origin.eq(new.origin),
+                people::mailed_about_tickets.eq(true),
+                people::version.eq(1_i64),
+                people::created_at.eq(now),
+                people::updated_at.eq(now),
+            ))
+            .returning(people::id)
+    )
+    .get_result(db)?;
     insert_address(db, id, &new.address, true, new.address_confirmed_at, now)?;
     match organisation {
         Some((organisation, rights)) => memberships::add(db, id, organisation, rights, by, now)?,
@@ -366,16 +369,18 @@ pub fn complete(
 
 /// The addresses of `person`, the primary one first.
 pub fn addresses(db: &mut DbConnection, person: PersonId) -> Result<Vec<Address>> {
-    Ok(person_addresses::table
-        .filter(person_addresses::person_id.eq(person))
-        .order((person_addresses::is_primary.desc(), person_addresses::id))
-        .select((
-            person_addresses::address,
-            person_addresses::canonical,
-            person_addresses::is_primary,
-            person_addresses::confirmed_at,
-        ))
-        .load(db)?)
+    Ok(one_text!(
+        person_addresses::table
+            .filter(person_addresses::person_id.eq(person))
+            .order((person_addresses::is_primary.desc(), person_addresses::id))
+            .select((
+                person_addresses::address,
+                person_addresses::canonical,
+                person_addresses::is_primary,
+                person_addresses::confirmed_at,
+            ))
+    )
+    .load(db)?)
 }
 
 /// Notes that the person reads mail at an address of theirs; gives whether it is one of theirs.
@@ -494,20 +499,19 @@ fn insert_address(
 ) -> Result<()> {
     // Mail to such a person would come back to us, and go round in circles (LP-08).
     let mailboxes: i64 =
-        mailboxes::table.filter(mailboxes::canonical.eq(address.canonical())).count().get_result(db)?;
+        one_text!(mailboxes::table.filter(mailboxes::canonical.eq(address.canonical())).count()).get_result(db)?;
     if mailboxes > 0 {
         return Err(Error::invalid("address", "error-address-of-mailbox"));
     }
-    diesel::insert_into(person_addresses::table)
-        .values((
-            person_addresses::person_id.eq(person),
-            person_addresses::address.eq(address.as_str()),
-            person_addresses::canonical.eq(address.canonical()),
-            person_addresses::is_primary.eq(is_primary),
-            person_addresses::confirmed_at.eq(confirmed_at),
-            person_addresses::created_at.eq(now),
-        ))
-        .execute(db)?;
+    one_text!(diesel::insert_into(person_addresses::table).values((
+        person_addresses::person_id.eq(person),
+        person_addresses::address.eq(address.as_str()),
+        person_addresses::canonical.eq(address.canonical()),
+        person_addresses::is_primary.eq(is_primary),
+        person_addresses::confirmed_at.eq(confirmed_at),
+        person_addresses::created_at.eq(now),
+    )))
+    .run(db)?;
     Ok(())
 }
 
@@ -544,21 +548,23 @@ fn record(
 
 /// The person of that id; ids come from the database, so a missing one is a fault.
 pub fn by_id(db: &mut DbConnection, id: PersonId) -> Result<Person> {
-    Ok(with_address!().filter(people::id.eq(id)).first(db)?)
+    Ok(one_text!(with_address!().filter(people::id.eq(id))).first(db)?)
 }
 
 /// The person with that public name.
 pub fn find_by_handle(db: &mut DbConnection, handle: &str) -> Result<Option<Person>> {
-    Ok(with_address!().filter(people::handle.eq(handle)).first(db).optional()?)
+    Ok(one_text!(with_address!().filter(people::handle.eq(handle))).first(db).optional()?)
 }
 
 /// The person who has that address, primary or not. Compare by canonical form, and write to the stored address (I-06).
 pub fn find_by_address(db: &mut DbConnection, address: &EmailAddress) -> Result<Option<Person>> {
-    let owner: Option<PersonId> = person_addresses::table
-        .filter(person_addresses::canonical.eq(address.canonical()))
-        .select(person_addresses::person_id)
-        .first(db)
-        .optional()?;
+    let owner: Option<PersonId> = one_text!(
+        person_addresses::table
+            .filter(person_addresses::canonical.eq(address.canonical()))
+            .select(person_addresses::person_id)
+    )
+    .first(db)
+    .optional()?;
     owner.map(|id| by_id(db, id)).transpose()
 }
 

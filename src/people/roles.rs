@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::schema::{staff_member_roles, staff_roles};
 use crate::db::types::{Json, PersonId, StaffRoleId, text_enum};
 use crate::error::{FieldErrors, Result};
@@ -183,11 +184,13 @@ pub fn builtin(db: &mut DbConnection, role: BuiltinRole) -> Result<StaffRoleId> 
 
 /// Everything that the roles of `person` permit together; empty for who is not staff.
 pub fn permissions_of(db: &mut DbConnection, person: PersonId) -> Result<Vec<Permission>> {
-    let sets: Vec<Json<Vec<Permission>>> = staff_member_roles::table
-        .inner_join(staff_roles::table)
-        .filter(staff_member_roles::person_id.eq(person))
-        .select(staff_roles::permissions)
-        .load(db)?;
+    let sets: Vec<Json<Vec<Permission>>> = one_text!(
+        staff_member_roles::table
+            .inner_join(staff_roles::table)
+            .filter(staff_member_roles::person_id.eq(person))
+            .select(staff_roles::permissions)
+    )
+    .load(db)?;
     let mut permissions: Vec<Permission> = sets.into_iter().flat_map(|set| set.0).collect();
     permissions.sort_unstable();
     permissions.dedup();

@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use crate::clock::UtcTime;
 use crate::config::SecurityConfig;
 use crate::db::DbConnection;
-use crate::db::prepared_once::prepared_once;
+use crate::db::one_text::one_text;
 use crate::db::schema::{people, sessions};
 use crate::db::types::{OrganisationId, PersonId, SessionId};
 use crate::error::Result;
@@ -119,14 +119,16 @@ pub fn begin(
 
 /// The session of that token hash, while it lasts and its person is active.
 pub fn find(db: &mut DbConnection, token_hash: &[u8], limits: &Limits, now: UtcTime) -> Result<Option<Session>> {
-    let session: Option<Session> = sessions::table
-        .inner_join(people::table)
-        .filter(sessions::token_hash.eq(token_hash))
-        .filter(sessions::expires_at.gt(now))
-        .filter(people::state.eq(PersonState::Active))
-        .select(session_columns!())
-        .first(db)
-        .optional()?;
+    let session: Option<Session> = one_text!(
+        sessions::table
+            .inner_join(people::table)
+            .filter(sessions::token_hash.eq(token_hash))
+            .filter(sessions::expires_at.gt(now))
+            .filter(people::state.eq(PersonState::Active))
+            .select(session_columns!())
+    )
+    .first(db)
+    .optional()?;
     Ok(session.filter(|session| lasts(session, limits, now)))
 }
 
@@ -138,7 +140,7 @@ pub fn is_worth_touching(session: &Session, now: UtcTime) -> bool {
 /// Notes that the session was used.
 pub fn touch(db: &mut DbConnection, session: SessionId, now: UtcTime) -> Result<()> {
     let touch = diesel::update(sessions::table.find(session)).set(sessions::last_seen_at.eq(now));
-    prepared_once(touch.returning(sessions::id)).load::<SessionId>(db)?;
+    one_text!(promised touch.returning(sessions::id)).load::<SessionId>(db)?;
     Ok(())
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::schema::{mailboxes, person_addresses};
 use crate::db::types::{Language, MailboxId, PersonId, QueueId};
 use crate::error::{Error, FieldErrors, Result};
@@ -70,20 +71,22 @@ const COLUMNS: Columns = (
 
 /// Every mailbox, the default one first, then by address.
 pub fn all(db: &mut DbConnection) -> Result<Vec<Mailbox>> {
-    Ok(mailboxes::table
-        .order((mailboxes::is_default.desc(), mailboxes::canonical, mailboxes::id))
-        .select(COLUMNS)
-        .load(db)?)
+    Ok(one_text!(
+        mailboxes::table.order((mailboxes::is_default.desc(), mailboxes::canonical, mailboxes::id)).select(COLUMNS)
+    )
+    .load(db)?)
 }
 
 /// The mailbox at which mail to `recipient` arrives.
 pub fn find_by_canonical(db: &mut DbConnection, recipient: &EmailAddress) -> Result<Option<Mailbox>> {
-    Ok(mailboxes::table.filter(mailboxes::canonical.eq(recipient.canonical())).select(COLUMNS).first(db).optional()?)
+    Ok(one_text!(mailboxes::table.filter(mailboxes::canonical.eq(recipient.canonical())).select(COLUMNS))
+        .first(db)
+        .optional()?)
 }
 
 /// The mailbox of that id; ids come from the database, so a missing one is a fault.
 pub fn by_id(db: &mut DbConnection, id: MailboxId) -> Result<Mailbox> {
-    Ok(mailboxes::table.find(id).select(COLUMNS).first(db)?)
+    Ok(one_text!(mailboxes::table.find(id).select(COLUMNS)).first(db)?)
 }
 
 /// The mailbox with that public name.
@@ -93,17 +96,19 @@ pub fn find_by_handle(db: &mut DbConnection, handle: &str) -> Result<Option<Mail
 
 /// The mailbox for what belongs to no other; none only before the installation is set up.
 pub fn find_default(db: &mut DbConnection) -> Result<Option<Mailbox>> {
-    Ok(mailboxes::table.filter(mailboxes::is_default.eq(true)).select(COLUMNS).first(db).optional()?)
+    Ok(one_text!(mailboxes::table.filter(mailboxes::is_default.eq(true)).select(COLUMNS)).first(db).optional()?)
 }
 
 /// The mailbox from which tickets of `queue` are written: its own, the default one if it has several, else the default.
 pub fn find_for_queue(db: &mut DbConnection, queue: QueueId) -> Result<Option<Mailbox>> {
-    let own = mailboxes::table
-        .filter(mailboxes::queue_id.eq(queue))
-        .order((mailboxes::is_default.desc(), mailboxes::id))
-        .select(COLUMNS)
-        .first(db)
-        .optional()?;
+    let own = one_text!(
+        mailboxes::table
+            .filter(mailboxes::queue_id.eq(queue))
+            .order((mailboxes::is_default.desc(), mailboxes::id))
+            .select(COLUMNS)
+    )
+    .first(db)
+    .optional()?;
     match own {
         Some(mailbox) => Ok(Some(mailbox)),
         None => find_default(db),
@@ -112,7 +117,7 @@ pub fn find_for_queue(db: &mut DbConnection, queue: QueueId) -> Result<Option<Ma
 
 /// The addresses of all mailboxes in the form to compare by: mail from one of them is a loop (LP-01).
 pub fn canonical_addresses(db: &mut DbConnection) -> Result<Vec<String>> {
-    Ok(mailboxes::table.order(mailboxes::id).select(mailboxes::canonical).load(db)?)
+    Ok(one_text!(mailboxes::table.order(mailboxes::id).select(mailboxes::canonical)).load(db)?)
 }
 
 /// Adds a mailbox. The first one is the default.

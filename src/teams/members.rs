@@ -6,6 +6,7 @@ use serde_json::json;
 use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::schema::{people, person_addresses, queue_members, staff_members};
 use crate::db::types::{PersonId, QueueId};
 use crate::error::{Error, Result};
@@ -23,11 +24,13 @@ pub struct QueueMember {
 
 /// The queues in which `person` works.
 pub fn queues_of(db: &mut DbConnection, person: PersonId) -> Result<Vec<QueueId>> {
-    Ok(queue_members::table
-        .filter(queue_members::person_id.eq(person))
-        .order(queue_members::queue_id)
-        .select(queue_members::queue_id)
-        .load(db)?)
+    Ok(one_text!(
+        queue_members::table
+            .filter(queue_members::person_id.eq(person))
+            .order(queue_members::queue_id)
+            .select(queue_members::queue_id)
+    )
+    .load(db)?)
 }
 
 /// Who works in `queue`, by name.
@@ -41,13 +44,15 @@ pub fn of_queue(db: &mut DbConnection, queue: QueueId) -> Result<Vec<QueueMember
 
 /// The active among those who work in `queue`, by name.
 pub fn active_in(db: &mut DbConnection, queue: QueueId) -> Result<Vec<PersonId>> {
-    Ok(queue_members::table
-        .inner_join(people::table.on(people::id.eq(queue_members::person_id)))
-        .filter(queue_members::queue_id.eq(queue))
-        .filter(people::state.eq(PersonState::Active))
-        .order((people::sort_name, people::id))
-        .select(people::id)
-        .load(db)?)
+    Ok(one_text!(
+        queue_members::table
+            .inner_join(people::table.on(people::id.eq(queue_members::person_id)))
+            .filter(queue_members::queue_id.eq(queue))
+            .filter(people::state.eq(PersonState::Active))
+            .order((people::sort_name, people::id))
+            .select(people::id)
+    )
+    .load(db)?)
 }
 
 /// Everybody who can be given a queue, by name.

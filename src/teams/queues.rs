@@ -4,6 +4,7 @@ use diesel::prelude::*;
 
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::schema::queues;
 use crate::db::types::{QueueId, text_enum};
 use crate::error::{FieldErrors, Result};
@@ -74,30 +75,28 @@ const COLUMNS: Columns =
 
 /// Every queue in its order.
 pub fn all(db: &mut DbConnection) -> Result<Vec<Queue>> {
-    Ok(queues::table.order((queues::position, queues::id)).select(COLUMNS).load(db)?)
+    Ok(one_text!(queues::table.order((queues::position, queues::id)).select(COLUMNS)).load(db)?)
 }
 
 /// The queues offered on the public form, in their order.
 pub fn on_form(db: &mut DbConnection) -> Result<Vec<Queue>> {
-    Ok(queues::table.filter(queues::on_form.eq(true)).order((queues::position, queues::id)).select(COLUMNS).load(db)?)
+    Ok(one_text!(queues::table.filter(queues::on_form.eq(true)).order((queues::position, queues::id)).select(COLUMNS))
+        .load(db)?)
 }
 
 /// The queue of that id; ids come from the database, so a missing one is a fault.
 pub fn by_id(db: &mut DbConnection, id: QueueId) -> Result<Queue> {
-    Ok(queues::table.find(id).select(COLUMNS).first(db)?)
+    Ok(one_text!(queues::table.find(id).select(COLUMNS)).first(db)?)
 }
 
 /// The queue with that public name.
 pub fn find_by_handle(db: &mut DbConnection, handle: &str) -> Result<Option<Queue>> {
-    Ok(queues::table.filter(queues::handle.eq(handle)).select(COLUMNS).first(db).optional()?)
+    Ok(one_text!(queues::table.filter(queues::handle.eq(handle)).select(COLUMNS)).first(db).optional()?)
 }
 
 /// The first queue of a kind.
 pub fn find_by_kind(db: &mut DbConnection, kind: QueueKind) -> Result<Option<Queue>> {
-    Ok(queues::table
-        .filter(queues::kind.eq(kind))
-        .order((queues::position, queues::id))
-        .select(COLUMNS)
+    Ok(one_text!(queues::table.filter(queues::kind.eq(kind)).order((queues::position, queues::id)).select(COLUMNS))
         .first(db)
         .optional()?)
 }

@@ -6,6 +6,7 @@ use diesel::prelude::*;
 use crate::access::Actor;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::schema::{ticket_attachments, ticket_messages};
 use crate::db::types::{MessageId, OrganisationId, TicketId};
 use crate::error::Result;
@@ -98,22 +99,26 @@ pub fn media_type(content: &[u8]) -> &'static str {
 /// The files of all messages of the ticket, in the order of their messages; callers pair them with the messages which
 /// their reader may read.
 pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<Attachment>> {
-    Ok(ticket_attachments::table
-        .filter(ticket_attachments::ticket_id.eq(ticket.id))
-        .order((ticket_attachments::message_id, ticket_attachments::id))
-        .limit(messages::ALL)
-        .select(attachment_columns!())
-        .load(db)?)
+    Ok(one_text!(
+        ticket_attachments::table
+            .filter(ticket_attachments::ticket_id.eq(ticket.id))
+            .order((ticket_attachments::message_id, ticket_attachments::id))
+            .limit(messages::ALL)
+            .select(attachment_columns!())
+    )
+    .load(db)?)
 }
 
 /// The files of one message.
 pub fn of_message(db: &mut DbConnection, ticket: TicketId, message: MessageId) -> Result<Vec<Attachment>> {
-    Ok(ticket_attachments::table
-        .filter(ticket_attachments::ticket_id.eq(ticket))
-        .filter(ticket_attachments::message_id.eq(message))
-        .order(ticket_attachments::id)
-        .select(attachment_columns!())
-        .load(db)?)
+    Ok(one_text!(
+        ticket_attachments::table
+            .filter(ticket_attachments::ticket_id.eq(ticket))
+            .filter(ticket_attachments::message_id.eq(message))
+            .order(ticket_attachments::id)
+            .select(attachment_columns!())
+    )
+    .load(db)?)
 }
 
 /// The file of that name, if `actor` may read the message it came with; otherwise nothing is told apart.

@@ -5,6 +5,7 @@ use diesel::prelude::*;
 
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::schema::{connection_contexts, ticket_messages};
 use crate::db::types::{MessageId, PersonId};
 use crate::error::Result;
@@ -67,12 +68,14 @@ macro_rules! context_columns {
 
 /// The context of the ticket's latest message by a page, with its time.
 pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket) -> Result<Option<(ConnectionContext, UtcTime)>> {
-    Ok(connection_contexts::table
-        .filter(connection_contexts::ticket_id.eq(ticket.id))
-        .order(connection_contexts::id.desc())
-        .select((context_columns!(), connection_contexts::created_at))
-        .first(db)
-        .optional()?)
+    Ok(one_text!(
+        connection_contexts::table
+            .filter(connection_contexts::ticket_id.eq(ticket.id))
+            .order(connection_contexts::id.desc())
+            .select((context_columns!(), connection_contexts::created_at))
+    )
+    .first(db)
+    .optional()?)
 }
 
 /// The context of the latest message that `author` sent by a page, with its time: what was recorded about them (A1).
@@ -81,14 +84,16 @@ pub fn of_author(
     ticket: &Ticket,
     author: PersonId,
 ) -> Result<Option<(ConnectionContext, UtcTime)>> {
-    Ok(connection_contexts::table
-        .inner_join(ticket_messages::table.on(ticket_messages::id.eq(connection_contexts::message_id)))
-        .filter(connection_contexts::ticket_id.eq(ticket.id))
-        .filter(ticket_messages::author_id.eq(author))
-        .order(connection_contexts::id.desc())
-        .select((context_columns!(), connection_contexts::created_at))
-        .first(db)
-        .optional()?)
+    Ok(one_text!(
+        connection_contexts::table
+            .inner_join(ticket_messages::table.on(ticket_messages::id.eq(connection_contexts::message_id)))
+            .filter(connection_contexts::ticket_id.eq(ticket.id))
+            .filter(ticket_messages::author_id.eq(author))
+            .order(connection_contexts::id.desc())
+            .select((context_columns!(), connection_contexts::created_at))
+    )
+    .first(db)
+    .optional()?)
 }
 
 pub(super) fn insert(
@@ -98,21 +103,20 @@ pub(super) fn insert(
     context: &ConnectionContext,
     now: UtcTime,
 ) -> Result<()> {
-    diesel::insert_into(connection_contexts::table)
-        .values((
-            connection_contexts::organisation_id.eq(ticket.organisation_id),
-            connection_contexts::ticket_id.eq(ticket.id),
-            connection_contexts::message_id.eq(message),
-            connection_contexts::ip_address.eq(&context.ip_address),
-            connection_contexts::preferred_language.eq(&context.preferred_language),
-            connection_contexts::browser.eq(&context.browser),
-            connection_contexts::browser_version.eq(&context.browser_version),
-            connection_contexts::operating_system.eq(&context.operating_system),
-            connection_contexts::requested_url.eq(&context.requested_url),
-            connection_contexts::time_zone.eq(&context.time_zone),
-            connection_contexts::created_at.eq(now),
-        ))
-        .execute(db)?;
+    one_text!(diesel::insert_into(connection_contexts::table).values((
+        connection_contexts::organisation_id.eq(ticket.organisation_id),
+        connection_contexts::ticket_id.eq(ticket.id),
+        connection_contexts::message_id.eq(message),
+        connection_contexts::ip_address.eq(&context.ip_address),
+        connection_contexts::preferred_language.eq(&context.preferred_language),
+        connection_contexts::browser.eq(&context.browser),
+        connection_contexts::browser_version.eq(&context.browser_version),
+        connection_contexts::operating_system.eq(&context.operating_system),
+        connection_contexts::requested_url.eq(&context.requested_url),
+        connection_contexts::time_zone.eq(&context.time_zone),
+        connection_contexts::created_at.eq(now),
+    )))
+    .run(db)?;
     Ok(())
 }
 

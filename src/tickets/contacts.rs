@@ -5,6 +5,7 @@ use diesel::prelude::*;
 
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::schema::ticket_contacts;
 use crate::db::types::MessageId;
 use crate::error::Result;
@@ -34,30 +35,28 @@ pub struct Contact {
 
 /// What was noted of the ticket's calls, faxes and letters.
 pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<Contact>> {
-    Ok(ticket_contacts::table
-        .filter(ticket_contacts::ticket_id.eq(ticket.id))
-        .order(ticket_contacts::id)
-        .select((
+    Ok(one_text!(
+        ticket_contacts::table.filter(ticket_contacts::ticket_id.eq(ticket.id)).order(ticket_contacts::id).select((
             ticket_contacts::message_id,
             ticket_contacts::received_at,
             ticket_contacts::telephone,
             ticket_contacts::duration_minutes,
             ticket_contacts::reached,
         ))
-        .load(db)?)
+    )
+    .load(db)?)
 }
 
 pub(super) fn insert(db: &mut DbConnection, ticket: &Ticket, message: MessageId, contact: &NewContact) -> Result<()> {
-    diesel::insert_into(ticket_contacts::table)
-        .values((
-            ticket_contacts::organisation_id.eq(ticket.organisation_id),
-            ticket_contacts::ticket_id.eq(ticket.id),
-            ticket_contacts::message_id.eq(message),
-            ticket_contacts::received_at.eq(contact.received_at),
-            ticket_contacts::telephone.eq(contact.telephone.as_deref().map(|number| clean_line(number, 40))),
-            ticket_contacts::duration_minutes.eq(contact.duration_minutes),
-            ticket_contacts::reached.eq(clean_line(&contact.reached, 120)),
-        ))
-        .execute(db)?;
+    one_text!(diesel::insert_into(ticket_contacts::table).values((
+        ticket_contacts::organisation_id.eq(ticket.organisation_id),
+        ticket_contacts::ticket_id.eq(ticket.id),
+        ticket_contacts::message_id.eq(message),
+        ticket_contacts::received_at.eq(contact.received_at),
+        ticket_contacts::telephone.eq(contact.telephone.as_deref().map(|number| clean_line(number, 40))),
+        ticket_contacts::duration_minutes.eq(contact.duration_minutes),
+        ticket_contacts::reached.eq(clean_line(&contact.reached, 120)),
+    )))
+    .run(db)?;
     Ok(())
 }

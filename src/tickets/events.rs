@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::Actor;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::schema::ticket_events;
 use crate::db::types::{EventId, Json, MessageId, PersonId, QueueId, TicketId, text_enum};
 use crate::error::Result;
@@ -216,36 +217,40 @@ macro_rules! event_columns {
 
 /// Records what happened and has it followed up.
 pub fn record(db: &mut DbConnection, ticket: &Ticket, event: NewEvent, now: UtcTime) -> Result<EventId> {
-    let id: EventId = diesel::insert_into(ticket_events::table)
-        .values((
-            ticket_events::organisation_id.eq(ticket.organisation_id),
-            ticket_events::ticket_id.eq(ticket.id),
-            ticket_events::kind.eq(event.kind),
-            ticket_events::actor.eq(event.maker),
-            ticket_events::actor_id.eq(event.person),
-            ticket_events::message_id.eq(event.message),
-            ticket_events::details.eq(Json(event.details)),
-            ticket_events::created_at.eq(now),
-        ))
-        .returning(ticket_events::id)
-        .get_result(db)?;
+    let id: EventId = one_text!(
+        diesel::insert_into(ticket_events::table)
+            .values((
+                ticket_events::organisation_id.eq(ticket.organisation_id),
+                ticket_events::ticket_id.eq(ticket.id),
+                ticket_events::kind.eq(event.kind),
+                ticket_events::actor.eq(event.maker),
+                ticket_events::actor_id.eq(event.person),
+                ticket_events::message_id.eq(event.message),
+                ticket_events::details.eq(Json(event.details)),
+                ticket_events::created_at.eq(now),
+            ))
+            .returning(ticket_events::id)
+    )
+    .get_result(db)?;
     queue::enqueue(db, TICKET_CHANGED, &TicketChanged { event: id }, now, now)?;
     Ok(id)
 }
 
 /// The event of that id; for the job.
 pub fn find(db: &mut DbConnection, id: EventId) -> Result<Option<Event>> {
-    Ok(ticket_events::table.find(id).select(event_columns!()).first(db).optional()?)
+    Ok(one_text!(ticket_events::table.find(id).select(event_columns!())).first(db).optional()?)
 }
 
 /// The latest `limit` events of the ticket, the oldest of them first.
 pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket, limit: i64) -> Result<Vec<Event>> {
-    let mut events: Vec<Event> = ticket_events::table
-        .filter(ticket_events::ticket_id.eq(ticket.id))
-        .order(ticket_events::id.desc())
-        .limit(limit)
-        .select(event_columns!())
-        .load(db)?;
+    let mut events: Vec<Event> = one_text!(
+        ticket_events::table
+            .filter(ticket_events::ticket_id.eq(ticket.id))
+            .order(ticket_events::id.desc())
+            .limit(limit)
+            .select(event_columns!())
+    )
+    .load(db)?;
     events.reverse();
     Ok(events)
 }

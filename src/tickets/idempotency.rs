@@ -7,7 +7,7 @@ use diesel::prelude::*;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::dialect::on_each_backend;
-use crate::db::prepared_once::prepared_once;
+use crate::db::one_text::one_text;
 use crate::db::schema::idempotency_keys;
 use crate::db::types::PersonId;
 use crate::error::Result;
@@ -45,11 +45,17 @@ pub fn claim(db: &mut DbConnection, person: PersonId, key: &str, digest: &[u8], 
     if inserted > 0 {
         return Ok(Claim::New);
     }
-    let (known, status, body): (Vec<u8>, i32, String) = idempotency_keys::table
-        .filter(idempotency_keys::person_id.eq(person))
-        .filter(idempotency_keys::idempotency_key.eq(key))
-        .select((idempotency_keys::request_digest, idempotency_keys::response_status, idempotency_keys::response_body))
-        .first(db)?;
+    let (known, status, body): (Vec<u8>, i32, String) = one_text!(
+        idempotency_keys::table
+            .filter(idempotency_keys::person_id.eq(person))
+            .filter(idempotency_keys::idempotency_key.eq(key))
+            .select((
+                idempotency_keys::request_digest,
+                idempotency_keys::response_status,
+                idempotency_keys::response_body
+            ))
+    )
+    .first(db)?;
     Ok(if known == digest { Claim::Done { status, body } } else { Claim::OtherRequest })
 }
 
@@ -61,7 +67,7 @@ pub fn complete(db: &mut DbConnection, person: PersonId, key: &str, status: i32,
     let complete = diesel::update(claimed)
         .set((idempotency_keys::response_status.eq(status), idempotency_keys::response_body.eq(body)))
         .returning(idempotency_keys::response_status);
-    prepared_once(complete).load::<i32>(db)?;
+    one_text!(promised complete).load::<i32>(db)?;
     Ok(())
 }
 

@@ -16,6 +16,7 @@ use crate::access::{self, Actor};
 use crate::cards;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::schema::ticket_messages;
 use crate::db::types::{JournalId, MessageId, PersonId, text_enum};
 use crate::error::{Error, Result};
@@ -355,27 +356,29 @@ pub(super) fn insert(
     new: NewMessage,
     now: UtcTime,
 ) -> Result<MessageId> {
-    let id: MessageId = diesel::insert_into(ticket_messages::table)
-        .values((
-            ticket_messages::organisation_id.eq(ticket.organisation_id),
-            ticket_messages::ticket_id.eq(ticket.id),
-            ticket_messages::handle.eq(random_handle()),
-            ticket_messages::kind.eq(kind),
-            ticket_messages::visibility.eq(visibility),
-            ticket_messages::channel.eq(new.channel),
-            ticket_messages::author_id.eq(new.author),
-            ticket_messages::from_name.eq(clean_line(&new.from_name, 120)),
-            ticket_messages::from_address.eq(clean_line(&new.from_address, 320)),
-            ticket_messages::body_text.eq(clean_text(&new.text)),
-            ticket_messages::quoted_text.eq(clean_text(&new.quoted)),
-            ticket_messages::body_html.eq(new.html.map(|html| cards::mask_numbers(&html).replace('\0', ""))),
-            ticket_messages::remark.eq(remark),
-            ticket_messages::mail_id.eq(new.mail_id.map(|mail_id| clean_line(&mail_id, 1_000))),
-            ticket_messages::ingest_id.eq(new.ingest),
-            ticket_messages::created_at.eq(now),
-        ))
-        .returning(ticket_messages::id)
-        .get_result(db)?;
+    let id: MessageId = one_text!(
+        diesel::insert_into(ticket_messages::table)
+            .values((
+                ticket_messages::organisation_id.eq(ticket.organisation_id),
+                ticket_messages::ticket_id.eq(ticket.id),
+                ticket_messages::handle.eq(random_handle()),
+                ticket_messages::kind.eq(kind),
+                ticket_messages::visibility.eq(visibility),
+                ticket_messages::channel.eq(new.channel),
+                ticket_messages::author_id.eq(new.author),
+                ticket_messages::from_name.eq(clean_line(&new.from_name, 120)),
+                ticket_messages::from_address.eq(clean_line(&new.from_address, 320)),
+                ticket_messages::body_text.eq(clean_text(&new.text)),
+                ticket_messages::quoted_text.eq(clean_text(&new.quoted)),
+                ticket_messages::body_html.eq(new.html.map(|html| cards::mask_numbers(&html).replace('\0', ""))),
+                ticket_messages::remark.eq(remark),
+                ticket_messages::mail_id.eq(new.mail_id.map(|mail_id| clean_line(&mail_id, 1_000))),
+                ticket_messages::ingest_id.eq(new.ingest),
+                ticket_messages::created_at.eq(now),
+            ))
+            .returning(ticket_messages::id)
+    )
+    .get_result(db)?;
     for attachment in &new.attachments {
         attachments::insert(db, ticket, id, attachment, now)?;
     }

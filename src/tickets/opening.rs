@@ -8,6 +8,7 @@ use crate::cards;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::dialect;
+use crate::db::one_text::one_text;
 use crate::db::schema::tickets;
 use crate::db::types::{
     EnvironmentId, EventId, Language, MailboxId, MessageId, OrganisationId, PersonId, QueueId, SiteId,
@@ -108,38 +109,40 @@ pub fn open(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> 
     let reference = TicketReference::random(&settings::reference_prefix(db)?);
     // A subject of which nothing can be seen is shown as none.
     let subject = if is_blank(&new.subject) { "" } else { &new.subject };
-    let ticket: Ticket = diesel::insert_into(tickets::table)
-        .values((
-            (
-                tickets::organisation_id.eq(new.organisation),
-                tickets::reference.eq(reference.as_str()),
-                tickets::handle.eq(random_number()),
-                tickets::queue_id.eq(new.queue),
-                tickets::requester_id.eq(new.requester),
-                tickets::assignee_id.eq(new.assignee),
-                tickets::site_id.eq(new.site),
-                tickets::environment_id.eq(new.environment),
-                tickets::mailbox_id.eq(new.mailbox),
-                tickets::subject.eq(clean_line(&cards::mask_numbers(subject), LONGEST_SUBJECT)),
-                tickets::status.eq(Status::WaitingForUs),
-                tickets::priority.eq(new.priority),
-            ),
-            (
-                tickets::channel.eq(channel),
-                tickets::language.eq(Language(new.language)),
-                tickets::is_private.eq(new.is_private),
-                tickets::address_confirmed.eq(new.address_confirmed),
-                tickets::waiting_since.eq(now),
-                tickets::message_count.eq(1),
-                tickets::last_message_at.eq(now),
-                tickets::version.eq(1_i64),
-                tickets::created_at.eq(now),
-                tickets::updated_at.eq(now),
-            ),
-        ))
-        .returning(tickets::all_columns)
-        .get_result(db)
-        .map_err(|error| if dialect::is_unique_violation(&error) { Error::Busy } else { error.into() })?;
+    let ticket: Ticket = one_text!(
+        diesel::insert_into(tickets::table)
+            .values((
+                (
+                    tickets::organisation_id.eq(new.organisation),
+                    tickets::reference.eq(reference.as_str()),
+                    tickets::handle.eq(random_number()),
+                    tickets::queue_id.eq(new.queue),
+                    tickets::requester_id.eq(new.requester),
+                    tickets::assignee_id.eq(new.assignee),
+                    tickets::site_id.eq(new.site),
+                    tickets::environment_id.eq(new.environment),
+                    tickets::mailbox_id.eq(new.mailbox),
+                    tickets::subject.eq(clean_line(&cards::mask_numbers(subject), LONGEST_SUBJECT)),
+                    tickets::status.eq(Status::WaitingForUs),
+                    tickets::priority.eq(new.priority),
+                ),
+                (
+                    tickets::channel.eq(channel),
+                    tickets::language.eq(Language(new.language)),
+                    tickets::is_private.eq(new.is_private),
+                    tickets::address_confirmed.eq(new.address_confirmed),
+                    tickets::waiting_since.eq(now),
+                    tickets::message_count.eq(1),
+                    tickets::last_message_at.eq(now),
+                    tickets::version.eq(1_i64),
+                    tickets::created_at.eq(now),
+                    tickets::updated_at.eq(now),
+                ),
+            ))
+            .returning(tickets::all_columns)
+    )
+    .get_result(db)
+    .map_err(|error| if dialect::is_unique_violation(&error) { Error::Busy } else { error.into() })?;
     participants::add_active(db, &ticket, new.requester, Part::Requester, now)?;
     let author = new.message.author;
     let message =

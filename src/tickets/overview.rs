@@ -8,6 +8,7 @@ use crate::access::{self, Actor, Tickets};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::one_of::one_of;
+use crate::db::one_text::one_text;
 use crate::db::paging::{Cursor, Page};
 use crate::db::schema::{
     environments, organisations, people, person_addresses, queues, sites, ticket_participants, tickets,
@@ -209,7 +210,7 @@ macro_rules! overviews {
 /// The ticket of that id, which the caller may see. Its statement is always the same and so is prepared only once, which
 /// one for any number of ids is not.
 pub fn of_ticket(db: &mut DbConnection, id: TicketId) -> Result<Overview> {
-    let loaded: Loaded = overviews!(tickets::id.eq(id)).first(db)?;
+    let loaded: Loaded = one_text!(overviews!(tickets::id.eq(id))).first(db)?;
     Ok(overview(loaded))
 }
 

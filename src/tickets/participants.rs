@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use crate::access::{self, Actor};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::schema::{people, person_addresses, ticket_participants};
 use crate::db::types::{PersonId, TicketId, text_enum};
 use crate::error::{Error, Result};
@@ -96,25 +97,29 @@ pub struct ParticipantShown {
 /// Requester, participants and proposed ones, with their names.
 pub fn shown(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<ParticipantShown>> {
     type Row = (PersonId, String, String, String, String, Part, Standing);
-    let rows: Vec<Row> = ticket_participants::table
-        .inner_join(people::table)
-        .inner_join(person_addresses::table.on(
-            person_addresses::person_id.eq(ticket_participants::person_id).and(person_addresses::is_primary.eq(true)),
-        ))
-        .filter(ticket_participants::ticket_id.eq(ticket.id))
-        .filter(ticket_participants::part.ne(Part::Staff))
-        .filter(ticket_participants::state.ne(Standing::Removed))
-        .order(ticket_participants::id)
-        .select((
-            ticket_participants::person_id,
-            people::handle,
-            people::first_name,
-            people::last_name,
-            person_addresses::address,
-            ticket_participants::part,
-            ticket_participants::state,
-        ))
-        .load(db)?;
+    let rows: Vec<Row> = one_text!(
+        ticket_participants::table
+            .inner_join(people::table)
+            .inner_join(
+                person_addresses::table.on(person_addresses::person_id
+                    .eq(ticket_participants::person_id)
+                    .and(person_addresses::is_primary.eq(true)),)
+            )
+            .filter(ticket_participants::ticket_id.eq(ticket.id))
+            .filter(ticket_participants::part.ne(Part::Staff))
+            .filter(ticket_participants::state.ne(Standing::Removed))
+            .order(ticket_participants::id)
+            .select((
+                ticket_participants::person_id,
+                people::handle,
+                people::first_name,
+                people::last_name,
+                person_addresses::address,
+                ticket_participants::part,
+                ticket_participants::state,
+            ))
+    )
+    .load(db)?;
     Ok(rows
         .into_iter()
         .map(|(person_id, handle, first_name, last_name, address, part, standing)| ParticipantShown {
@@ -130,33 +135,39 @@ pub fn shown(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<ParticipantSh
 
 /// The active participants who are customers: those who are told of answers.
 pub fn active(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<Participant>> {
-    Ok(ticket_participants::table
-        .filter(ticket_participants::ticket_id.eq(ticket.id))
-        .filter(ticket_participants::state.eq(Standing::Active))
-        .filter(ticket_participants::part.ne(Part::Staff))
-        .order(ticket_participants::id)
-        .select(participant_columns!())
-        .load(db)?)
+    Ok(one_text!(
+        ticket_participants::table
+            .filter(ticket_participants::ticket_id.eq(ticket.id))
+            .filter(ticket_participants::state.eq(Standing::Active))
+            .filter(ticket_participants::part.ne(Part::Staff))
+            .order(ticket_participants::id)
+            .select(participant_columns!())
+    )
+    .load(db)?)
 }
 
 /// What `person` is in the ticket, whatever their standing.
 pub fn find(db: &mut DbConnection, ticket: TicketId, person: PersonId) -> Result<Option<Participant>> {
-    Ok(ticket_participants::table
-        .filter(ticket_participants::ticket_id.eq(ticket))
-        .filter(ticket_participants::person_id.eq(person))
-        .select(participant_columns!())
-        .first(db)
-        .optional()?)
+    Ok(one_text!(
+        ticket_participants::table
+            .filter(ticket_participants::ticket_id.eq(ticket))
+            .filter(ticket_participants::person_id.eq(person))
+            .select(participant_columns!())
+    )
+    .first(db)
+    .optional()?)
 }
 
 /// The participant of that number, if their epoch is the one in force: whom a genuine address was made for (TH-01).
 pub fn find_by_token(db: &mut DbConnection, ticket: TicketId, number: u32, epoch: u16) -> Result<Option<Participant>> {
-    let found: Option<Participant> = ticket_participants::table
-        .filter(ticket_participants::ticket_id.eq(ticket))
-        .filter(ticket_participants::token_number.eq(i64::from(number)))
-        .select(participant_columns!())
-        .first(db)
-        .optional()?;
+    let found: Option<Participant> = one_text!(
+        ticket_participants::table
+            .filter(ticket_participants::ticket_id.eq(ticket))
+            .filter(ticket_participants::token_number.eq(i64::from(number)))
+            .select(participant_columns!())
+    )
+    .first(db)
+    .optional()?;
     Ok(found.filter(|participant| participant.token_epoch() == epoch))
 }
 
@@ -264,13 +275,12 @@ fn activate(db: &mut DbConnection, ticket: &Ticket, person: PersonId, now: UtcTi
     match find(db, ticket.id, person)? {
         Some(participant) if participant.standing == Standing::Active && participant.part != Part::Staff => Ok(false),
         Some(_) => {
-            diesel::update(of(ticket, person))
-                .set((
-                    ticket_participants::part.eq(Part::Participant),
-                    ticket_participants::state.eq(Standing::Active),
-                    ticket_participants::joined_at.eq(now),
-                ))
-                .execute(db)?;
+            one_text!(promised diesel::update(of(ticket, person)).set((
+                ticket_participants::part.eq(Part::Participant),
+                ticket_participants::state.eq(Standing::Active),
+                ticket_participants::joined_at.eq(now),
+            )))
+            .run(db)?;
             Ok(true)
         }
         None if is_full(db, ticket)? => Err(Error::invalid("participant", "participants-too-many")),
@@ -323,8 +333,8 @@ fn of(ticket: &Ticket, person: PersonId) -> OfPerson {
 }
 
 fn is_full(db: &mut DbConnection, ticket: &Ticket) -> Result<bool> {
-    let count: i64 =
-        ticket_participants::table.filter(ticket_participants::ticket_id.eq(ticket.id)).count().get_result(db)?;
+    let count: i64 = one_text!(ticket_participants::table.filter(ticket_participants::ticket_id.eq(ticket.id)).count())
+        .get_result(db)?;
     Ok(count >= AT_MOST)
 }
 
@@ -338,17 +348,16 @@ fn insert(
 ) -> Result<()> {
     // 32 random bits among at most fifty: a number taken twice is refused by the unique index, and tried again by hand.
     let number = i64::from(u32::from_be_bytes(random_bytes::<4>()));
-    diesel::insert_into(ticket_participants::table)
-        .values((
-            ticket_participants::organisation_id.eq(ticket.organisation_id),
-            ticket_participants::ticket_id.eq(ticket.id),
-            ticket_participants::person_id.eq(person),
-            ticket_participants::part.eq(part),
-            ticket_participants::state.eq(standing),
-            ticket_participants::token_number.eq(number),
-            ticket_participants::token_epoch.eq(1),
-            ticket_participants::joined_at.eq(now),
-        ))
-        .execute(db)?;
+    one_text!(diesel::insert_into(ticket_participants::table).values((
+        ticket_participants::organisation_id.eq(ticket.organisation_id),
+        ticket_participants::ticket_id.eq(ticket.id),
+        ticket_participants::person_id.eq(person),
+        ticket_participants::part.eq(part),
+        ticket_participants::state.eq(standing),
+        ticket_participants::token_number.eq(number),
+        ticket_participants::token_epoch.eq(1),
+        ticket_participants::joined_at.eq(now),
+    )))
+    .run(db)?;
     Ok(())
 }

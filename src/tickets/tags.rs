@@ -6,6 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 use crate::access::{self, Actor};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::schema::ticket_tags;
 use crate::error::{Error, Result};
 use crate::tickets::events::{self, Details, EventKind, NewEvent};
@@ -27,7 +28,7 @@ pub fn normalize(text: &str) -> Option<String> {
 /// The ticket's tags, in alphabetical order.
 pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<String>> {
     let mut tags: Vec<String> =
-        ticket_tags::table.filter(ticket_tags::ticket_id.eq(ticket.id)).select(ticket_tags::tag).load(db)?;
+        one_text!(ticket_tags::table.filter(ticket_tags::ticket_id.eq(ticket.id)).select(ticket_tags::tag)).load(db)?;
     tags.sort_unstable();
     Ok(tags)
 }
@@ -65,13 +66,12 @@ pub fn remove(db: &mut DbConnection, ticket: &Ticket, tag: &str, by: &Actor, now
 }
 
 pub(super) fn insert(db: &mut DbConnection, ticket: &Ticket, tag: &str) -> Result<()> {
-    diesel::insert_into(ticket_tags::table)
-        .values((
-            ticket_tags::organisation_id.eq(ticket.organisation_id),
-            ticket_tags::ticket_id.eq(ticket.id),
-            ticket_tags::tag.eq(tag),
-        ))
-        .execute(db)?;
+    one_text!(diesel::insert_into(ticket_tags::table).values((
+        ticket_tags::organisation_id.eq(ticket.organisation_id),
+        ticket_tags::ticket_id.eq(ticket.id),
+        ticket_tags::tag.eq(tag),
+    )))
+    .run(db)?;
     Ok(())
 }
 

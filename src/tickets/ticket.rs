@@ -5,6 +5,7 @@ use diesel::prelude::*;
 use crate::access::{self, Actor, TicketFacts};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_text::one_text;
 use crate::db::prepared_once::prepared_once;
 use crate::db::schema::tickets;
 use crate::db::types::{EnvironmentId, Language, MailboxId, OrganisationId, PersonId, QueueId, SiteId, TicketId};
@@ -83,12 +84,12 @@ pub fn by_reference(db: &mut DbConnection, actor: &Actor, text: &str) -> Result<
 
 /// The ticket with that number, as signed addresses and Message-IDs name it; for the mail handler.
 pub fn find_by_handle(db: &mut DbConnection, handle: i64) -> Result<Option<Ticket>> {
-    Ok(tickets::table.filter(tickets::handle.eq(handle)).first(db).optional()?)
+    Ok(one_text!(tickets::table.filter(tickets::handle.eq(handle))).first(db).optional()?)
 }
 
 /// The ticket of that id, which comes from the database, so a missing one is a fault; for jobs and the mail handler.
 pub fn by_id(db: &mut DbConnection, id: TicketId) -> Result<Ticket> {
-    Ok(tickets::table.find(id).first(db)?)
+    Ok(one_text!(tickets::table.find(id)).first(db)?)
 }
 
 /// Whether `actor` may see the ticket of that id; for what is reached through something else, such as an attachment.

@@ -8,6 +8,7 @@ use crate::access::{self, Actor};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::connection::MultiBackend;
+use crate::db::one_text::one_text;
 use crate::db::schema::{ticket_messages, ticket_participants, tickets};
 use crate::db::types::{JournalId, MessageId, TicketId};
 use crate::error::{Error, Result};
@@ -141,14 +142,12 @@ pub fn find(db: &mut DbConnection, ticket: &Ticket, handle: &str) -> Result<Opti
 
 /// The message of that id; for jobs.
 pub fn find_by_id(db: &mut DbConnection, id: MessageId) -> Result<Option<Message>> {
-    Ok(ticket_messages::table.find(id).select(message_columns!()).first(db).optional()?)
+    Ok(one_text!(ticket_messages::table.find(id).select(message_columns!())).first(db).optional()?)
 }
 
 /// The message that came in the mail of that journal row.
 pub fn find_by_ingest(db: &mut DbConnection, ingest: JournalId) -> Result<Option<Message>> {
-    Ok(ticket_messages::table
-        .filter(ticket_messages::ingest_id.eq(ingest))
-        .select(message_columns!())
+    Ok(one_text!(ticket_messages::table.filter(ticket_messages::ingest_id.eq(ingest)).select(message_columns!()))
         .first(db)
         .optional()?)
 }
@@ -174,7 +173,7 @@ pub fn find_readable(db: &mut DbConnection, actor: &Actor, handle: &str) -> Resu
 
 /// The HTML form of a message which the caller may read, as it came; it is made safe where it is shown.
 pub fn html_of(db: &mut DbConnection, id: MessageId) -> Result<Option<String>> {
-    Ok(ticket_messages::table.find(id).select(ticket_messages::body_html).first(db)?)
+    Ok(one_text!(ticket_messages::table.find(id).select(ticket_messages::body_html)).first(db)?)
 }
 
 /// The HTML of what agents wrote on pages and by programs: [`super::Words`] made it, so it is shown as it is.
@@ -191,5 +190,5 @@ pub fn rendered(db: &mut DbConnection, ticket: &Ticket, reading: Reading) -> Res
 
 /// The public name of the message of that id.
 pub fn handle_of(db: &mut DbConnection, id: MessageId) -> Result<String> {
-    Ok(ticket_messages::table.find(id).select(ticket_messages::handle).first(db)?)
+    Ok(one_text!(ticket_messages::table.find(id).select(ticket_messages::handle)).first(db)?)
 }
