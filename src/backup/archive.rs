@@ -180,13 +180,15 @@ mod tests {
     fn db_09_what_lacks_a_part_or_holds_something_else_is_refused() {
         let manifest = br#"{"program": "1", "made_at": "today", "files": 0}"#;
         assert!(names(forged(&[(DATABASE, b"x"), (MANIFEST, manifest)])).is_ok());
-        let wrong: [&[(&str, &[u8])]; 6] = [
+        let of_one = br#"{"program": "1", "made_at": "today", "files": 1}"#;
+        let wrong: [&[(&str, &[u8])]; 7] = [
             &[(DATABASE, b"x")],
             &[(MANIFEST, manifest)],
             &[(DATABASE, b"x"), ("files/aa", b"x"), (MANIFEST, manifest)],
             &[(DATABASE, b"x"), ("keys.json", b"x"), (MANIFEST, manifest)],
             &[(DATABASE, b"x"), (DATABASE, b"y"), (MANIFEST, manifest)],
             &[(DATABASE, b"x"), (MANIFEST, manifest), ("files/aa", b"x")],
+            &[(DATABASE, b"x"), (MANIFEST, of_one), ("files/aa", b"x")],
         ];
         for parts in wrong {
             assert!(names(forged(parts)).is_err(), "{:?}", parts.iter().map(|(name, _)| name).collect::<Vec<_>>());

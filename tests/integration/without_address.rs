@@ -60,6 +60,9 @@ async fn no_form_takes_what_stands_for_an_address() {
         let legal = [("legal_name", "Lacaze SARL"), ("telephone", "+33 5 56 00 11 22"), ("email", address)];
         let place = [("address_lines", ""), ("postal_code", ""), ("city", ""), ("country", ""), ("vat_number", "")];
         let own = [("address", address)];
+        // Not those of the others, which would be refused as somebody else's.
+        let (of_paul, of_another) = (format!("paul-{address}"), format!("autre-{address}"));
+        let (of_paul, of_another) = ([("address", of_paul.as_str())], [("address", of_another.as_str())]);
         let members = format!("/organisations/{}/members", cast.arnaud_handle);
         let paul_s = format!("/admin/people/{paul}/address");
         let answers = [
@@ -75,8 +78,12 @@ async fn no_form_takes_what_stands_for_an_address() {
                 "requester",
                 lea.post(&format!("{desk}/requester"), &[("requester", address), ("version", &version)]).await,
             ),
-            ("somebody's address", "address", hugo.post(&paul_s, &own).await),
-            ("a new person", "address", hugo.post("/admin/people", &[&named[..], &profile, &own].concat()).await),
+            ("somebody's address", "address", hugo.post(&paul_s, &of_paul).await),
+            (
+                "a new person",
+                "address",
+                hugo.post("/admin/people", &[&named[..], &profile, &of_another].concat()).await,
+            ),
             ("a member", "address", claire.post(&members, &[&named[..], &own].concat()).await),
             (
                 "one's own",
