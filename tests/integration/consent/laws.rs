@@ -383,6 +383,11 @@ fn the_whole_organisation_at_trace_level_takes_two() {
     let (ended, now) = (request.clone(), story.test.now());
     story.test.write(move |db| withdrawing::withdraw(db, &ended, Kept::No, &claire, now));
     story.refused(&copy_with(&request, &lone, &COPIED.replace("seconded_by", "NULL")));
+    // The first of them approves first.
+    story.refused(&copy_of(&request, &lone));
+    let first = story.grant(&lone, None, story.cast.claire);
+    assert!(matches!(first, Ok(accord::consent::granting::Outcome::AwaitsSecond)), "{first:?}");
+    story.refused(&copy_with(&request, &lone, &COPIED.replace("seconded_by", "NULL")));
     story.taken(&copy_of(&request, &lone));
 }
 

@@ -123,10 +123,8 @@ impl Lives {
         let by = self.story.cast.claire;
         let choice = Choice::as_asked(&self.story.terms(Subject::Organisation));
         let pending = serde_json::to_string(&Pending { choice, by, at: self.story.test.now() }).unwrap();
-        let question = |state: &str, decided: &str| {
-            format!(
-                "UPDATE consent_requests SET state = '{state}', pending_choice = '{pending}', {decided} WHERE id = {id}"
-            )
+        let question = |state: &str, further: &str| {
+            format!("UPDATE consent_requests SET state = '{state}', {further} WHERE id = {id}")
         };
         let open = "decided_by = NULL, decided_at = NULL";
         let decided = format!("decided_by = {claire}, decided_at = created_at");
@@ -135,14 +133,15 @@ impl Lives {
         match to {
             Standing::Unasked => format!("DELETE FROM consent_requests WHERE id = {id}"),
             Standing::Requested => question("requested", open),
-            Standing::AwaitingSecond => question("awaiting_second", open),
+            Standing::AwaitingSecond => question("awaiting_second", &format!("pending_choice = '{pending}', {open}")),
             Standing::Refused => question("refused", &decided),
             Standing::Lapsed => question("lapsed", &decided),
             Standing::Cancelled => question("cancelled", &decided),
             Standing::Active if has_grant => {
                 of_grant("state = 'active', ended_at = NULL, end_reason = NULL, kept_until = NULL, destroyed_at = NULL")
             }
-            Standing::Active => self.grant_row(id, "'active', NULL, NULL, NULL, NULL"),
+            Standing::Active if from == Standing::AwaitingSecond => self.by_two(id),
+            Standing::Active => self.grant_row(id, ACTIVE),
             Standing::Ended if from == Standing::Active => of_grant(end),
             Standing::Ended if has_grant => of_grant("destroyed_at = NULL"),
             Standing::Ended => self.grant_row(id, "'ended', 'withdrawn', created_at, created_at, NULL"),
@@ -156,7 +155,30 @@ impl Lives {
     fn grant_row(&self, id: i64, state: &str) -> String {
         granting_row(id, self.story.cast.claire.0, &[], state)
     }
+
+    /// The grant that Claire approved and Paul agrees to.
+    fn by_two(&self, id: i64) -> String {
+        let paul = self.story.cast.paul.0.to_string();
+        granting_row(id, self.story.cast.claire.0, &[("seconded_by", &paul)], ACTIVE)
+    }
+
+    /// Grants of a question that stands there, by other persons than its place asks for.
+    fn by_others(&self, request: ConsentRequestId, from: Standing) -> Vec<String> {
+        let (claire, paul) = (self.story.cast.claire.0, self.story.cast.paul.0);
+        let by = |first: i64, second: Option<i64>| {
+            let second = second.map_or("NULL".to_owned(), |person| person.to_string());
+            granting_row(request.0, first, &[("seconded_by", &second)], ACTIVE)
+        };
+        match from {
+            Standing::Requested => vec![by(claire, Some(paul)), by(paul, Some(claire))],
+            Standing::AwaitingSecond => vec![by(claire, None), by(paul, None), by(paul, Some(claire))],
+            _ => Vec::new(),
+        }
+    }
 }
+
+/// The state of a grant that runs, and what it has of its end.
+const ACTIVE: &str = "'active', NULL, NULL, NULL, NULL";
 
 /// What a row of a grant has from its question, and what else would stand there.
 const GRANTED: [(&str, &str); 17] = [
@@ -219,6 +241,11 @@ fn cn_08_from_every_place_the_database_lets_a_consent_go_where_its_life_says_and
     for from in Standing::ALL.into_iter().filter(|from| *from != Standing::Unasked) {
         for to in Standing::ALL.into_iter().filter(|to| *to != from) {
             let request = lives.at(from);
+            if to == Standing::Active {
+                for sql in lives.by_others(request.id, from) {
+                    lives.story.refused(&sql);
+                }
+            }
             let sql = lives.forcing(request.id, from, to);
             let outcome = lives.story.try_sql(sql.clone());
             let is_legal = Step::ALL.iter().any(|step| life::after(from, *step) == Some(to));
@@ -276,7 +303,7 @@ fn a_question_is_granted_by_its_grant_alone_and_what_was_decided_stays_decided()
     story.refused(&format!(
         "UPDATE consent_requests SET state = 'granted', decided_by = {claire}, decided_at = created_at WHERE id = {id}"
     ));
-    story.taken(&lives.grant_row(id, "'active', NULL, NULL, NULL, NULL"));
+    story.taken(&lives.grant_row(id, ACTIVE));
     assert_eq!(lives.standing(&request), Standing::Active);
     for change in
         [format!("decided_by = {paul}"), "decided_at = expires_at".to_owned(), "pending_choice = '{}'".to_owned()]
@@ -336,7 +363,7 @@ fn the_database_takes_no_grant_that_opens_more_than_its_question_asks() {
     ];
     let sql = |otherwise: &[(&str, String)]| {
         let otherwise: Vec<(&str, &str)> = otherwise.iter().map(|(column, value)| (*column, value.as_str())).collect();
-        granting_row(request.id.0, claire, &otherwise, "'active', NULL, NULL, NULL, NULL")
+        granting_row(request.id.0, claire, &otherwise, ACTIVE)
     };
     for otherwise in &wider {
         story.refused(&sql(otherwise));
@@ -351,4 +378,79 @@ fn the_database_takes_no_grant_that_opens_more_than_its_question_asks() {
         ("expires_at", "'2026-11-23 08:30:00'".to_owned()),
     ]));
     assert_eq!(story.again(&request).state, RequestState::Granted);
+}
+
+/// The schema alone asks for both persons, and for the terms that the first of them approved.
+#[test]
+fn the_database_lets_a_second_agree_to_what_the_first_approved_and_to_nothing_else() {
+    let lives = Lives::begin();
+    let (story, claire, paul) = (&lives.story, lives.story.cast.claire, lives.story.cast.paul);
+    let request = lives.ask();
+    let id = request.id.0;
+    let part = "{\"component\":\"pages\",\"level\":\"info\"}";
+    let pages = format!("'{{\"components\":[{part}],\"attributes\":[]}}'");
+    let choice = Choice {
+        scope: request.terms.scope.narrowed(&[Component::Pages], Level::Info),
+        duration_minutes: 30,
+        retention_days: 1,
+        exports_allowed: false,
+        wants_second: true,
+        ..Choice::as_asked(&request.terms)
+    };
+    assert!(
+        request.terms.exports_allowed && request.terms.scope.components().len() > 1,
+        "there is something to narrow"
+    );
+    // Nobody approves without a name, or in the name of nobody.
+    for pending in ["NULL", "'{}'", "'{\"by\":null}'", "'{\"by\":999999}'"] {
+        story.refused(&format!(
+            "UPDATE consent_requests SET state = 'awaiting_second', pending_choice = {pending} WHERE id = {id}"
+        ));
+    }
+    assert!(story.grant(&request, Some(choice.clone()), claire).is_ok());
+    assert_eq!(lives.standing(&request), Standing::AwaitingSecond);
+    // What Claire approved is hers, and stays.
+    for (choice, by) in [
+        (Choice::as_asked(&request.terms), claire),
+        (choice.clone(), paul),
+        (Choice { duration_minutes: 60, ..choice }, claire),
+    ] {
+        let pending = serde_json::to_string(&Pending { choice, by, at: story.test.now() }).unwrap();
+        story.refused(&format!("UPDATE consent_requests SET pending_choice = '{pending}' WHERE id = {id}"));
+    }
+    story.refused(&format!("UPDATE consent_requests SET pending_choice = NULL WHERE id = {id}"));
+    let second = paul.0.to_string();
+    let approved: [(&str, &str); 7] = [
+        ("seconded_by", &second),
+        ("scope", &pages),
+        ("level", "'info'"),
+        ("duration_minutes", "30"),
+        ("retention_days", "1"),
+        ("exports_allowed", "FALSE"),
+        ("expires_at", "'2026-11-23 08:30:00'"),
+    ];
+    for (column, other) in [
+        ("scope", "scope"),
+        ("duration_minutes", "45"),
+        ("retention_days", "2"),
+        ("exports_allowed", "TRUE"),
+        ("seconded_by", "NULL"),
+    ] {
+        let mut otherwise = approved.to_vec();
+        for term in &mut otherwise {
+            match (column, term.0) {
+                ("scope", "level") => term.1 = "level",
+                ("duration_minutes", "expires_at") => term.1 = "'2026-11-23 08:45:00'",
+                (_, own) if own == column => term.1 = other,
+                _ => {}
+            }
+        }
+        story.refused(&granting_row(id, claire.0, &otherwise, ACTIVE));
+    }
+    let own_use = format!("{}", claire.0);
+    let own = [("subject_kind", "'person'"), ("subject_id", &*own_use), ("basis", "'consent'")];
+    story.refused(&granting_row(id, claire.0, &[&approved[..], &own[..]].concat(), ACTIVE));
+    // Exactly that is taken, so nothing else was wrong with them.
+    story.taken(&granting_row(id, claire.0, &approved, ACTIVE));
+    assert_eq!(lives.standing(&request), Standing::Active);
 }
