@@ -293,9 +293,9 @@ pub fn opens_products(db: &mut DbConnection, organisation: OrganisationId, now: 
     Ok(read(rows).iter().any(|grant| grant.scope.products().is_some()))
 }
 
-/// The grant that concerns somebody of the customer now: the one of their own use, else one of an organisation of theirs,
-/// else one that they granted.
-pub fn running_for(db: &mut DbConnection, customer: &CustomerActor, now: UtcTime) -> Result<Option<Grant>> {
+/// The grants that concern somebody of the customer now: the one of their own use first, then those of organisations of
+/// theirs, and those that they granted.
+pub fn running_for(db: &mut DbConnection, customer: &CustomerActor, now: UtcTime) -> Result<Vec<Grant>> {
     let organisations: Vec<OrganisationId> =
         customer.memberships.iter().map(|membership| membership.organisation_id).collect();
     let whole = consent_grants::subject_kind
@@ -312,7 +312,7 @@ pub fn running_for(db: &mut DbConnection, customer: &CustomerActor, now: UtcTime
         .load(db)?;
     let mut running = read(rows);
     running.sort_by_key(|grant| (grant.subject != Subject::Person(customer.person), grant.id));
-    Ok(running.into_iter().next())
+    Ok(running)
 }
 
 /// Grants whose captures are to be destroyed at `now`, for whoever keeps them.

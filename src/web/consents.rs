@@ -162,8 +162,7 @@ impl Loaded {
             is_open: is_open(&self.request, now),
             awaits_second: self.request.state == RequestState::AwaitingSecond,
             is_running: running.is_some(),
-            waits_for_capacity: running
-                .is_some_and(|grant| Capture::find().is_some_and(|capture| capture.waits_for_capacity(grant.id.0))),
+            waits_for_capacity: running.is_some_and(waits_for_capacity),
             has_ended: self.grant.is_some() && running.is_none(),
             is_destroyed: self.grant.as_ref().is_some_and(|grant| grant.destroyed_at.is_some()),
             expires_at: self.request.expires_at,
@@ -220,6 +219,12 @@ pub fn is_open(request: &ConsentRequest, now: UtcTime) -> bool {
     matches!(request.state, RequestState::Requested | RequestState::AwaitingSecond) && now < request.expires_at
 }
 
+/// Whether nothing is recorded yet under a grant that runs, since as many as can be are recorded for. The oldest have
+/// their places first in every process, so that what this one says holds for all of them.
+pub fn waits_for_capacity(grant: &Grant) -> bool {
+    Capture::find().is_some_and(|capture| capture.waits_for_capacity(grant.id.0))
+}
+
 /// How long is left, in words.
 pub fn left(t: &Texts, until: UtcTime, now: UtcTime) -> String {
     t.lasting(&now, &until)
@@ -234,6 +239,9 @@ pub fn state_of(
 ) -> (String, Tone, &'static str) {
     let (key, tone, icon) = match (request.state, grant) {
         (_, Some(grant)) if grant.destroyed_at.is_some() => ("consent-state-destroyed", Tone::Done, "shield"),
+        (_, Some(grant)) if grant.is_live(now) && waits_for_capacity(grant) => {
+            ("consent-state-waits", Tone::Paused, "clock")
+        }
         (_, Some(grant)) if grant.is_live(now) => ("consent-state-active", Tone::Act, "pulse"),
         (_, Some(grant)) => match (grant.state, grant.end_reason) {
             (GrantState::Ended, Some(EndReason::Withdrawn)) => ("consent-state-withdrawn", Tone::Done, "stop"),

@@ -216,10 +216,11 @@ pub struct LanguageLink {
     pub current: bool,
 }
 
-/// A capture in progress, and the way to stop it.
+/// A capture in progress or agreed to, and the way to stop it.
 #[derive(Clone, Debug)]
 pub struct ConsentBanner {
-    /// What runs and for how long still.
+    pub icon: &'static str,
+    /// What runs, or waits, and for how long still.
     pub text: String,
     /// The page that shows it.
     pub href: String,

@@ -30,7 +30,7 @@ use crate::settings;
 use crate::web::navigation::{self, Place};
 use crate::web::page::{ConsentBanner, Flash, LanguageLink, Page, Theme, Tone};
 use crate::web::page_error::PageError;
-use crate::web::{csrf, request, serving};
+use crate::web::{consents, csrf, request, serving};
 
 /// Anybody at all, signed in or not.
 #[derive(Clone)]
@@ -91,6 +91,8 @@ struct Running {
     consent: String,
     until: UtcTime,
     is_whole: bool,
+    /// Nothing is recorded for it yet.
+    waits: bool,
     may_stop: bool,
 }
 
@@ -215,18 +217,27 @@ impl Running {
     /// What runs for the actor at `now`, if they are a customer.
     fn find(db: &mut DbConnection, actor: &Actor, now: UtcTime) -> Result<Option<Running>, Error> {
         let Actor::Customer(customer) = actor else { return Ok(None) };
-        let Some(grant) = grants::running_for(db, customer, now)? else { return Ok(None) };
+        // Of two, the one that is recorded for: nobody is told of less than happens.
+        let running = grants::running_for(db, customer, now)?;
+        let Some(grant) = running.into_iter().min_by_key(consents::waits_for_capacity) else { return Ok(None) };
         Ok(Some(Running {
             consent: asking::by_id(db, grant.request_id)?.handle,
             until: grant.expires_at,
             is_whole: grant.subject.person().is_none(),
+            waits: consents::waits_for_capacity(&grant),
             may_stop: grant.may_be_withdrawn_by(customer),
         }))
     }
 
     fn banner(&self, t: &Texts, now: UtcTime) -> ConsentBanner {
-        let key = if self.is_whole { "consent-banner-whole" } else { "consent-banner-own" };
+        let key = match (self.is_whole, self.waits) {
+            (true, false) => "consent-banner-whole",
+            (false, false) => "consent-banner-own",
+            (true, true) => "consent-banner-whole-waits",
+            (false, true) => "consent-banner-own-waits",
+        };
         ConsentBanner {
+            icon: if self.waits { "clock" } else { "pulse" },
             text: t.with(key, "left", t.lasting(&now, &self.until)),
             href: format!("/consents/{}", self.consent),
             stop_action: self.may_stop.then(|| format!("/consents/{}/withdrawal", self.consent)),

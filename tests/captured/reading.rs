@@ -49,17 +49,8 @@ impl Line {
         app.clock.set_wall(UtcTime::from_micros(turn.capture.moment().wall_micros));
         let paul = app.read(|db| person::by_id(db, cast.paul));
         let ticket = app.given().ticket(&paul, "Écran noir", "Rien ne s'affiche.");
-        let number = next_grant();
-        app.write(move |db| {
-            let numbering = match db {
-                DbConnection::Sqlite(_) => {
-                    format!("INSERT INTO sqlite_sequence (name, seq) VALUES ('consent_grants', {})", number - 1)
-                }
-                DbConnection::Postgres(_) => format!("ALTER SEQUENCE consent_grants_id_seq RESTART WITH {number}"),
-            };
-            Ok(db.batch_execute(&numbering)?)
-        });
-        let (grant, handle) = grant(&app, &cast, &ticket);
+        number_next_grant(&app);
+        let (grant, handle) = grant(&app, &cast, &ticket, Subject::Organisation);
         let ticket = app.read(|db| ticket::by_id(db, ticket.id));
         Line { app, cast, turn, ticket, grant, handle }
     }
@@ -69,10 +60,26 @@ impl Line {
     }
 }
 
-/// Léa asks about the whole organisation, and Claire grants all of it.
-fn grant(app: &TestApp, cast: &Cast, ticket: &Ticket) -> (Grant, String) {
-    let terms = |queue| Terms {
-        subject: Subject::Organisation,
+/// Gives the next grant of the database a number that no other of this process has.
+fn number_next_grant(app: &TestApp) {
+    let number = next_grant();
+    app.write(move |db| {
+        let numbering = match db {
+            DbConnection::Sqlite(_) => format!(
+                "DELETE FROM sqlite_sequence WHERE name = 'consent_grants'; \
+                 INSERT INTO sqlite_sequence (name, seq) VALUES ('consent_grants', {})",
+                number - 1
+            ),
+            DbConnection::Postgres(_) => format!("ALTER SEQUENCE consent_grants_id_seq RESTART WITH {number}"),
+        };
+        Ok(db.batch_execute(&numbering)?)
+    });
+}
+
+/// Léa asks about `subject`, and Claire grants all of it.
+fn grant(app: &TestApp, cast: &Cast, ticket: &Ticket, subject: Subject) -> (Grant, String) {
+    let terms = move |queue| Terms {
+        subject,
         purpose: "Comprendre pourquoi l'écran reste noir".to_owned(),
         purpose_code: PurposeCode::Fault,
         scope: Scope::of(&[Component::Pages, Component::Sql], Level::Debug, Vec::new()),
@@ -225,6 +232,46 @@ async fn of_257_grants_the_last_waits_for_room_and_both_sides_are_told() {
     for (browser, page) in &pages {
         browser.get(page).await.assert_says("Accordé, mais rien n’est encore enregistré").assert_says("de lui-même");
     }
+    let paul = line.app.signed_in(line.cast.paul).await;
+    // Nothing that either side reads says that anything is recorded, whatever the page and the language.
+    let paths = [
+        (&claire, "/requests".to_owned()),
+        (&claire, "/account/consents".to_owned()),
+        (&paul, format!("/requests/{}", line.ticket.reference)),
+        (&claire, format!("/consents/{}", line.handle)),
+        (&claire, format!("/consents/{}/records", line.handle)),
+        (&lea, format!("/tickets/{}", line.ticket.reference)),
+        (&lea, format!("/tickets/{}/consents/{}", line.ticket.reference, line.handle)),
+    ];
+    let languages = [
+        (
+            "fr",
+            "Enregistrement en cours",
+            "est enregistré pour un diagnostic",
+            "rien n’est encore enregistré (",
+            "pas encore commencé",
+        ),
+        ("en", "Recording", "being recorded", "nothing is recorded yet (", "not begun yet"),
+    ];
+    for (language, runs, recorded, banner, state) in languages {
+        for browser in [&claire, &paul, &lea] {
+            browser.post("/account/language", &[("language", language)]).await.assert_status(303);
+        }
+        for (browser, path) in &paths {
+            let page = browser.get(path).await;
+            page.assert_status(200).assert_silent_about(&format!(">{runs}<")).assert_silent_about(recorded);
+            page.assert_silent_about(&format!("{runs}</span>"));
+            if path != "/requests" {
+                page.assert_says(state);
+            }
+            if !std::ptr::eq(*browser, &lea) {
+                page.assert_says("class=\"consent-banner\"").assert_says(banner);
+            }
+        }
+    }
+    for browser in [&claire, &lea] {
+        browser.post("/account/language", &[("language", "fr")]).await.assert_status(303);
+    }
     line.turn.publish(&all);
     claire.get("/requests").await.assert_status(200);
     assert_eq!(line.turn.captured(), []);
@@ -232,11 +279,21 @@ async fn of_257_grants_the_last_waits_for_room_and_both_sides_are_told() {
     let changed = line.turn.capture.publish(&all[1..], line.turn.capture.moment());
     assert_eq!((changed.started, changed.waiting), (vec![own.grant], vec![]));
     for (browser, page) in &pages {
-        browser.get(page).await.assert_silent_about("rien n’est encore enregistré");
+        let page = browser.get(page).await;
+        page.assert_silent_about("rien n’est encore enregistré").assert_says("Enregistrement en cours");
     }
+    claire.get("/requests").await.assert_says("L’usage de votre organisation est enregistré pour un diagnostic (");
     line.turn.publish(&all[1..]);
     claire.get("/requests").await.assert_status(200);
     assert!(!line.turn.captured().is_empty());
+    // Her own use waits beside it: the banner tells of what is recorded, not of what is not.
+    number_next_grant(&line.app);
+    let (beside, _) = grant(&line.app, &line.cast, &line.ticket, Subject::Person(line.cast.claire));
+    let beside =
+        ActiveGrant { grant: beside.id.0, ..line.turn.grant(line.cast.arnaud, Some(line.cast.claire), AN_HOUR) };
+    let changed = line.turn.capture.publish(&[&all[1..], &[beside.clone()]].concat(), line.turn.capture.moment());
+    assert_eq!(changed.waiting, [beside.grant]);
+    claire.get("/requests").await.assert_says("L’usage de votre organisation est enregistré pour un diagnostic (");
 }
 
 /// An embedded database has no other process to hear of anything; what two processes make of it is told in
@@ -256,7 +313,7 @@ fn real_other_processes_hear_that_a_grant_ended_and_that_one_began() {
         accord::consent::withdrawing::withdraw(db, &request, accord::consent::withdrawing::Kept::No, &claire, now)
     });
     hears_once("the withdrawal");
-    grant(&line.app, &line.cast, &line.ticket);
+    grant(&line.app, &line.cast, &line.ticket, Subject::Organisation);
     hears_once("the grant");
 }
 

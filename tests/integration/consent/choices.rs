@@ -89,7 +89,7 @@ async fn of_a_question_about_everybody_one_may_grant_one_s_own_use_alone() {
     let now = story.test.now();
     let running = |person: PersonId| {
         let Actor::Customer(customer) = story.test.actor(person) else { panic!("a customer") };
-        story.test.read(|db| grants::running_for(db, &customer, now)).map(|grant| grant.id)
+        story.test.read(|db| grants::running_for(db, &customer, now)).first().map(|grant| grant.id)
     };
     assert_eq!((running(story.cast.claire), running(story.cast.paul)), (Some(grant.id), None));
     let events = story.test.read(|db| accord::consent::register::of_request(db, request.id));
