@@ -14,6 +14,7 @@ pub mod record;
 pub mod redaction;
 pub mod sampling;
 pub mod scope;
+pub mod scrubbing;
 pub mod sealing;
 pub mod seats;
 pub mod self_time;

@@ -2,7 +2,7 @@
 //! files. They are named by their content and never changed, so each one that the database knew at that moment is there.
 
 use std::collections::BTreeSet;
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -139,26 +139,48 @@ struct Workplace {
 
 impl Workplace {
     fn take(config: &Config) -> Result<Workplace, BackupError> {
-        let lock = config.data.join("backup.lock");
         let folder = workplace(config);
         let failed = |error| BackupError::File(folder.clone(), error);
-        let file = File::options().create(true).truncate(false).write(true).open(&lock).map_err(failed)?;
-        if file.try_lock().is_err() {
+        let Some(lock) = lock(config)? else {
             return Err(failed(io::Error::other("another backup is being made")));
-        }
+        };
         empty(&folder).map_err(failed)?;
         std::fs::DirBuilder::new().mode(0o700).create(&folder).map_err(failed)?;
-        Ok(Workplace { folder, _lock: file })
+        Ok(Workplace { folder, _lock: lock })
     }
+}
+
+/// Held by whoever works in the folder for copies; nothing while another does.
+fn lock(config: &Config) -> Result<Option<File>, BackupError> {
+    let path = config.data.join("backup.lock");
+    let failed = |error| BackupError::File(path.clone(), error);
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(failed(error)),
+    }
+}
+
+/// What an interrupted backup had left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Left {
+    Nothing,
+    Removed,
+    /// A backup is being made at this moment, and what there is belongs to it.
+    BeingMade,
 }
 
 /// Removes what an interrupted backup left: a copy of the database with all that is to be in none. Nothing happens while a
 /// backup is being made.
-pub fn remove_unfinished(config: &Config) -> Result<(), BackupError> {
-    if workplace(config).exists() {
-        drop(Workplace::take(config)?);
+pub fn remove_unfinished(config: &Config) -> Result<Left, BackupError> {
+    let folder = workplace(config);
+    if !folder.exists() {
+        return Ok(Left::Nothing);
     }
-    Ok(())
+    let Some(_lock) = lock(config)? else { return Ok(Left::BeingMade) };
+    empty(&folder).map_err(|error| BackupError::File(folder, error))?;
+    Ok(Left::Removed)
 }
 
 impl Drop for Workplace {

@@ -34,7 +34,7 @@ pub enum Role {
 const LOWEST_SQLITE: (i64, &str) = (3_051_003, "3.51.3");
 
 /// How long a connection waits for a lock (DB-02).
-const BUSY_MILLISECONDS: i64 = 5_000;
+pub(super) const BUSY_MILLISECONDS: i64 = 5_000;
 /// What of the write-ahead log's space is kept when it was emptied (DB-02).
 const LOG_KEPT_BYTES: i64 = 64 << 20;
 /// After so many pages in the write-ahead log a commit moves them into the database (DB-02).

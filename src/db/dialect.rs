@@ -2,10 +2,11 @@
 //! what kind of failure a message means. With opening, migrating and `one_text`, the only `match` on backends outside
 //! `search`.
 
-use diesel::connection::{AnsiTransactionManager, TransactionManager, TransactionManagerStatus};
+use diesel::connection::{AnsiTransactionManager, SimpleConnection, TransactionManager, TransactionManagerStatus};
 use diesel::prelude::*;
 
 use crate::db::DbConnection;
+use crate::db::connection::BUSY_MILLISECONDS;
 use crate::db::schema::consent_grants;
 use crate::db::types::GrantId;
 use crate::error::Error;
@@ -193,8 +194,8 @@ pub fn heard(db: &mut DbConnection) -> QueryResult<bool> {
 ///
 /// On SQLite, which overwrites what it deletes, by emptying the write-ahead log. On PostgreSQL the few keys are written
 /// anew into another file, and the old one is gone: nothing of a key that was deleted is left there, and without its key
-/// a sealed chunk is noise. The room of chunks is given back, or used again, and the noise in it may stand until then.
-/// PostgreSQL's own write-ahead log is not ours to empty.
+/// a sealed chunk is noise. The chunks are written anew too while there are few of them; of many, the room is given back
+/// or used again, and the noise in it may stand until then. PostgreSQL's own write-ahead log is not ours to empty.
 pub fn scrub(db: &mut DbConnection) -> QueryResult<bool> {
     #[derive(QueryableByName)]
     struct Checkpoint {
@@ -203,27 +204,46 @@ pub fn scrub(db: &mut DbConnection) -> QueryResult<bool> {
     }
     match db {
         DbConnection::Sqlite(sqlite) => {
-            let checkpoint: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(sqlite)?;
-            Ok(checkpoint.busy == 0)
+            // Whoever wants to write waits for this too, so not for long.
+            sqlite.batch_execute(&format!("PRAGMA busy_timeout = {SCRUB_MILLISECONDS}"))?;
+            let checkpoint: QueryResult<Checkpoint> =
+                diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(sqlite);
+            sqlite.batch_execute(&format!("PRAGMA busy_timeout = {BUSY_MILLISECONDS}"))?;
+            Ok(checkpoint?.busy == 0)
         }
         DbConnection::Postgres(postgres) => {
-            // Changing a column writes the table anew with the rows there are now; VACUUM would keep those that somebody's
-            // snapshot, even of a session that only just begins, might still see. It needs the table to itself for a moment.
-            // Who waits for that keeps others waiting, so not for long.
-            diesel::sql_query("SET lock_timeout = '100ms'").execute(postgres)?;
-            let anew = "ALTER TABLE trace_keys ALTER COLUMN wrapping_key_id TYPE TEXT USING wrapping_key_id || ''";
-            let written_anew = diesel::sql_query(anew).execute(postgres);
-            diesel::sql_query("RESET lock_timeout").execute(postgres)?;
+            let are_keys_gone = write_anew(postgres, "trace_keys", "wrapping_key_id")?;
             diesel::sql_query("VACUUM trace_chunks").execute(postgres)?;
-            match written_anew {
-                Ok(_) => Ok(true),
-                // Told in the server's language only: somebody was in the way. Whatever else it was comes back.
-                Err(diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::Unknown, information)) => {
-                    tracing::warn!(target: "accord::db", error = information.message(), "A table could not be written anew");
-                    Ok(false)
-                }
-                Err(error) => Err(error),
-            }
+            let size = diesel::dsl::sql::<diesel::sql_types::BigInt>("SELECT pg_total_relation_size('trace_chunks')");
+            let are_few = size.get_result::<i64>(postgres)? <= CHUNKS_WRITTEN_ANEW;
+            Ok(are_keys_gone && (!are_few || write_anew(postgres, "trace_chunks", "channel")?))
         }
+    }
+}
+
+/// For how long others are kept waiting while SQLite's readers are waited for.
+const SCRUB_MILLISECONDS: i64 = 250;
+/// Chunks of no more than so many bytes are written anew when some of them are destroyed. That takes six milliseconds a
+/// MiB or so, in which nothing is captured or read: so long as others may wait and notice nothing.
+const CHUNKS_WRITTEN_ANEW: i64 = 8 << 20;
+
+/// Writes a table anew, with the rows there are now, into another file; says whether it could, or somebody was in the way.
+///
+/// Changing a column, here one of text into the same, does that; VACUUM would keep rows that somebody's snapshot, even of a
+/// session that only just begins, might still see. It needs the table to itself for a moment. Who waits for that keeps
+/// others waiting, so not for long.
+fn write_anew(postgres: &mut PgConnection, table: &str, column: &str) -> QueryResult<bool> {
+    diesel::sql_query("SET lock_timeout = '100ms'").execute(postgres)?;
+    let anew = format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE TEXT USING {column} || ''");
+    let written = diesel::sql_query(anew).execute(postgres);
+    diesel::sql_query("RESET lock_timeout").execute(postgres)?;
+    match written {
+        Ok(_) => Ok(true),
+        // Told in the server's language only: somebody was in the way. Whatever else it was comes back.
+        Err(diesel::result::Error::DatabaseError(diesel::result::DatabaseErrorKind::Unknown, information)) => {
+            tracing::warn!(target: "accord::db", error = information.message(), "A table could not be written anew");
+            Ok(false)
+        }
+        Err(error) => Err(error),
     }
 }

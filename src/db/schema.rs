@@ -350,6 +350,15 @@ diesel::table! {
 }
 
 diesel::table! {
+    owed_scrubs (id) {
+        id -> BigInt,
+        destructions -> BigInt,
+        since -> Timestamp,
+        attempts -> BigInt,
+    }
+}
+
+diesel::table! {
     passwords (person_id) {
         person_id -> BigInt,
         hash -> Text,
@@ -769,6 +778,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     one_time_tokens,
     organisations,
     outbox,
+    owed_scrubs,
     passwords,
     people,
     person_addresses,

@@ -21,6 +21,7 @@ use crate::db::types::{GrantId, Json, OrganisationId};
 use crate::db::{DbConnection, dialect};
 use crate::diagnostics::reading_record;
 use crate::diagnostics::redaction::{Hits, Redacted};
+use crate::diagnostics::scrubbing;
 use crate::diagnostics::sealing::{GrantKey, NO_TAG, Place, Tag, Wrapped};
 use crate::diagnostics::stored;
 use crate::error::{Error, Result};
@@ -509,7 +510,7 @@ pub enum Destroying {
 }
 
 /// One step of destroying what an ended grant captured: first of all its key, then the rows, at last the certificate. To
-/// be called until it is done, and then [`crate::db::Database::scrub`]; a step done twice does no harm.
+/// be called until it is done; a step done twice does no harm. The files are owed to be rid of it then (see `scrubbing`).
 pub fn destroy(db: &mut DbConnection, keys: &Keys, grant: &Grant, now: UtcTime) -> Result<Destroying> {
     if grant.state != GrantState::Ended {
         return Err(Error::internal("what an active grant captures cannot be destroyed yet"));
@@ -525,6 +526,7 @@ pub fn destroy(db: &mut DbConnection, keys: &Keys, grant: &Grant, now: UtcTime) 
         && last - first >= BATCH
     {
         diesel::delete(of_grant.filter(trace_chunks::number.lt(first + BATCH))).execute(db)?;
+        scrubbing::owe(db, now)?;
         return Ok(Destroying::Rows);
     }
     let tally = tally(db, grant.id)?;
@@ -542,6 +544,7 @@ pub fn destroy(db: &mut DbConnection, keys: &Keys, grant: &Grant, now: UtcTime) 
     diesel::delete(of_grant).execute(db)?;
     diesel::delete(trace_counters::table.find(grant.id)).execute(db)?;
     withdrawing::destroyed(db, keys, grant, &counts, now)?;
+    scrubbing::owe(db, now)?;
     Ok(Destroying::Done(counts))
 }
 

@@ -65,6 +65,7 @@ pub const REGISTER: &[(&str, Kind, InBackup)] = &[
     ("one_time_tokens", Kind::SignIn, Nothing),
     ("organisations", Kind::Identification, Whole),
     ("outbox", Kind::Correspondence, Without(MAIL_WITH_A_KEY)),
+    ("owed_scrubs", Kind::Installation, Whole),
     ("passwords", Kind::SignIn, Nothing),
     ("people", Kind::Identification, Whole),
     ("person_addresses", Kind::Identification, Whole),

@@ -6,6 +6,7 @@ use actix_web::web::{Data, ServiceConfig, get};
 
 use crate::app::App;
 use crate::diagnostics::capture::Capture;
+use crate::diagnostics::scrubbing;
 use crate::gate::GATE;
 use crate::web::metrics;
 use crate::{journal, outbox, queue};
@@ -40,10 +41,12 @@ async fn show_metrics(app: Data<App>) -> HttpResponse {
     let grants_live = i64::try_from(GATE.live()).unwrap_or_default();
     let waiting = Capture::find().map_or(0, Capture::waiting);
     let grants_waiting = i64::try_from(waiting).unwrap_or_default();
+    let now = app.clock.now();
     let levels = app.database.read(move |db| {
         let (jobs_waiting, jobs_failed) = queue::counts(db)?;
         let mail_in = journal::unprocessed::counts(db)?;
         let mail_dead = outbox::listing::counts(db)?.dead;
+        let scrub_owed_seconds = scrubbing::owed(db)?.map_or(0, |owed| now.since(owed.since).num_seconds().max(1));
         let mail_unprocessed = mail_in.held + mail_in.failed;
         Ok(metrics::Levels {
             jobs_waiting,
@@ -54,6 +57,7 @@ async fn show_metrics(app: Data<App>) -> HttpResponse {
             ballast_bytes,
             grants_live,
             grants_waiting,
+            scrub_owed_seconds,
         })
     });
     match levels.await {

@@ -59,6 +59,7 @@ struct Counters {
     ballast_bytes: Gauge,
     grants_live: Gauge,
     grants_waiting: Gauge,
+    scrub_owed_seconds: Gauge,
 }
 
 static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
@@ -87,6 +88,12 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
     registry.register("grants_live", "Grants under which this process records at this moment", grants_live.clone());
     let grants_waiting = Gauge::default();
     registry.register("grants_waiting", "Grants for which this process has no room yet", grants_waiting.clone());
+    let scrub_owed_seconds = Gauge::default();
+    registry.register(
+        "scrub_owed_seconds",
+        "For how long what was destroyed may have stood in the files of the database; 0 when nothing does",
+        scrub_owed_seconds.clone(),
+    );
     Counters {
         registry,
         requests,
@@ -102,6 +109,7 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
         ballast_bytes,
         grants_live,
         grants_waiting,
+        scrub_owed_seconds,
     }
 });
 
@@ -143,6 +151,7 @@ pub struct Levels {
     pub ballast_bytes: i64,
     pub grants_live: i64,
     pub grants_waiting: i64,
+    pub scrub_owed_seconds: i64,
 }
 
 /// All of it, as Prometheus reads it.
@@ -155,6 +164,7 @@ pub fn render(levels: Levels) -> String {
     COUNTERS.ballast_bytes.set(levels.ballast_bytes);
     COUNTERS.grants_live.set(levels.grants_live);
     COUNTERS.grants_waiting.set(levels.grants_waiting);
+    COUNTERS.scrub_owed_seconds.set(levels.scrub_owed_seconds);
     let mut text = String::new();
     if let Err(error) = encode(&mut text, &COUNTERS.registry) {
         let _ = write!(text, "# {error}");

@@ -3,13 +3,14 @@
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::consent::{Grant, grants};
+use crate::diagnostics::scrubbing;
 use crate::diagnostics::trace_store::{self, Destroying};
 use crate::error::Result;
 use crate::worker::threads::Step;
 
 /// Captures looked at in one step; one that cannot be destroyed keeps no other waiting.
 const DUE: i64 = 20;
-/// How often it is tried to get what was deleted out of the files, should somebody be in the way.
+/// How often it is tried at once to get what was deleted out of the files, should somebody be in the way.
 const SCRUBBINGS: usize = 3;
 
 /// Takes one capture that is due a step nearer to its end. Doing it twice does no harm: what is gone is gone, and
@@ -38,19 +39,40 @@ fn destroy(app: &App, grant: Grant, now: UtcTime) -> Result<()> {
             chunks = counts.chunks,
             "Destroyed what grant {handle} had captured"
         );
-        scrub(app)?;
+        scrub_owed(app, now)?;
     }
     Ok(())
 }
 
-fn scrub(app: &App) -> Result<()> {
+/// Gets what was destroyed out of the files of the database, if that is owed. Where somebody is in the way it stays owed,
+/// and recurring work tries again until it is done.
+pub fn scrub_owed(app: &App, now: UtcTime) -> Result<()> {
+    let Some(owed) = app.database.read_now(scrubbing::owed)? else { return Ok(()) };
+    let scrubbed = scrub(app);
+    if let Ok(true) = scrubbed {
+        app.database.write_now(move |db| scrubbing::paid(db, &owed))?;
+        if owed.attempts > 0 {
+            tracing::info!(target: "accord::worker", attempts = owed.attempts, "What was destroyed is out of the files now");
+        }
+        return Ok(());
+    }
+    app.database.write_now(scrubbing::failed)?;
+    let (minutes, attempts) = (now.since(owed.since).num_minutes(), owed.attempts + 1);
+    if owed.is_late(now) {
+        tracing::error!(target: "accord::worker", minutes, attempts, "What was destroyed may still stand in the files after {minutes} minutes: something holds on to an old state of the database");
+    } else {
+        tracing::warn!(target: "accord::worker", minutes, attempts, "What was destroyed may still stand in the files: somebody reads an old state of the database; it is tried again");
+    }
+    scrubbed.map(drop)
+}
+
+fn scrub(app: &App) -> Result<bool> {
     for _ in 0..SCRUBBINGS {
         if app.database.scrub()? {
-            return Ok(());
+            return Ok(true);
         }
     }
-    tracing::warn!(target: "accord::worker", "What was destroyed may still stand in the files; the next destruction sees to it");
-    Ok(())
+    Ok(false)
 }
 
 /// Wraps the keys of captures anew after the installation's keys were rotated; doing it twice finds none.

@@ -4,6 +4,7 @@
 use chrono::TimeDelta;
 
 use crate::app::App;
+use crate::backup::copying::{self, Left};
 use crate::clock::UtcTime;
 use crate::consent::{expiring, links, stopping};
 use crate::db::{DbConnection, LOG_ALARM_BYTES, LOG_CRITICAL_BYTES};
@@ -32,6 +33,8 @@ pub const TABLE: &[Recurring] = &[
     Recurring { name: "forget_consent_links", every: TimeDelta::hours(24), run: forget_consent_links },
     Recurring { name: "remove_access_logs", every: TimeDelta::hours(6), run: remove_access_logs },
     Recurring { name: "rewrap_trace_keys", every: TimeDelta::hours(24), run: destroying::rewrap_keys },
+    Recurring { name: "scrub_owed", every: TimeDelta::minutes(1), run: destroying::scrub_owed },
+    Recurring { name: "remove_unfinished_backup", every: TimeDelta::minutes(15), run: remove_unfinished_backup },
 ];
 
 /// How a write-ahead log of that size is to be told of, if at all (DB-06).
@@ -132,6 +135,18 @@ fn forget_consent_links(app: &App, now: UtcTime) -> Result<()> {
 fn remove_access_logs(app: &App, now: UtcTime) -> Result<()> {
     let log = &app.config.log;
     request_log::remove_old(&log.access_folder, log.access_days, now).map(drop).map_err(anyhow::Error::new)?;
+    Ok(())
+}
+
+/// A backup that was interrupted leaves a copy of the database with all that is to be in none. One that is being made is
+/// left alone.
+fn remove_unfinished_backup(app: &App, _now: UtcTime) -> Result<()> {
+    match copying::remove_unfinished(&app.config).map_err(anyhow::Error::new)? {
+        Left::Removed => {
+            tracing::warn!(target: "accord::worker", "Removed the copy of the database that an interrupted backup left");
+        }
+        Left::Nothing | Left::BeingMade => {}
+    }
     Ok(())
 }
 

@@ -56,6 +56,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("one_time_tokens", "people"),
     ("organisations", "people"),
     ("outbox", "outbox"),
+    ("owed_scrubs", "diagnostics"),
     ("passwords", "people"),
     ("people", "people"),
     ("person_addresses", "people"),

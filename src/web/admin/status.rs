@@ -5,7 +5,9 @@ use askama::Template;
 
 use crate::app::App;
 use crate::audit;
+use crate::clock::UtcTime;
 use crate::db::{DbConnection, disk};
+use crate::diagnostics::scrubbing::{self, Owed};
 use crate::error::Result;
 use crate::i18n::{Message, Texts};
 use crate::people::roles::Permission;
@@ -67,6 +69,7 @@ pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
             let text = t.with2("status-jobs-counts", "waiting", waiting, "failed", failed);
             Line::new(&t, "status-jobs", "bolt", tone, text)
         },
+        destroyed_line(&t, found.owed, p.now),
     ];
     page(&StatusPage { lines, jobs: found.jobs, p })
 }
@@ -86,6 +89,7 @@ struct Found {
     journal: journal::unprocessed::Counts,
     outbox: outbox::listing::Counts,
     ledger: Ledger,
+    owed: Option<Owed>,
 }
 
 enum Ledger {
@@ -107,7 +111,19 @@ fn load(db: &mut DbConnection) -> Result<Found> {
         journal: journal::unprocessed::counts(db)?,
         outbox: outbox::listing::counts(db)?,
         ledger,
+        owed: scrubbing::owed(db)?,
     })
+}
+
+fn destroyed_line(t: &Texts, owed: Option<Owed>, now: UtcTime) -> Line {
+    let (tone, text) = match owed {
+        None => (Tone::Done, t.say("status-destroyed-gone")),
+        Some(owed) => {
+            let tone = if owed.is_late(now) { Tone::Late } else { Tone::Act };
+            (tone, t.with("status-destroyed-owed", "since", t.date_time(&owed.since)))
+        }
+    };
+    Line::new(t, "status-destroyed", "shield", tone, text)
 }
 
 fn ledger_line(t: &Texts, ledger: Ledger) -> Line {

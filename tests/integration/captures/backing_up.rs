@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use accord::audit::{self, Entry};
 use accord::backup::archive::Writing;
-use accord::backup::copying::{self, Made};
+use accord::backup::copying::{self, Left, Made};
 use accord::backup::sealing::{BackupKey, Opener};
 use accord::backup::{BackupError, restoring, verify_invariants};
 use accord::config::database::DatabaseUrl;
@@ -28,6 +28,7 @@ use accord::storage::Storage;
 use accord::tickets::messages::{NewReply, Words};
 use accord::tickets::status::Status;
 use accord::tickets::{attachments, messages, ticket};
+use accord::worker::recurring;
 use chrono::TimeDelta;
 use flate2::read::GzDecoder;
 
@@ -459,6 +460,35 @@ async fn db_09_what_an_interrupted_backup_left_is_removed() {
     let config = &drill.process.test.app.config;
     std::fs::create_dir(copying::workplace(config)).unwrap();
     std::fs::write(copying::first_copy(config), CANARY).unwrap();
-    copying::remove_unfinished(config).unwrap();
+    assert_eq!(copying::remove_unfinished(config).unwrap(), Left::Removed);
+    assert!(!copying::workplace(config).exists());
+    assert_eq!(copying::remove_unfinished(config).unwrap(), Left::Nothing);
+}
+
+/// The process that was served all the while does it, and waits neither for its next start nor for the next backup.
+#[actix_web::test]
+async fn db_09_recurring_work_removes_what_an_interrupted_backup_left_but_nothing_of_one_being_made() {
+    let Some(drill) = Drill::begin().await else { return };
+    let process = &drill.process;
+    let config = &process.test.app.config;
+    let quarter = || {
+        process.test.clock.advance(TimeDelta::minutes(15));
+        recurring::run_due(&process.test.app, process.now()).unwrap();
+    };
+    let first = copying::first_copy(config);
+    let made =
+        copying::make(config, process.test.app.database.url(), &drill.key, &drill.file(), process.now(), |copy| {
+            std::fs::write(copy, CANARY).unwrap();
+            assert_eq!(copy, first);
+            quarter();
+            assert!(first.exists(), "it belongs to the backup that is being made");
+            // What that is not is no database, and the backup fails; nothing of it is left.
+            Ok::<(), BackupError>(())
+        });
+    assert!(made.is_err() && !copying::workplace(config).exists());
+    // Of one that was killed, nothing ran that removes anything.
+    std::fs::create_dir(copying::workplace(config)).unwrap();
+    std::fs::write(&first, CANARY).unwrap();
+    quarter();
     assert!(!copying::workplace(config).exists());
 }

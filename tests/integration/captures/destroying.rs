@@ -8,6 +8,10 @@ use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use super::*;
+use accord::db::connection::{Role, open};
+use accord::diagnostics::scrubbing;
+use accord::worker::recurring;
+
 use crate::support::files;
 
 impl Process {
@@ -29,6 +33,23 @@ impl Process {
 
     fn is_gone(&self) -> bool {
         ["trace_keys", "trace_chunks", "trace_counters"].iter().all(|table| self.count(table) == 0)
+    }
+
+    /// What whoever watches the installation is told.
+    async fn metrics(&self) -> String {
+        let app = actix_web::web::Data::from(self.test.app.clone());
+        let routes = actix_web::App::new().app_data(app).configure(accord::web::health::metrics_routes);
+        let service = actix_web::test::init_service(routes).await;
+        let request = actix_web::test::TestRequest::get().uri("/metrics").to_request();
+        let answer = actix_web::test::call_and_read_body(&service, request).await;
+        String::from_utf8(answer.to_vec()).unwrap()
+    }
+
+    /// The file that PostgreSQL has the chunks in.
+    fn file_of_chunks(&self) -> Option<String> {
+        let is_sqlite = self.test.app.database.url().is_sqlite();
+        let file = diesel::dsl::sql::<diesel::sql_types::Text>("SELECT pg_relation_filepath('trace_chunks')");
+        (!is_sqlite).then(|| self.test.read(|db| Ok(file.get_result(db)?)))
     }
 
     /// How many of `pieces` stand in the files of the database.
@@ -101,11 +122,97 @@ fn cn_10_one_capture_is_destroyed_and_others_stay() {
     process.test.run_jobs();
     assert_eq!((process.count("trace_keys"), process.count("trace_chunks")), (1, 1));
     assert_eq!(process.texts(&other), ["theirs"]);
-    // Beside what stays, too, the key is gone from the files; and of the chunks all that a database promises to overwrite.
+    // Beside what stays, too.
+    assert_eq!(process.pieces_in_files(&pieces), 0);
+}
+
+/// PostgreSQL does not write many chunks anew, for nothing could be captured meanwhile. They are noise without their key.
+#[test]
+fn of_many_chunks_beside_others_postgresql_keeps_noise_at_most_and_the_key_is_gone() {
+    let mut process = Process::begin();
+    let (grant, pieces) = process.with_captures();
+    let other = process.grant_of(process.cast.zoe, "");
+    let pass = process.open(&other);
+    process.capture(&other, pass, &["theirs"]);
+    // As if there had been many more of the other's, which nothing makes smaller.
+    let noise = match process.test.app.database.url().is_sqlite() {
+        true => "randomblob(20000)",
+        false => {
+            "(SELECT string_agg(decode(md5(random()::text || part), 'hex'), '') FROM generate_series(1, 1250) AS part \
+                  WHERE more.number > 0)"
+        }
+    };
+    process.sql(&format!(
+        "WITH RECURSIVE more (number) AS (SELECT 2 UNION ALL SELECT number + 1 FROM more WHERE number < 500)
+        INSERT INTO trace_chunks (organisation_id, grant_id, number, channel, sealed, tag, previous_tag, records,
+            first_at, last_at, created_at)
+        SELECT one.organisation_id, one.grant_id, more.number, one.channel, {noise}, one.tag, one.previous_tag,
+            one.records, one.first_at, one.last_at, one.created_at
+        FROM more, trace_chunks AS one WHERE one.number = 1 AND one.grant_id = {}",
+        other.id.0
+    ));
+    let place = process.file_of_chunks();
+    process.withdraw(&grant, Kept::No);
+    process.test.run_jobs();
+    assert_eq!(process.test.read(scrubbing::owed), None);
+    assert_eq!(process.count("trace_chunks"), 500);
     let (chunks, key) = pieces.split_at(5);
     assert_eq!(process.pieces_in_files(key), 0);
-    let may_remain = !process.test.app.database.url().is_sqlite();
-    assert!(may_remain || process.pieces_in_files(chunks) == 0);
+    assert!(process.pieces_in_files(chunks) == 0 || place.is_some());
+    assert_eq!(process.file_of_chunks(), place, "nothing was written anew");
+}
+
+/// Whoever reads an old state of the database keeps what was destroyed in its files, and no longer than that.
+#[actix_web::test]
+async fn cn_10_what_could_not_leave_the_files_at_once_is_owed_until_it_is_gone() {
+    let mut process = Process::begin();
+    let (grant, pieces) = process.with_captures();
+    let key = &pieces[5..];
+    let anne = process.test.signed_in(process.cast.anne).await;
+    anne.get("/admin/status").await.assert_says("Il n’en reste rien de lisible");
+    let mut reader = open(process.test.app.database.url(), Role::Reader).unwrap();
+    reader.batch_execute("BEGIN; SELECT count(*) FROM trace_keys").unwrap();
+
+    process.withdraw(&grant, Kept::No);
+    process.test.run_jobs();
+    assert!(process.is_gone() && process.again(&grant).destroyed_at.is_some());
+    assert_eq!(process.pieces_in_files(key), 1, "somebody is in the way");
+    let begun = process.now();
+    let owed = |process: &Process| process.test.read(scrubbing::owed).map(|owed| (owed.since, owed.attempts));
+    assert_eq!(owed(&process), Some((begun, 1)));
+    // It is tried again, and said.
+    for attempts in 2..4 {
+        process.test.clock.advance(TimeDelta::minutes(1));
+        recurring::run_due(&process.test.app, process.now()).unwrap();
+        assert_eq!(owed(&process), Some((begun, attempts)));
+    }
+    assert_eq!(process.pieces_in_files(key), 1);
+    anne.get("/admin/status").await.assert_says("peut encore se trouver dans les fichiers").assert_says("tone-act");
+    assert!(process.metrics().await.contains("\naccord_scrub_owed_seconds 120\n"));
+    process.test.clock.advance(TimeDelta::hours(1));
+    anne.get("/admin/status").await.assert_says("tone-late");
+
+    reader.batch_execute("COMMIT").unwrap();
+    recurring::run_due(&process.test.app, process.now()).unwrap();
+    assert_eq!(owed(&process), None);
+    assert_eq!(process.pieces_in_files(&pieces), 0);
+    anne.get("/admin/status").await.assert_says("Il n’en reste rien de lisible");
+    assert!(process.metrics().await.contains("\naccord_scrub_owed_seconds 0\n"));
+}
+
+/// An attempt pays for what was destroyed before it began.
+#[test]
+fn what_is_destroyed_while_the_files_are_rid_of_others_is_owed_still() {
+    let process = Process::begin();
+    let now = process.now();
+    process.test.write(move |db| scrubbing::owe(db, now));
+    let owed = process.test.read(scrubbing::owed).expect("owed");
+    process.test.write(move |db| scrubbing::owe(db, now.plus(TimeDelta::seconds(1))));
+    process.test.write(move |db| scrubbing::paid(db, &owed));
+    let still = process.test.read(scrubbing::owed).expect("owed still");
+    assert_eq!((still.destructions, still.since), (2, now));
+    process.test.write(move |db| scrubbing::paid(db, &still));
+    assert_eq!(process.test.read(scrubbing::owed), None);
 }
 
 #[test]
