@@ -19,6 +19,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit};
 
 use crate::app::StartError;
 use crate::config::{self, Config, Overrides, Problem, Problems};
@@ -80,6 +81,7 @@ enum Command {
 /// Runs the program with the arguments of the process.
 pub fn run() -> ExitCode {
     keep_files_from_others();
+    keep_memory_from_others();
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         // A mail server takes the usual status for a refusal, and returns the mail to its sender.
@@ -121,6 +123,25 @@ fn is_mail(arguments: impl Iterator<Item = OsString>) -> bool {
 fn keep_files_from_others() {
     let before = rustix::process::umask(Mode::RWXO);
     rustix::process::umask(before | Mode::RWXO);
+}
+
+/// What the process holds, keys and what they open among it, is in no core dump, and no other process of this user reads
+/// it. A machine that refuses this is told of it, and the work is done all the same.
+fn keep_memory_from_others() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    if let Err(error) = rustix::process::setrlimit(Resource::Core, none).and_then(|()| forbid_dumps()) {
+        say(format_args!("accord: this process may leave its memory in a core dump: {error}"));
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn forbid_dumps() -> rustix::io::Result<()> {
+    rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn forbid_dumps() -> rustix::io::Result<()> {
+    Ok(())
 }
 
 /// The settings, or every problem with them on standard error.

@@ -1,6 +1,8 @@
 //! Values that must not leak: [`Secret`], which prints as dots, random tokens, their hashes, and comparison in constant
 //! time. Keys and passwords have their own homes (`keys`, `people::passwords`).
 
+pub mod locked;
+
 use std::fmt;
 
 use data_encoding::{BASE32_NOPAD, Encoding, Specification};
@@ -72,8 +74,13 @@ pub fn hash_token(token: &str) -> TokenHash {
 /// `N` bytes from the operating system's generator.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).expect("the operating system gives random bytes, or nothing here is safe");
+    fill_randomly(&mut bytes);
     bytes
+}
+
+/// The same, where the bytes are to stand.
+pub fn fill_randomly(bytes: &mut [u8]) {
+    getrandom::fill(bytes).expect("the operating system gives random bytes, or nothing here is safe");
 }
 
 /// A random public name of 80 bits (16 characters), for what has no reference of its own. It is no secret.

@@ -17,7 +17,8 @@ use crate::consent::manifest::Manifest;
 use crate::consent::scope::{Channel, Component, Scope};
 use crate::db::types::text_enum;
 use crate::diagnostics::record::{Body, FIELDS, Field, Record, VALUE_BYTES, Value};
-use crate::secret::{Secret, base32_lower};
+use crate::secret::base32_lower;
+use crate::secret::locked::LockedKey;
 
 mod numbers;
 mod patterns;
@@ -99,7 +100,7 @@ pub struct Mark {
 pub struct Redactor {
     parts: Vec<Part>,
     /// What tags are made with.
-    key: Secret<[u8; 32]>,
+    key: LockedKey,
     /// What came of Accord's own statements, by the hash of each: the same few hundred make most of a capture.
     statements: RefCell<HashMap<[u8; 32], Outcome>>,
 }
@@ -126,7 +127,7 @@ struct Part {
 
 impl Redactor {
     /// Keeps what `scope` covers and `manifest` lists, and nothing else.
-    pub fn new(scope: &Scope, manifest: &Manifest, key: Secret<[u8; 32]>) -> Redactor {
+    pub fn new(scope: &Scope, manifest: &Manifest, key: LockedKey) -> Redactor {
         let part = |(component, names): &(Component, Vec<String>)| {
             let scope = scope.components.iter().find(|part| part.component == *component)?;
             let level = u8::try_from(scope.level as usize + 1).ok()?;

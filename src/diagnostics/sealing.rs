@@ -16,7 +16,8 @@ use crate::consent::scope::Channel;
 use crate::db::types::{GrantId, OrganisationId};
 use crate::diagnostics::stored::SCHEMA;
 use crate::keys::{Keys, Purpose};
-use crate::secret::{Secret, random_bytes};
+use crate::secret::locked::LockedKey;
+use crate::secret::{fill_randomly, random_bytes};
 
 /// No key is held in memory for longer than this; then it is asked for again, and may be gone.
 pub const KEY_HELD: Duration = Duration::from_secs(60);
@@ -35,8 +36,9 @@ pub type Tag = [u8; TAG];
 /// The tag before the first chunk.
 pub const NO_TAG: Tag = [0; TAG];
 
-/// The key of one grant. It is wiped from memory when dropped.
-pub struct GrantKey(Secret<[u8; 32]>);
+/// The key of one grant. It is wiped from memory when dropped, and was never written to the machine's swap space: it is
+/// gone with what it opened.
+pub struct GrantKey(LockedKey);
 
 /// A grant's key as the database has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,20 +69,20 @@ pub struct Unsealable;
 
 impl GrantKey {
     pub fn random() -> GrantKey {
-        GrantKey(Secret::new(random_bytes()))
+        GrantKey(LockedKey::filled(|key| fill_randomly(key)))
     }
 
     /// The key that tags of redacted values are made with. It dies with this one.
-    pub fn for_tags(&self) -> Secret<[u8; 32]> {
+    pub fn for_tags(&self) -> LockedKey {
         let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(self.0.expose()).expect("HMAC takes keys of any length");
         mac.update(TAGS);
-        Secret::new(mac.finalize().into_bytes().into())
+        LockedKey::filled(|key| key.copy_from_slice(&mac.finalize().into_bytes()))
     }
 
     /// The key as it may stand in the database.
     pub fn wrap(&self, keys: &Keys, grant: GrantId) -> Result<Wrapped, Unsealable> {
         let (generation, wrapping) = keys.active(Purpose::Trace);
-        let bytes = seal(&wrapping, self.0.expose(), &wrapping_place(grant))?;
+        let bytes = seal(wrapping.expose(), self.0.expose(), &wrapping_place(grant))?;
         Ok(Wrapped { bytes, wrapping_key: generation.to_string() })
     }
 
@@ -88,21 +90,21 @@ impl GrantKey {
     pub fn unwrap(wrapped: &Wrapped, keys: &Keys, grant: GrantId) -> Result<GrantKey, Unsealable> {
         let generation = wrapped.wrapping_key.parse().map_err(|_| Unsealable)?;
         let wrapping = keys.of_generation(generation, Purpose::Trace).ok_or(Unsealable)?;
-        let key = open(&wrapping, &wrapped.bytes, &wrapping_place(grant))?;
-        let key = <[u8; 32]>::try_from(key.as_slice()).map_err(|_| Unsealable)?;
-        Ok(GrantKey(Secret::new(key)))
+        let opened = open(wrapping.expose(), &wrapped.bytes, &wrapping_place(grant))?;
+        let opened: &[u8; 32] = opened.as_slice().try_into().map_err(|_| Unsealable)?;
+        Ok(GrantKey(LockedKey::filled(|key| key.copy_from_slice(opened))))
     }
 
     /// The sealed bytes, and the tag that the next chunk is bound to.
     pub fn seal(&self, records: &[u8], place: &Place) -> Result<(Vec<u8>, Tag), Unsealable> {
-        let sealed = seal(&self.0, records, &place.bytes())?;
+        let sealed = seal(self.0.expose(), records, &place.bytes())?;
         let tag = tag_of(&sealed).ok_or(Unsealable)?;
         Ok((sealed, tag))
     }
 
     /// The bytes that were sealed for this place.
     pub fn open(&self, sealed: &[u8], place: &Place) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
-        open(&self.0, sealed, &place.bytes())
+        open(self.0.expose(), sealed, &place.bytes())
     }
 }
 
@@ -131,17 +133,17 @@ fn wrapping_place(grant: GrantId) -> Vec<u8> {
 }
 
 /// Nonce, sealed bytes, tag. Nonces of this length may be drawn at random: none is ever drawn twice.
-fn seal(key: &Secret<[u8; 32]>, bytes: &[u8], place: &[u8]) -> Result<Vec<u8>, Unsealable> {
+fn seal(key: &[u8; 32], bytes: &[u8], place: &[u8]) -> Result<Vec<u8>, Unsealable> {
     let nonce = random_bytes::<NONCE>();
-    let sealed = XChaCha20Poly1305::new(key.expose().into())
+    let sealed = XChaCha20Poly1305::new(key.into())
         .encrypt(&XNonce::from(nonce), Payload { msg: bytes, aad: place })
         .map_err(|_| Unsealable)?;
     Ok([nonce.as_slice(), &sealed].concat())
 }
 
-fn open(key: &Secret<[u8; 32]>, sealed: &[u8], place: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
+fn open(key: &[u8; 32], sealed: &[u8], place: &[u8]) -> Result<Zeroizing<Vec<u8>>, Unsealable> {
     let (nonce, sealed) = sealed.split_first_chunk::<NONCE>().ok_or(Unsealable)?;
-    XChaCha20Poly1305::new(key.expose().into())
+    XChaCha20Poly1305::new(key.into())
         .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: place })
         .map(Zeroizing::new)
         .map_err(|_| Unsealable)

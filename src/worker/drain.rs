@@ -31,6 +31,7 @@ use crate::diagnostics::words;
 use crate::error::Result;
 use crate::gate::{GATE, Gate, Moment};
 use crate::keys::Keys;
+use crate::secret::locked;
 use crate::worker::threads::stand_back;
 
 /// How long the thread waits between rounds.
@@ -46,6 +47,13 @@ pub fn start(app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<JoinHa
 
 fn run(app: &App, stop: &CancellationToken) {
     stand_back();
+    if let Err(error) = locked::try_it() {
+        tracing::warn!(
+            target: "accord::worker",
+            %error,
+            "Keys of captures may be written to the swap space: the limit on locked memory is too low"
+        );
+    }
     let mut drain: Option<Drain> = None;
     loop {
         let is_last = stop.is_cancelled();

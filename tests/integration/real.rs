@@ -12,6 +12,7 @@ mod command_line;
 mod customer;
 mod desk;
 mod disk;
+mod dumping;
 mod elsewhere;
 mod http;
 mod kill;

@@ -8,7 +8,7 @@ use crate::diagnostics::record::{Event, Gap, Reason, Span};
 /// A redactor for everything the manifest of all components lists, and `note` of products.
 fn redactor() -> Redactor {
     let scope = Scope::of(Component::ALL, ScopeLevel::Debug, vec!["note".to_owned(), "auth.token".to_owned()]);
-    Redactor::new(&scope, &Manifest::of(&scope), Secret::new([7; 32]))
+    Redactor::new(&scope, &Manifest::of(&scope), LockedKey::filled(|key| key.fill(7)))
 }
 
 fn body(target: &str, fields: Vec<Field>) -> Body {
@@ -78,7 +78,7 @@ fn cn_09_what_the_manifest_does_not_list_is_left_out_name_and_all() {
 #[test]
 fn cn_09_what_the_scope_does_not_cover_is_not_kept_at_all() {
     let scope = Scope::of(&[Component::Pages], ScopeLevel::Info, Vec::new());
-    let redactor = Redactor::new(&scope, &Manifest::of(&scope), Secret::new([7; 32]));
+    let redactor = Redactor::new(&scope, &Manifest::of(&scope), LockedKey::filled(|key| key.fill(7)));
     let mut hits = Hits::default();
     let kept = |channel, target: &str, level| {
         let body = Body { level, ..body(target, Vec::new()) };
@@ -260,7 +260,7 @@ fn a_long_text_is_searched_whole_and_then_cut() {
 
 #[test]
 fn the_same_value_has_the_same_tag_within_a_grant_only() {
-    let other = Redactor { key: Secret::new([8; 32]), ..redactor() };
+    let other = Redactor { key: LockedKey::filled(|key| key.fill(8)), ..redactor() };
     let tag = |redactor: &Redactor, text: &str| redactor.mask_of(Rule::Email, text);
     assert_eq!(tag(&redactor(), "Jean@client.example"), tag(&redactor(), "jean%40client.example"));
     assert_ne!(tag(&redactor(), "jean@client.example"), tag(&redactor(), "jean@client.examples"));
