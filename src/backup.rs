@@ -8,6 +8,7 @@
 pub mod archive;
 pub mod copying;
 pub mod restoring;
+pub mod rights;
 pub mod sealing;
 
 use std::path::PathBuf;

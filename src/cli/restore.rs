@@ -7,11 +7,13 @@ use clap::Args;
 
 use crate::app::DataLock;
 use crate::backup::restoring;
+use crate::backup::rights::{self, Rights};
 use crate::backup::sealing::BackupKey;
 use crate::cli::{Common, fail, load_config, say};
 use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::config::database::DatabaseUrl;
+use crate::db::connection::{Role, open};
 
 const EXAMPLES: &str = "\
 Into a new folder, which then gets your copy of the installation's keys:
@@ -21,7 +23,8 @@ Into a new folder, which then gets your copy of the installation's keys:
   accord check --data /var/lib/accord-restored
 
 Everybody signs in by a link that is mailed to them, and then chooses a password; programs and products get new secrets.
-Every consent to diagnostics has ended, for it may have been withdrawn since the backup was made. Try it now and then: a
+Every consent to diagnostics has ended, for it may have been withdrawn since the backup was made. Rights are as they were
+then: it lists who has which, so that you can take back what was taken back since, before you serve. Try it now and then: a
 backup that was never restored is a hope.";
 
 /// Arguments of `accord restore`.
@@ -72,9 +75,19 @@ impl Restore {
                         config.security.keys_file.display()
                     ));
                 }
+                match rights_in(&config.database.url) {
+                    Ok(rights) => print!("{rights}"),
+                    Err(error) => return fail(format_args!("Who has which rights there cannot be read: {error:#}")),
+                }
                 ExitCode::SUCCESS
             }
             Err(error) => fail(error),
         }
     }
+}
+
+/// Who may do what in the desk that was restored.
+fn rights_in(database: &DatabaseUrl) -> anyhow::Result<Rights> {
+    let mut db = open(database, Role::Reader)?;
+    Ok(rights::in_force(&mut db, Clock::system().now())?)
 }

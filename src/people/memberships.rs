@@ -209,6 +209,24 @@ pub fn grantors(db: &mut DbConnection, organisation: OrganisationId, limit: i64)
         .load(db)?)
 }
 
+/// Everybody who may grant tracing for all of an organisation that is not themselves: its name, and their address.
+pub fn all_grantors(db: &mut DbConnection) -> Result<Vec<(String, String)>> {
+    Ok(memberships::table
+        .inner_join(organisations::table)
+        .inner_join(people::table)
+        .inner_join(
+            person_addresses::table
+                .on(person_addresses::person_id.eq(people::id).and(person_addresses::is_primary.eq(true))),
+        )
+        .filter(memberships::grants_tracing.eq(true))
+        .filter(people::state.eq(PersonState::Active))
+        .filter(people::id.ne_all(staff_members::table.select(staff_members::person_id)))
+        .filter(organisations::kind.ne(OrganisationKind::Individual))
+        .order((organisations::name, organisations::id, people::sort_name, people::id))
+        .select((organisations::name, person_addresses::address))
+        .load(db)?)
+}
+
 /// The member of `organisation` with that public name.
 pub fn find_member(db: &mut DbConnection, organisation: OrganisationId, handle: &str) -> Result<Option<Member>> {
     Ok(members!()
