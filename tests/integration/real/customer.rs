@@ -78,7 +78,8 @@ pub struct Program {
 impl Program {
     /// Makes a secret of `person`'s and has `server` exchange it.
     pub fn of(db: &mut DbConnection, server: SocketAddr, person: PersonId, now: UtcTime) -> Result<Program> {
-        let (_, secret) = api_tokens::create(db, person, &secret_of_a_day(&[Scope::TicketsRead]), now)?;
+        let (_, secret) =
+            api_tokens::create(db, person, &secret_of_a_day(&[Scope::TicketsRead, Scope::TracingRead]), now)?;
         let body = format!("{{\"secret\": \"{}\"}}", secret.expose());
         let json = ("Content-Type", "application/json");
         let answer = http::send(server, "POST", "/api/v1/token", &[json], body.as_bytes()).expect("an answer");
@@ -88,5 +89,10 @@ impl Program {
 
     pub fn get(&self, server: SocketAddr, path: &str) -> std::io::Result<Answer> {
         http::send(server, "GET", path, &[("Authorization", &self.authorization)], b"")
+    }
+
+    /// Waits until there is something else than this program has, which is anything.
+    pub fn wait_for_other(&self, server: SocketAddr, path: &str) -> std::io::Result<Answer> {
+        http::send(server, "GET", path, &[("Authorization", &self.authorization), ("If-None-Match", "*")], b"")
     }
 }

@@ -38,6 +38,8 @@ const THERE: &str = "/account";
 const HERE: &str = "/requests";
 /// The same for a program.
 const BY_PROGRAM: &str = "/api/v1/tickets";
+/// What a program can wait for, and for how long: longer than any lease.
+const WAITED_FOR: &str = "/api/v1/tracing/grants?wait=18";
 
 /// Two processes; the second reaches the database by a wire that can be cut.
 struct Two {
@@ -263,6 +265,52 @@ fn real_cn_03_a_process_that_cannot_read_the_grants_captures_nothing_after_five_
         two.requests(&grant, BY_PROGRAM).len() > before
     });
     assert!(silence.is_kept(&two.records(&grant)), "captured without having asked whether it may");
+}
+
+/// Requests for which it works already go on when nothing comes from the database any more, and nobody was told that
+/// anything is wrong; what they do after the lease's end is kept nowhere, neither then nor once the database is back.
+#[test]
+#[ignore = "needs PostgreSQL and processes of its own"]
+fn real_cn_03_nothing_that_a_process_does_when_wholly_cut_off_from_the_database_is_kept_after_five_seconds() {
+    let two = Two::begin();
+    let (grant, _) = two.grant();
+    two.wait_until_live_there(1);
+    let (there, now) = (two.there.address, Clock::system().now());
+    let program = Program::of(&mut two.installation.database(), there, two.people.customer, now).unwrap();
+    let reads = |records: &[Record], within: &dyn Fn(i64) -> bool| {
+        let is_one = |record: &&Record| match record {
+            Record::Span(span) => span.body.name == "read" && within(span.end_nanos / 1_000),
+            _ => false,
+        };
+        records.iter().filter(is_one).count()
+    };
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| program.wait_for_other(there, WAITED_FOR));
+        // It looks at the list every second, and each look is captured.
+        wait_until("what the waiting request reads is captured", PATIENCE, || {
+            reads(&two.records(&grant), &|_| true) > 3
+        });
+        two.wire.silence();
+        let (silent, silent_at) = (Instant::now(), Clock::system().now());
+        wait_until("the lease is over", PATIENCE, || silent.elapsed() > LEASE + Duration::from_secs(2));
+        assert!(!waiting.is_finished(), "the request is under way all the while");
+        two.wire.cut();
+        let answer = waiting.join().unwrap().unwrap();
+        assert_eq!(answer.status, 503, "it learns that its last look at the list failed: {}", answer.text);
+        let silence =
+            Silence { from: silent_at.plus(TimeDelta::from_std(LEASE).unwrap()), until: Clock::system().now() };
+        two.wire.mend();
+        wait_until("it captures again once it has its database", PATIENCE, || {
+            drop(two.claire.get(there, THERE));
+            !two.requests(&grant, THERE).is_empty()
+        });
+        let records = two.records(&grant);
+        assert!(silence.is_kept(&records), "captured without having asked whether it may");
+        assert!(reads(&records, &|micros| micros < silent_at.micros()) > 3, "what came before is kept");
+        assert!(reads(&records, &|micros| micros >= silence.until.micros()) > 0, "and what comes after");
+        // The request that was under way began under a right to capture that is none any more.
+        assert_eq!(two.requests(&grant, "/api/v1/tracing/grants"), []);
+    });
 }
 
 #[test]
