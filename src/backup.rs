@@ -27,7 +27,7 @@ pub enum BackupError {
     File(PathBuf, std::io::Error),
     #[error("{0} is there already; name a file that is not")]
     Exists(PathBuf),
-    #[error("{folder} has room for {free} MiB and the copy needs {needed} MiB; make room, or nobody could be served")]
+    #[error("{folder} has room for {free} MiB and the backup needs {needed} MiB there; make room first")]
     NoRoom { folder: PathBuf, free: u64, needed: u64 },
     #[error("the folder {0} is not empty; restore into a new one, and look at it before it takes the old one's place")]
     NotEmpty(PathBuf),

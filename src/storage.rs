@@ -2,7 +2,7 @@
 //! written whole and made durable before its name exists, and never changed afterwards.
 
 use std::collections::HashSet;
-use std::fs::File;
+use std::fs::{DirEntry, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -131,19 +131,43 @@ impl Storage {
     /// The names of everything that is kept, in order.
     pub fn hashes(&self) -> io::Result<Vec<String>> {
         let mut hashes = Vec::new();
+        self.for_each_file(|name, _| {
+            hashes.push(name);
+            Ok(())
+        })?;
+        hashes.sort_unstable();
+        Ok(hashes)
+    }
+
+    /// How many bytes of the disk everything that is kept takes, compressed as it is.
+    pub fn bytes_on_disk(&self) -> io::Result<u64> {
+        let mut bytes = 0;
+        self.for_each_file(|_, entry| match entry.metadata() {
+            Ok(metadata) => {
+                bytes += metadata.len();
+                Ok(())
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(error),
+        })?;
+        Ok(bytes)
+    }
+
+    fn for_each_file(&self, mut take: impl FnMut(String, &DirEntry) -> io::Result<()>) -> io::Result<()> {
         for folder in std::fs::read_dir(&self.folder)? {
             let folder = folder?;
             if !folder.file_type()?.is_dir() {
                 continue;
             }
-            let names = std::fs::read_dir(folder.path())?.map(|entry| entry.map(|entry| entry.file_name()));
-            for name in names {
+            for entry in std::fs::read_dir(folder.path())? {
+                let entry = entry?;
                 // What is being written has a name that begins with a dot.
-                hashes.extend(name?.into_string().ok().filter(|name| is_name(name)));
+                if let Some(name) = entry.file_name().into_string().ok().filter(|name| is_name(name)) {
+                    take(name, &entry)?;
+                }
             }
         }
-        hashes.sort_unstable();
-        Ok(hashes)
+        Ok(())
     }
 
     /// Removes the content of that name, if it is there.

@@ -89,8 +89,12 @@ pub enum Part<'a> {
 }
 
 /// Reads a backup to its end and hands over each part; gives what the backup says of itself. What is not as [`Writing`]
-/// makes it is an error.
-pub fn read(file: File, key: &BackupKey, mut take: impl FnMut(Part<'_>) -> io::Result<()>) -> io::Result<Manifest> {
+/// makes it is an error, and so is what `take` says.
+pub fn read<E: From<io::Error>>(
+    file: File,
+    key: &BackupKey,
+    mut take: impl FnMut(Part<'_>) -> Result<(), E>,
+) -> Result<Manifest, E> {
     let mut unpacked = GzDecoder::new(Opener::new(BufReader::new(file), key)?);
     let mut archive = tar::Archive::new(&mut unpacked);
     let (mut has_database, mut files, mut manifest) = (false, 0, None::<Manifest>);
@@ -98,7 +102,7 @@ pub fn read(file: File, key: &BackupKey, mut take: impl FnMut(Part<'_>) -> io::R
         let mut entry = entry?;
         let name = String::from_utf8_lossy(&entry.path_bytes()).into_owned();
         if !entry.header().entry_type().is_file() || manifest.is_some() {
-            return Err(foreign(&name));
+            return Err(foreign(&name).into());
         }
         if name == DATABASE && !has_database {
             has_database = true;
@@ -108,16 +112,16 @@ pub fn read(file: File, key: &BackupKey, mut take: impl FnMut(Part<'_>) -> io::R
             let content = whole(&mut entry)?;
             take(Part::File { hash: hash.to_owned(), content })?;
         } else if name == MANIFEST && has_database {
-            manifest = Some(serde_json::from_slice(&whole(&mut entry)?)?);
+            manifest = Some(serde_json::from_slice(&whole(&mut entry)?).map_err(io::Error::from)?);
         } else {
-            return Err(foreign(&name));
+            return Err(foreign(&name).into());
         }
     }
     // What follows the archive is nothing, and was sealed as the end.
     io::copy(&mut unpacked, &mut io::sink())?;
     manifest
         .filter(|manifest| manifest.files == files)
-        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "parts of it are missing"))
+        .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "parts of it are missing").into())
 }
 
 fn whole(entry: &mut impl Read) -> io::Result<Vec<u8>> {
@@ -147,7 +151,7 @@ mod tests {
                 Part::Tables(reader) => io::read_to_string(reader)?,
                 Part::File { hash, content } => format!("{hash}: {}", String::from_utf8_lossy(&content)),
             });
-            Ok(())
+            Ok::<_, io::Error>(())
         })?;
         Ok(names)
     }

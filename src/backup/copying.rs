@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::archive::{Manifest, Writing};
@@ -56,7 +56,7 @@ pub fn make<E: From<BackupError>>(
         return Err(BackupError::Exists(target.to_owned()).into());
     }
     let workplace = Workplace::take(config)?;
-    require_room(config, url)?;
+    require_room(config, url, target)?;
     let first = first_copy(config);
     copy(&first)?;
     let clean = workplace.folder.join("clean.sqlite");
@@ -197,16 +197,33 @@ fn empty(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// There are two copies of the database at a time, at most.
-fn require_room(config: &Config, url: &DatabaseUrl) -> Result<(), BackupError> {
+/// There are two copies of the database at a time, at most, and while the archive is written one.
+fn require_room(config: &Config, url: &DatabaseUrl, target: &Path) -> Result<(), BackupError> {
     let DatabaseUrl::Sqlite(path) = url else { return Ok(()) };
-    let failed = |error| BackupError::File(path.clone(), error);
-    let needed = 2 * std::fs::metadata(path).map_err(failed)?.len() + ROOM_LEFT;
-    let free = disk::free_bytes(&config.data).map_err(failed)?;
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |error| BackupError::File(path, error)
+    };
+    let files = config.data.join("files");
+    let database = std::fs::metadata(path).map_err(failed(path))?.len();
+    let stored = Storage::open(&files).and_then(|storage| storage.bytes_on_disk()).map_err(failed(&files))?;
+    let disk_of = |folder: &Path| std::fs::metadata(folder).map(|metadata| metadata.dev()).map_err(failed(folder));
+    let elsewhere = folder_of(target);
+    if disk_of(elsewhere)? == disk_of(&config.data)? {
+        // Stored files are as small already as they get, and the tables no larger than they are.
+        return require_free(&config.data, 2 * database + stored + ROOM_LEFT);
+    }
+    require_free(&config.data, 2 * database + ROOM_LEFT)?;
+    // How much smaller the tables become nobody knows, and where nobody is served it does no harm to find out.
+    require_free(elsewhere, stored)
+}
+
+fn require_free(folder: &Path, needed: u64) -> Result<(), BackupError> {
+    let free = disk::free_bytes(folder).map_err(|error| BackupError::File(folder.to_owned(), error))?;
     if free >= needed {
         return Ok(());
     }
-    Err(BackupError::NoRoom { folder: config.data.clone(), free: free >> 20, needed: needed >> 20 })
+    Err(BackupError::NoRoom { folder: folder.to_owned(), free: free >> 20, needed: needed >> 20 })
 }
 
 fn folder_of(file: &Path) -> &Path {

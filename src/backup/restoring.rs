@@ -3,7 +3,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use super::archive::{self, Manifest, Part};
@@ -18,6 +18,9 @@ use crate::db::connection::{Role, open};
 use crate::db::{DbConnection, dialect, file_copy, migrations};
 use crate::error::{Error, Result as Outcome};
 use crate::storage::Storage;
+
+/// How much of the database is unpacked at once.
+const PIECE: usize = 256 * 1024;
 
 /// Whether a backup may be restored here: the folder is empty or not there, and so is the database's place.
 pub fn require_empty(config: &Config, database: &Path) -> Result<(), BackupError> {
@@ -67,28 +70,55 @@ pub fn restore(
     restored
 }
 
+/// What went wrong while unpacking: with the backup, or with what is made of it.
+enum Unpacking {
+    Reading(io::Error),
+    Writing(BackupError),
+}
+
+impl From<io::Error> for Unpacking {
+    fn from(error: io::Error) -> Unpacking {
+        Unpacking::Reading(error)
+    }
+}
+
 fn unpack(files: &Path, database: &Path, key: &BackupKey, backup: &Path) -> Result<Manifest, BackupError> {
-    let failed = |error: io::Error| match error.kind() {
+    let unreadable = |error: io::Error| match error.kind() {
         io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => BackupError::Unsound(error.to_string()),
         _ => BackupError::File(backup.to_owned(), error),
     };
     let storage = Storage::open(files).map_err(|error| BackupError::File(files.to_owned(), error))?;
-    let file = File::open(backup).map_err(failed)?;
-    archive::read(file, key, |part| match part {
-        Part::Tables(reader) => {
-            let mut file = File::options().create_new(true).write(true).open(database)?;
-            io::copy(reader, &mut file)?;
-            file.sync_all()
-        }
+    let file = File::open(backup).map_err(unreadable)?;
+    let read = archive::read(file, key, |part| match part {
+        Part::Tables(reader) => write_database(reader, database),
         Part::File { hash, content } => {
-            let stored = storage.put(&content).map_err(|error| io::Error::other(format!("{error:#}")))?;
+            let stored = storage.put(&content).map_err(|error| {
+                let error = io::Error::other(format!("the stored file {hash}: {error:#}"));
+                Unpacking::Writing(BackupError::File(files.to_owned(), error))
+            })?;
             if stored == hash {
                 return Ok(());
             }
-            Err(io::Error::new(io::ErrorKind::InvalidData, format!("the stored file {hash} is not what it was")))
+            let changed = format!("the stored file {hash} is not what it was");
+            Err(io::Error::new(io::ErrorKind::InvalidData, changed).into())
         }
+    });
+    read.map_err(|error| match error {
+        Unpacking::Reading(error) => unreadable(error),
+        Unpacking::Writing(error) => error,
     })
-    .map_err(failed)
+}
+
+fn write_database(reader: &mut dyn Read, database: &Path) -> Result<(), Unpacking> {
+    let failed = |error| Unpacking::Writing(BackupError::File(database.to_owned(), error));
+    let mut file = File::options().create_new(true).write(true).open(database).map_err(failed)?;
+    let mut piece = vec![0; PIECE];
+    loop {
+        match reader.read(&mut piece)? {
+            0 => return file.sync_all().map_err(failed),
+            length => file.write_all(&piece[..length]).map_err(failed)?,
+        }
+    }
 }
 
 /// Looks at the restored database whole, brings it up to date, and ends what went on when it was copied.

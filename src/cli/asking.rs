@@ -16,7 +16,7 @@ pub fn find_server(config: &Config) -> Option<UnixStream> {
     if !config.database.url.is_sqlite() {
         return None;
     }
-    UnixStream::connect(local_socket::path(config)).ok()
+    local_socket::connect(&local_socket::path(config), PATIENCE).ok()
 }
 
 /// Asks, with the bytes that go with the question.

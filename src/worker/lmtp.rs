@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::config::mail::LmtpListen;
+use crate::worker::local_socket;
 
 /// Connections at a time; a mail server needs a few.
 const CONNECTIONS: usize = 100;
@@ -24,6 +25,8 @@ const CONNECTIONS: usize = 100;
 const GRAIN: usize = 64 * 1024;
 /// What all mails being received may hold in memory together, at least.
 const MEMORY: usize = 64 * 1024 * 1024;
+/// How long to see whether somebody listens on a socket that is there: this machine knows at once.
+const PATIENCE: Duration = Duration::from_millis(200);
 /// How long mails being received have to arrive once the program is told to stop (FT-22).
 const DRAIN: Duration = Duration::from_secs(6);
 
@@ -45,10 +48,11 @@ impl Door {
             LmtpListen::Unix(path) => {
                 // What a process that is gone left behind would be in the way; anything else is somebody's.
                 if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
-                    match std::os::unix::net::UnixStream::connect(path) {
-                        Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
-                        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
-                        Err(error) => return Err(error),
+                    match local_socket::connect(path, PATIENCE).map_err(|error| error.kind()) {
+                        // Somebody listens there, even if with so long a line that we do not get in.
+                        Ok(_) | Err(io::ErrorKind::WouldBlock) => return Err(io::ErrorKind::AddrInUse.into()),
+                        Err(io::ErrorKind::ConnectionRefused) => std::fs::remove_file(path)?,
+                        Err(kind) => return Err(kind.into()),
                     }
                 }
                 let listener = UnixListener::bind(path)?;

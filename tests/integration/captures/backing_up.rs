@@ -492,3 +492,38 @@ async fn db_09_recurring_work_removes_what_an_interrupted_backup_left_but_nothin
     quarter();
     assert!(!copying::workplace(config).exists());
 }
+
+#[actix_web::test]
+async fn db_09_a_backup_that_has_no_room_beside_the_stored_files_is_not_begun() {
+    let Some(drill) = Drill::begin().await else { return };
+    let name = "a".repeat(64);
+    let folder = drill.process.test.app.config.data.join("files").join("aa");
+    std::fs::create_dir_all(&folder).unwrap();
+    // Eight tebibytes that take no room themselves.
+    File::create(folder.join(name)).unwrap().set_len(8 << 40).unwrap();
+    let refused = drill.back_up().unwrap_err();
+    assert!(matches!(&refused, BackupError::NoRoom { needed, .. } if *needed >= 8 << 20), "{refused}");
+    assert_eq!(std::fs::read_dir(drill.place.path()).unwrap().count(), 0);
+}
+
+#[actix_web::test]
+async fn db_09_what_cannot_be_written_while_unpacking_is_named_and_not_the_backup() {
+    let Some(drill) = Drill::begin().await else { return };
+    drill.back_up().unwrap();
+    let (config, _) = drill.new_folder("unpacked");
+    let restore = |database: &Path| {
+        restoring::restore(&config, database, &drill.key, &drill.file(), drill.process.now()).unwrap_err()
+    };
+    let nowhere = config.data.join("nowhere").join("accord.sqlite");
+    let said = restore(&nowhere);
+    assert!(matches!(&said, BackupError::File(path, _) if path.starts_with(config.data.join("nowhere"))), "{said}");
+
+    // Where the folder of a stored file should be is a file.
+    let hash = drill.process.test.read(attachments::content_hashes).remove(0);
+    let files = config.data.join("files");
+    std::fs::create_dir_all(&files).unwrap();
+    std::fs::write(files.join(&hash[..2]), "in the way").unwrap();
+    let said = restore(&config.data.join("accord.sqlite"));
+    assert!(matches!(&said, BackupError::File(path, _) if *path == files), "{said}");
+    assert!(said.to_string().contains(&hash), "{said}");
+}

@@ -7,6 +7,7 @@ use accord::config::mail::LmtpListen;
 use accord::journal::unprocessed;
 use accord::worker::lmtp::{self, Door};
 use accord::worker::local_socket;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_util::sync::CancellationToken;
@@ -154,6 +155,28 @@ async fn a_socket_that_somebody_listens_on_is_not_taken_from_them() {
     assert!(Door::open(&listen).is_err());
     drop(first);
     Door::open(&listen).unwrap();
+}
+
+#[actix_web::test]
+async fn a_socket_whose_listener_takes_nobody_up_is_somebody_s_and_keeps_nobody_waiting() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lmtp");
+    let listener = rustix::net::socket(AddressFamily::UNIX, SocketType::STREAM, None).unwrap();
+    rustix::net::bind(&listener, &SocketAddrUnix::new(&path).unwrap()).unwrap();
+    rustix::net::listen(&listener, 0).unwrap();
+    let _fills_the_line = local_socket::connect(&path, Duration::from_millis(50)).unwrap();
+    let (told, hears) = std::sync::mpsc::channel();
+    let listen = LmtpListen::Unix(path.clone());
+    let here = tokio::runtime::Handle::current();
+    // On a thread, since it would never come back from a socket that it waits for.
+    std::thread::spawn(move || {
+        let _within = here.enter();
+        told.send(Door::open(&listen).map(drop).map_err(|error| error.kind()))
+    });
+    let opened = hears.recv_timeout(Duration::from_secs(20)).expect("it comes back");
+    assert_eq!(opened, Err(std::io::ErrorKind::AddrInUse));
+    let waited = local_socket::connect(&path, Duration::from_millis(50)).unwrap_err();
+    assert_eq!(waited.kind(), std::io::ErrorKind::WouldBlock);
 }
 
 #[actix_web::test]
