@@ -1,13 +1,17 @@
 //! Mail out of the journal into tickets: claimed, read outside of any transaction, carried out in one.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::app::App;
 use crate::clock::UtcTime;
+use crate::db::DbConnection;
 use crate::error::{Error, Result};
 use crate::intake::reading::{self, Surroundings};
-use crate::intake::{House, from_email};
+use crate::intake::from_email::{self, Applied};
+use crate::intake::{House, Reading};
 use crate::journal::State;
 use crate::journal::claiming::{self, Claimed, Delivery, Setback, Stage};
 use crate::mail::limits;
@@ -61,10 +65,10 @@ fn read_and_apply(
     goes_on: bool,
 ) -> Result<Option<Claimed>> {
     let now = app.clock.now();
-    let house = House::new(&app.keys, &app.config);
+    let house = Arc::new(House::new(&app.keys, &app.config));
     let read = catch_unwind(AssertUnwindSafe(|| reading::read(&house, &app.storage, &delivery, surroundings)));
     let reading = match read {
-        Ok(Ok(reading)) => reading,
+        Ok(Ok(reading)) => Arc::new(reading),
         Ok(Err(error)) => return set_back(app, &delivery, worker, Stage::Reading, &error, now),
         Err(_) => return set_back_after_panic(app, &delivery, worker, Stage::Reading, now),
     };
@@ -72,17 +76,14 @@ fn read_and_apply(
         let duration_ms = u64::try_from(reading.took.as_millis()).unwrap_or(u64::MAX);
         tracing::error!(target: "accord::mail", duration_ms, "Reading a mail took longer than any mail should");
     }
-    let carried_out = {
-        let (worker, delivery, clock) = (worker.to_owned(), without_bytes(&delivery), app.clock.clone());
-        catch_unwind(AssertUnwindSafe(|| {
-            app.database.write_now(move |db| {
-                let applied = from_email::apply(db, &house, &delivery, &reading, &worker, now)?;
-                let next = if goes_on { claiming::claim_next(db, &worker, clock.now())? } else { None };
-                Ok((applied, next))
-            })
-        }))
-    };
-    match carried_out {
+    let mut carried_out = carry_out(app, &house, &delivery, &reading, worker, now, goes_on);
+    if carried_out.failed_at_the_claim {
+        if let Ok(Err(error)) = &carried_out.outcome {
+            tracing::warn!(target: "accord::mail", ?error, "The next mail could not be taken along; this one goes alone");
+        }
+        carried_out = carry_out(app, &house, &delivery, &reading, worker, now, false);
+    }
+    match carried_out.outcome {
         Ok(Ok((applied, next))) => {
             let record = &applied.record;
             let organisation = applied.ticket.as_ref().map(|ticket| ticket.organisation_id);
@@ -101,6 +102,44 @@ fn read_and_apply(
         Ok(Err(error)) => set_back(app, &delivery, worker, Stage::Applying, &error, now),
         Err(_) => set_back_after_panic(app, &delivery, worker, Stage::Applying, now),
     }
+}
+
+/// What carrying out a decision came to.
+struct CarriedOut {
+    outcome: std::thread::Result<Result<(Applied, Option<Claimed>)>>,
+    /// It was good itself; claiming the next mail took it along when it failed.
+    failed_at_the_claim: bool,
+}
+
+/// Carries out what was decided of a mail and, if `goes_on`, claims the next. A savepoint between the two would cost every
+/// mail two more statements; when the claim fails, which hardly ever happens, the caller does the first part once more.
+fn carry_out(
+    app: &App,
+    house: &Arc<House>,
+    delivery: &Delivery,
+    reading: &Arc<Reading>,
+    worker: &str,
+    now: UtcTime,
+    goes_on: bool,
+) -> CarriedOut {
+    let (worker, delivery, clock) = (worker.to_owned(), without_bytes(delivery), app.clock.clone());
+    let (house, reading) = (house.clone(), reading.clone());
+    let is_claiming = Arc::new(AtomicBool::new(false));
+    let was_claiming = is_claiming.clone();
+    let change = move |db: &mut DbConnection| {
+        // It may run more than once.
+        is_claiming.store(false, Ordering::Relaxed);
+        let applied = from_email::apply(db, &house, &delivery, &reading, &worker, now)?;
+        if !goes_on {
+            return Ok((applied, None));
+        }
+        is_claiming.store(true, Ordering::Relaxed);
+        let next = claiming::claim_next(db, &worker, clock.now())?;
+        is_claiming.store(false, Ordering::Relaxed);
+        Ok((applied, next))
+    };
+    let outcome = catch_unwind(AssertUnwindSafe(|| app.database.write_now(change)));
+    CarriedOut { outcome, failed_at_the_claim: was_claiming.load(Ordering::Relaxed) }
 }
 
 /// Whether reading took longer than the limits should let it (L-13). The work is bounded by them; this ends nothing.

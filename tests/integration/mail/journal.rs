@@ -13,6 +13,7 @@ use accord::worker::incoming_mail;
 use accord::worker::threads::Step;
 use actix_web::test::{TestRequest, call_and_read_body, init_service};
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
 use diesel::prelude::*;
 
 use crate::support::desk::{Desk, Letter, SUPPORT, address};
@@ -120,6 +121,36 @@ fn no_mail_is_claimed_in_a_row_that_took_a_second() {
     assert_eq!(waiting.iter().map(attempts).collect::<Vec<_>>(), [0, 0], "they are free for any thread");
     assert_eq!(row(Duration::from_millis(999)), Step::Worked(2));
     assert_eq!(row(Duration::ZERO), Step::Idle);
+}
+
+#[test]
+fn j_07_a_mail_that_cannot_be_taken_along_takes_nothing_from_the_one_before_it() {
+    let desk = Desk::open();
+    for name in ["un", "deux"] {
+        desk.accept(&Letter::from(&format!("{name}@acme.example")));
+    }
+    let now = desk.test.now();
+    let ids = desk.test.read(|db| claiming::due(db, now));
+    let (is_sqlite, refused) = (desk.test.app.database.url().is_sqlite(), ids[1].0);
+    let refuse = if is_sqlite {
+        format!(
+            "CREATE TRIGGER refusal BEFORE UPDATE OF leased_by ON journal WHEN NEW.id = {refused} BEGIN
+                 SELECT RAISE(ABORT, 'not this one'); END"
+        )
+    } else {
+        format!(
+            "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+                 $$ BEGIN RAISE EXCEPTION 'not this one'; END $$;
+             CREATE TRIGGER refusal BEFORE UPDATE OF leased_by ON journal FOR EACH ROW WHEN (NEW.id = {refused})
+                 EXECUTE FUNCTION refuse()"
+        )
+    };
+    desk.test.write(move |db| Ok(db.batch_execute(&refuse)?));
+    assert_eq!(incoming_mail::process_next(&desk.test.app, "one").unwrap(), Step::Worked(1));
+    let rows: Vec<_> = ids.iter().map(|id| desk.test.read(|db| claiming::load(db, *id))).collect();
+    let states: Vec<_> = rows.iter().map(|row| (row.state, row.attempts)).collect();
+    assert_eq!(states, [(State::Applied, 1), (State::Accepted, 0)]);
+    assert_eq!(desk.tickets().len(), 1, "what was done once more was done once");
 }
 
 #[actix_web::test]
