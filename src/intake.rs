@@ -10,6 +10,7 @@ pub mod from_email;
 pub mod from_form;
 pub mod reading;
 pub mod reading_room;
+mod unsubscribing;
 
 use crate::config::Config;
 use crate::keys::Keys;

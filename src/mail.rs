@@ -15,3 +15,4 @@ pub mod reply_text;
 pub mod structure;
 pub mod threading;
 pub mod transport;
+pub mod unsubscribe_token;

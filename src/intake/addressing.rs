@@ -6,6 +6,7 @@ use crate::db::types::MailboxId;
 use crate::error::Result;
 use crate::mail::address::EmailAddress;
 use crate::mail::reply_address::{self, UnverifiedToken};
+use crate::mail::unsubscribe_token;
 use crate::notifications::Letterhead;
 use crate::notifications::recipients::mailbox_of;
 use crate::teams::mailboxes::{self, Mailbox};
@@ -22,7 +23,9 @@ pub fn mailbox_for(db: &mut DbConnection, letterhead: &Letterhead, recipient: &s
     if let Some(mailbox) = mailboxes::find_by_canonical(db, &address)? {
         return Ok(Some(mailbox.id));
     }
-    if !is_at_reply_domain(letterhead, &address) || !reply_address::resembles(address.local_part()) {
+    let is_signed = reply_address::resembles(address.local_part())
+        || unsubscribe_token::in_local_part(address.local_part()).is_some();
+    if !is_at_reply_domain(letterhead, &address) || !is_signed {
         return Ok(None);
     }
     // A token that is not genuine is as if absent, and its mail is not dropped (D14).
@@ -57,4 +60,12 @@ pub fn find_genuine(
 /// Whom a genuine token was made for, while it is in force.
 pub fn holder(db: &mut DbConnection, ticket: &Ticket, token: &UnverifiedToken) -> Result<Option<Participant>> {
     participants::find_by_token(db, ticket.id, token.participant, token.epoch)
+}
+
+/// Addresses behind which nobody reads.
+pub(super) fn is_unattended(local_part: &str) -> bool {
+    let plain: String = local_part.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
+    ["noreply", "donotreply", "nepasrepondre", "mailerdaemon", "postmaster", "bounce", "listserv"]
+        .iter()
+        .any(|start| plain.starts_with(start))
 }

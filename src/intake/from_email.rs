@@ -14,8 +14,9 @@ use crate::db::types::{JournalId, MessageId, OrganisationId, PersonId};
 use crate::error::{Error, Result};
 use crate::gate;
 use crate::i18n::Texts;
+use crate::intake::addressing::is_unattended;
 use crate::intake::evidence::{self, Gathered};
-use crate::intake::{House, Reading};
+use crate::intake::{House, Reading, unsubscribing};
 use crate::journal::{self, Delivery, Outcome, Record, State};
 use crate::mail::address::EmailAddress;
 use crate::mail::authentication::Authentication;
@@ -79,6 +80,9 @@ pub fn apply(
     let mailbox = mailboxes::by_id(db, delivery.mailbox)?;
     let mail = Mail { house, mailbox, delivery, reading, now, mailboxes: OnceCell::new() };
     let applied = match mail.find_duplicate(db)? {
+        _ if unsubscribing::carry_out(db, house, delivery, now)? => {
+            Applied { state: State::Applied, record: mail.record("unsubscribed"), ticket: None }
+        }
         Some(ticket) => mail.duplicate(ticket),
         None => {
             let gathered = evidence::gather(db, house, &mail.mailbox, delivery, reading, now)?;
@@ -587,12 +591,4 @@ fn allowed(db: &mut DbConnection, what: &str, whom: &str, rate: Rate, now: UtcTi
         Err(Error::TooMany { .. }) => Ok(false),
         Err(error) => Err(error),
     }
-}
-
-/// Addresses behind which nobody reads.
-fn is_unattended(local_part: &str) -> bool {
-    let plain: String = local_part.to_ascii_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-    ["noreply", "donotreply", "nepasrepondre", "mailerdaemon", "postmaster", "bounce", "listserv"]
-        .iter()
-        .any(|start| plain.starts_with(start))
 }

@@ -34,6 +34,8 @@ pub enum Purpose {
     MessageId,
     /// The loop header.
     Loop,
+    /// The wish for no more mails.
+    Unsubscribe,
 }
 
 impl Purpose {
@@ -43,6 +45,7 @@ impl Purpose {
             Purpose::Bounce => b"accord mail bounce 1",
             Purpose::MessageId => b"accord mail message-id 1",
             Purpose::Loop => b"accord mail loop 1",
+            Purpose::Unsubscribe => b"accord mail unsubscribe 1",
         }
     }
 }

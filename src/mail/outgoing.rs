@@ -43,7 +43,16 @@ pub struct OutgoingMail<'a> {
     pub language: Locale,
     pub date: UtcTime,
     pub automatic: Automatic<'a>,
+    /// How the reader gets no more of these (OUT-06). What belongs to a conversation has none.
+    pub unsubscribe: Option<Unsubscribe<'a>>,
     pub attachments: &'a [OutgoingAttachment],
+}
+
+/// Where the wish for no more of these mails is taken: at once, by a line sent to the page or by a mail (RFC 8058).
+#[derive(Clone, Copy, Debug)]
+pub struct Unsubscribe<'a> {
+    pub page: &'a str,
+    pub address: &'a EmailAddress,
 }
 
 /// Who causes the mail to be sent, which decides the marks against loops (LP-03).
@@ -84,6 +93,8 @@ const NAME_CHARACTERS: usize = 120;
 const SUBJECT_CHARACTERS: usize = 250;
 /// The longest Message-ID of somebody else that is repeated; mail servers refuse lines over 998.
 const MESSAGE_ID_BYTES: usize = 250;
+/// The longest `List-Unsubscribe`: an address of a page and one of a mailbox, each with a token.
+const UNSUBSCRIBE_CHARACTERS: usize = 900;
 /// How many Message-IDs `References` holds: the first and the last ones.
 const REFERENCES: usize = 10;
 /// The longest `References`.
@@ -135,6 +146,12 @@ fn write(mail: &OutgoingMail<'_>) -> Result<FrozenMail> {
             .raw_header(header("Precedence", "bulk")?)
             .raw_header(header("X-Loop", mail.from.as_str())?)
             .raw_header(header(LOOP_HEADER, loop_mark)?);
+    }
+    if let Some(Unsubscribe { page, address }) = mail.unsubscribe {
+        let ways = format!("<{page}>, <mailto:{}>", address.as_str());
+        builder = builder
+            .raw_header(header_of("List-Unsubscribe", &ways, UNSUBSCRIBE_CHARACTERS)?)
+            .raw_header(header("List-Unsubscribe-Post", "List-Unsubscribe=One-Click")?);
     }
 
     let message = builder.multipart(body(mail)).map_err(internal)?;
@@ -235,8 +252,12 @@ fn scrub_text(text: &str) -> String {
 
 /// A header of ours. The values are words and addresses that we made.
 fn header(name: &'static str, value: &str) -> Result<HeaderValue> {
+    header_of(name, value, SUBJECT_CHARACTERS)
+}
+
+fn header_of(name: &'static str, value: &str, characters: usize) -> Result<HeaderValue> {
     let name = HeaderName::new_from_ascii_str(name);
-    Ok(HeaderValue::new(name, scrub_line(value, SUBJECT_CHARACTERS)))
+    Ok(HeaderValue::new(name, scrub_line(value, characters)))
 }
 
 fn address(address: &EmailAddress) -> Result<Address> {
@@ -295,6 +316,7 @@ mod tests {
                 language: Locale::Fr,
                 date: UtcTime::from_seconds(1_795_000_000),
                 automatic: Automatic::HumanReply,
+                unsubscribe: None,
                 attachments: &[],
             }
         }

@@ -10,8 +10,9 @@ use crate::error::{Error, Result};
 use crate::html::file_name::FileName;
 use crate::mail::address::EmailAddress;
 use crate::mail::message_id::{self, MessageIdFor};
-use crate::mail::outgoing::{Automatic, OutgoingAttachment, OutgoingMail, freeze};
+use crate::mail::outgoing::{Automatic, OutgoingAttachment, OutgoingMail, Unsubscribe, freeze};
 use crate::mail::reply_address::{self, AddressPurpose, TokenFor};
+use crate::mail::unsubscribe_token;
 use crate::notifications::Letterhead;
 use crate::notifications::messages::{
     Account, Acknowledgement, AgentMessage, AgentNotice, Consent, Digest, FirstRequest, ParticipantMessage, Reply,
@@ -119,6 +120,7 @@ impl Draft {
         let reply_to = self.signed_address(letterhead, AddressPurpose::Reply)?;
         let bounce_to = self.signed_address(letterhead, AddressPurpose::Bounce)?;
         let conversation = self.conversation.as_ref();
+        let unsubscribe_at = self.unsubscribe_address(letterhead)?;
         let mut files = read_files(files, storage)?;
         files.extend(self.documents());
         let frozen = freeze(&OutgoingMail {
@@ -136,6 +138,7 @@ impl Draft {
             language: self.language,
             date: self.now,
             automatic,
+            unsubscribe: unsubscribe_at.as_ref().map(|(page, address)| Unsubscribe { page, address }),
             attachments: &files,
         })?;
         let letter = NewLetter {
@@ -193,6 +196,15 @@ impl Draft {
             ),
             None => message_id::mint_unbound(&letterhead.reply_domain),
         }
+    }
+
+    /// The page and the address at which the reader of a digest wants no more mails. Whatever belongs to one conversation is
+    /// left by leaving that.
+    fn unsubscribe_address(&self, letterhead: &Letterhead) -> Result<Option<(&str, EmailAddress)>> {
+        let Content::Digest(digest) = &self.content else { return Ok(None) };
+        let local_part = unsubscribe_token::local_part(&digest.unsubscribe_token);
+        let address = parsed(&format!("{local_part}@{}", letterhead.reply_domain))?;
+        Ok(Some((&digest.unsubscribe, address)))
     }
 
     fn signed_address(&self, letterhead: &Letterhead, purpose: AddressPurpose) -> Result<Option<EmailAddress>> {

@@ -190,6 +190,12 @@ pub struct Digest {
     pub t: Texts,
     pub subject: String,
     pub lines: Vec<DigestLine>,
+    /// How many more tickets there are, and where.
+    pub more: Option<(String, String)>,
+    /// The page on which the reader wants no more mails about tickets.
+    pub unsubscribe: String,
+    /// The token in it.
+    pub unsubscribe_token: String,
 }
 
 /// One ticket of a digest.

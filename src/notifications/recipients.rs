@@ -404,7 +404,7 @@ pub(super) fn agents_concerned(db: &mut DbConnection, ticket: &Ticket) -> Result
     Ok(agents)
 }
 
-pub(super) fn may_work_on(db: &mut DbConnection, person: PersonId, ticket: &Ticket) -> Result<bool> {
+fn may_work_on(db: &mut DbConnection, person: PersonId, ticket: &Ticket) -> Result<bool> {
     let actor = access::actor_of(db, person)?;
     Ok(matches!(actor, Actor::Staff(_)) && access::can_work_on(&actor, &ticket.facts()))
 }

@@ -18,8 +18,8 @@ use crate::error::{Error, Result};
 /// The name of the job whose payload is a [`DigestWanted`].
 pub const DIGEST_WANTED: &str = "digest";
 
-/// News of a digest at most; more would not be read.
-const NEWS: i64 = 500;
+/// News that are read or marked at once.
+const PAGE: usize = 500;
 /// What came too late longer ago is no news any more.
 const NEWS_FOR: TimeDelta = TimeDelta::days(7);
 
@@ -41,10 +41,25 @@ pub fn is_worth_a_digest(letter: &Letter) -> Option<PersonId> {
     letter.person.filter(|_| letter.kind == Kind::Notification)
 }
 
+/// Whose digest the mail is, if it is one: it belongs to no ticket.
+pub fn reader_of_digest(letter: &Letter) -> Option<PersonId> {
+    is_worth_a_digest(letter).filter(|_| letter.ticket.is_none())
+}
+
+/// The tickets whose news stand in that digest.
+pub fn tickets_in(db: &mut DbConnection, digest: OutboxId) -> Result<Vec<TicketId>> {
+    Ok(outbox::table
+        .filter(outbox::folded_into.eq(digest))
+        .filter(outbox::ticket_id.is_not_null())
+        .select(outbox::ticket_id.assume_not_null())
+        .distinct()
+        .load(db)?)
+}
+
 /// What came too late for `person` and stands in no digest, the oldest first. A digest of theirs that still waits is taken
 /// back before, if there is anything to add to it.
 pub fn late_news(db: &mut DbConnection, person: PersonId, now: UtcTime) -> Result<Vec<LateNews>> {
-    if unfolded(db, person, now)?.is_empty() {
+    if page_of_unfolded(db, person, OutboxId(0), now)?.is_empty() {
         return Ok(Vec::new());
     }
     let waiting: Vec<OutboxId> = outbox::table
@@ -68,13 +83,27 @@ pub fn late_news(db: &mut DbConnection, person: PersonId, now: UtcTime) -> Resul
 }
 
 fn unfolded(db: &mut DbConnection, person: PersonId, now: UtcTime) -> Result<Vec<LateNews>> {
+    let mut news: Vec<LateNews> = Vec::new();
+    loop {
+        let last = news.last().map_or(OutboxId(0), |news| news.id);
+        let page = page_of_unfolded(db, person, last, now)?;
+        let is_last = page.len() < PAGE;
+        news.extend(page);
+        if is_last {
+            return Ok(news);
+        }
+    }
+}
+
+fn page_of_unfolded(db: &mut DbConnection, person: PersonId, after: OutboxId, now: UtcTime) -> Result<Vec<LateNews>> {
     Ok(outbox::table
         .filter(outbox::person_id.eq(person))
         .filter(outbox::ticket_id.is_not_null())
         .filter(is_unfolded())
         .filter(outbox::expires_at.gt(now.minus(NEWS_FOR)))
+        .filter(outbox::id.gt(after))
         .order(outbox::id)
-        .limit(NEWS)
+        .limit(PAGE as i64)
         .select((outbox::id, outbox::ticket_id.assume_not_null()))
         .load(db)?)
 }
@@ -96,7 +125,12 @@ pub fn give_back(db: &mut DbConnection, digest: OutboxId) -> Result<()> {
 /// stands in another already: two workers wrote digests of the same news.
 pub fn fold(db: &mut DbConnection, news: &[OutboxId], digest_mail_id: &str) -> Result<()> {
     let digest: OutboxId = outbox::table.filter(outbox::mail_id.eq(digest_mail_id)).select(outbox::id).first(db)?;
-    let unfolded = outbox::table.filter(outbox::id.eq_any(news)).filter(outbox::folded_into.is_null());
-    let folded = diesel::update(unfolded).set(outbox::folded_into.eq(digest)).execute(db)?;
-    if folded == news.len() { Ok(()) } else { Err(Error::Busy) }
+    for page in news.chunks(PAGE) {
+        let unfolded = outbox::table.filter(outbox::id.eq_any(page)).filter(outbox::folded_into.is_null());
+        let folded = diesel::update(unfolded).set(outbox::folded_into.eq(digest)).execute(db)?;
+        if folded != page.len() {
+            return Err(Error::Busy);
+        }
+    }
+    Ok(())
 }

@@ -74,6 +74,8 @@ pub enum Sending {
     Panicked,
     /// Its time was over before it was sent.
     Expired,
+    /// What it says is not for its reader any more.
+    Outdated,
 }
 
 /// What that means.
@@ -180,6 +182,7 @@ pub fn settle(
         Sending::Sent => (State::Sent, now, Settled::Sent),
         Sending::Refused(_) => (State::Dead, now, Settled::Dead),
         Sending::Panicked if strikes >= STRIKES => (State::Dead, now, Settled::Dead),
+        Sending::Outdated => (State::Suppressed, now, Settled::Suppressed),
         Sending::Expired if letter.kind.dies_quietly() => (State::Suppressed, now, Settled::Suppressed),
         Sending::Expired => (State::Dead, now, Settled::Dead),
         Sending::Panicked | Sending::Deferred(_) => {
@@ -193,6 +196,7 @@ pub fn settle(
         Sending::Deferred(error) | Sending::Refused(error) | Sending::RelayDown { error, .. } => Some(error.as_str()),
         Sending::Panicked => Some("sending this mail panicked"),
         Sending::Expired => Some("its time was over before it could be sent"),
+        Sending::Outdated => Some("what it says is not for its reader any more"),
     };
     let error: Option<String> = error.map(|error| error.chars().take(500).collect());
     let attempts = letter.attempts - i32::from(matches!(sending, Sending::RelayDown { .. }));

@@ -39,6 +39,11 @@ pub struct Upload<T> {
 #[serde(deny_unknown_fields)]
 pub struct Nothing {}
 
+/// The one line that a mail program sends whose user wants no more of such mails (RFC 8058), and nothing beside it. There is
+/// no page of ours that it could have a token from.
+#[derive(Debug)]
+pub struct OneClick;
+
 /// A file as the browser sent it; its name is not yet safe (`html::file_name`), nor is its type to be believed.
 #[derive(Debug)]
 pub struct UploadedFile {
@@ -55,22 +60,46 @@ impl<T: DeserializeOwned + 'static> FromRequest for Form<T> {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let request = request.clone();
-        let mut payload = payload.take();
+        let payload = payload.take();
         Box::pin(async move {
-            if !has_type(&request, "application/x-www-form-urlencoded") {
-                return Err(PageError::unsupported());
-            }
-            let mut body = BytesMut::new();
-            while let Some(chunk) = payload.next().await {
-                let chunk = chunk.map_err(|_| PageError::bad_request())?;
-                if body.len() + chunk.len() > FORM_BYTES {
-                    return Err(PageError::too_large());
-                }
-                body.extend_from_slice(&chunk);
-            }
-            let fields: Vec<(String, String)> =
-                serde_html_form::from_bytes(&body).map_err(|_| PageError::bad_request())?;
+            let fields = read_fields(&request, payload).await?;
             checked(&request, fields).map(Form)
+        })
+    }
+}
+
+async fn read_fields(request: &HttpRequest, mut payload: Payload) -> Result<Vec<(String, String)>, PageError> {
+    if !has_type(request, "application/x-www-form-urlencoded") {
+        return Err(PageError::unsupported());
+    }
+    let mut body = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| PageError::bad_request())?;
+        if body.len() + chunk.len() > FORM_BYTES {
+            return Err(PageError::too_large());
+        }
+        body.extend_from_slice(&chunk);
+    }
+    serde_html_form::from_bytes(&body).map_err(|_| PageError::bad_request())
+}
+
+impl FromRequest for OneClick {
+    type Error = PageError;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, PageError>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let request = request.clone();
+        let payload = payload.take();
+        Box::pin(async move {
+            let fields = if has_type(&request, "multipart/form-data") {
+                read_parts(Multipart::new(request.headers(), payload), 0).await?.0
+            } else {
+                read_fields(&request, payload).await?
+            };
+            match fields.as_slice() {
+                [(name, value)] if name == "List-Unsubscribe" && value == "One-Click" => Ok(OneClick),
+                _ => Err(PageError::forged()),
+            }
         })
     }
 }

@@ -17,6 +17,7 @@ use crate::i18n::Texts;
 use crate::secret::random_handle;
 use crate::web::api::errors::is_for_programs;
 use crate::web::page_error::PageError;
+use crate::web::portal::unsubscribing;
 use crate::web::request_log::RequestLog;
 use crate::web::signed_in::find_visitor;
 use crate::web::{api, csrf, error_page, metrics, otlp, serving, slow_body};
@@ -99,8 +100,11 @@ fn refusal(request: &HttpRequest, app: &App) -> Option<PageError> {
         let for_programs = request.path().starts_with("/api/");
         return Some(if for_programs { PageError::bad_request() } else { crate::error::Error::NotFound.into() });
     }
-    // Programs have no page to come from; neither the API nor the door of products takes a cookie, so nothing can be forged in its name.
-    let for_programs = is_for_programs(request) || otlp::is_for_products(request.path());
+    // Programs have no page to come from; neither the API nor the door of products takes a cookie, and
+    // a link to unsubscribe speaks for itself, so nothing can be forged in anybody's name.
+    let for_programs = is_for_programs(request)
+        || otlp::is_for_products(request.path())
+        || unsubscribing::is_one_click(request.path());
     if csrf::is_unsafe(request.method()) && !for_programs && !csrf::is_same_origin(request, &app.config.http.base_url) {
         return Some(PageError::forged());
     }

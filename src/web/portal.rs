@@ -17,3 +17,4 @@ pub mod request;
 pub mod requests;
 pub mod sign_in;
 pub mod ticket_link;
+pub mod unsubscribing;

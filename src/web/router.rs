@@ -136,6 +136,9 @@ table! {
     POST "/l/ticket/{token}/renewal" => portal::ticket_link::renew,
     GET "/l/ticket/{token}/attachments/{handle}" => portal::ticket_link::attachment,
     GET "/l/ticket/{token}/messages/{handle}/frame" => portal::ticket_link::mail,
+    GET "/l/unsubscribe/{token}" => portal::unsubscribing::show,
+    POST "/l/unsubscribe/{token}" => portal::unsubscribing::at_once,
+    POST "/l/unsubscribe/{token}/confirmation" => portal::unsubscribing::confirm,
     GET "/healthz" => health::alive,
     GET "/readyz" => health::ready,
     // An organisation's own pages

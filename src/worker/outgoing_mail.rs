@@ -8,7 +8,7 @@ use crate::clock::UtcTime;
 use crate::db::types::OutboxId;
 use crate::error::Result;
 use crate::mail::transport::{FailureKind, SendFailure, Transport};
-use crate::notifications::delivery;
+use crate::notifications::{delivery, digest};
 use crate::outbox::courier::{Courier, Permit};
 use crate::outbox::sending::{self, Sending};
 use crate::outbox::{Letter, Settled};
@@ -20,14 +20,24 @@ pub fn deliver_next(app: &App, worker: &str) -> Result<Step> {
     let now = app.clock.now();
     let Some(mut permit) = app.courier.permit(now) else { return Ok(Step::Idle) };
     let Some(id) = claim_one(app, &mut permit, worker, now)? else { return Ok(Step::Idle) };
-    let letter = app.database.read_now(|db| sending::load(db, id))?;
+    let (letter, is_outdated) = app.database.read_now(|db| {
+        let letter = sending::load(db, id)?;
+        let is_outdated = digest::is_outdated(db, &letter)?;
+        Ok((letter, is_outdated))
+    })?;
     permit.goes_for(letter.organisation);
     serving::for_organisation(letter.organisation, || {
         let span = tracing::info_span!(
             target: "accord::mail", "delivery", kind = %letter.kind, attempts = letter.attempts
         );
         span.in_scope(|| {
-            let sending = if letter.expires_at <= now { Sending::Expired } else { send(app, &letter, now) };
+            let sending = if letter.expires_at <= now {
+                Sending::Expired
+            } else if is_outdated {
+                Sending::Outdated
+            } else {
+                send(app, &letter, now)
+            };
             permit.was_deferred(matches!(sending, Sending::Deferred(_)));
             settle(app, letter, worker, sending, app.clock.now())
         })
@@ -83,7 +93,7 @@ fn settle(app: &App, letter: Letter, worker: &str, sending: Sending, now: UtcTim
         Settled::WillBeTriedAgain => {
             tracing::warn!(target: "accord::mail", kind = %kind, "A mail was not taken; it will be tried again");
         }
-        Settled::Suppressed => tracing::info!(target: "accord::mail", kind = %kind, "A mail was too late to send"),
+        Settled::Suppressed => tracing::info!(target: "accord::mail", kind = %kind, "A mail was not to be sent any more"),
         Settled::NotOurs => tracing::warn!(target: "accord::mail", kind = %kind, "Another worker took a mail over"),
     }
     Ok(())

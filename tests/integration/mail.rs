@@ -2,6 +2,7 @@
 
 mod advisories;
 mod answering;
+mod digests;
 mod filing;
 mod http;
 mod hurting;

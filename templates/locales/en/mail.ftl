@@ -28,6 +28,11 @@ mail-digest-news = { $count ->
     [one] One piece of news
    *[other] { $count } pieces of news
 }
+mail-digest-more = { $count ->
+    [one] and one more ticket
+   *[other] and { $count } more tickets
+}
+mail-digest-unsubscribe = No more mail about tickets:
 mail-agent-open = Open the ticket:
 mail-agent-answer-is-note = An answer to this mail becomes an internal note. The customer does not see it.
 mail-unreadable-subject = A mail could not be read

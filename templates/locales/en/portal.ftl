@@ -150,3 +150,9 @@ said-request-reopened = The request is open again.
 said-request-saved = Saved.
 said-address-confirmed = Thank you. Your address is confirmed.
 participant-remove = Remove
+
+unsubscribe-title = No more mail about tickets
+unsubscribe-lead = You will get no mail any more when there is news in a ticket. Mails about your account are still sent.
+unsubscribe-stop = Stop these mails
+unsubscribe-stopped = Done: you get no mail about tickets any more.
+unsubscribe-account = To get them again: in your account

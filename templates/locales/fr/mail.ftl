@@ -28,6 +28,11 @@ mail-digest-news = { $count ->
     [one] Une nouvelle
    *[other] { $count } nouvelles
 }
+mail-digest-more = { $count ->
+    [one] et un autre ticket
+   *[other] et { $count } autres tickets
+}
+mail-digest-unsubscribe = Ne plus recevoir de courriels sur les tickets :
 mail-agent-open = Ouvrir le ticket :
 mail-agent-answer-is-note = Une réponse à ce message devient une note interne. Le client ne la voit pas.
 mail-unreadable-subject = Un message n’a pas pu être lu

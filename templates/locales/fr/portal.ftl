@@ -150,3 +150,9 @@ said-request-reopened = La demande est rouverte.
 said-request-saved = C’est enregistré.
 said-address-confirmed = Merci. Votre adresse est confirmée.
 participant-remove = Retirer
+
+unsubscribe-title = Ne plus recevoir de courriels sur les tickets
+unsubscribe-lead = Vous ne recevrez plus de courriel quand il y a du nouveau dans un ticket. Les courriels sur votre compte restent envoyés.
+unsubscribe-stop = Ne plus en recevoir
+unsubscribe-stopped = C’est noté : vous ne recevez plus de courriels sur les tickets.
+unsubscribe-account = Les recevoir de nouveau : dans votre compte

@@ -9,7 +9,8 @@
 //! organisations they work for, members, sites and environments included, but change nothing of them; nobody lists people
 //! who does not manage them. Before the undertaking an agent sees nothing of any customer. A link in a mail about an
 //! account works for whoever has it, signed in as whoever: it is the mailbox that is proven. The address of a large image
-//! works for whoever has it for five minutes, since frames send no cookies.
+//! works for whoever has it for five minutes, since frames send no cookies. What a mail program sends to unsubscribe is one
+//! line and no form of ours: whoever sends a form there is refused.
 
 use super::world::Role;
 
@@ -50,6 +51,9 @@ pub const TABLE: &[(&str, &str)] = &[
     ("POST /l/ticket/{token}/renewal",                                       "n o n n n n n n n n n n"),
     ("GET /l/ticket/{token}/attachments/{handle}",                           "n o n n n n n n n n n n"),
     ("GET /l/ticket/{token}/messages/{handle}/frame",                        "n o n n n n n n n n n n"),
+    ("GET /l/unsubscribe/{token}",                                           "o o o o o o o o o o o o"),
+    ("POST /l/unsubscribe/{token}",                                          "f f f f f f f f f f f f"),
+    ("POST /l/unsubscribe/{token}/confirmation",                             "o o o o o o o o o o o o"),
     ("GET /healthz",                                                         "o o o o o o o o o o o o"),
     ("GET /readyz",                                                          "o o o o o o o o o o o o"),
     ("GET /account/organisation",                                            "s s r r r r r r r r r r"),
@@ -366,6 +370,7 @@ pub const EFFECTS: &[(&str, &str)] = &[
     ("POST /consents/{handle}/token",                                    "audit_details audit_ledger"),
     ("POST /organisations/{handle}/sampling",                            "audit_details audit_ledger sampling_keys"),
     ("POST /organisations/{handle}/sampling/{key}/revocation",           "audit_details audit_ledger sampling_keys"),
+    ("POST /l/unsubscribe/{token}/confirmation",                         "people"),
     ("POST /l/stop/{token}",                                             "audit_details audit_ledger consent_events consent_grants jobs ticket_events"),
     ("POST /requests",                                                   "connection_contexts idempotency_keys jobs ticket_attachments ticket_events ticket_messages ticket_participants tickets"),
     ("POST /requests/{reference}/answers",                               "connection_contexts idempotency_keys jobs ticket_attachments ticket_events ticket_messages ticket_participants? tickets"),

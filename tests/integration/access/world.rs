@@ -17,6 +17,7 @@ use accord::diagnostics::sampling;
 use accord::i18n::Locale;
 use accord::journal::claiming::{self, Setback, Stage};
 use accord::journal::{self, NewMail, Recipient, Way};
+use accord::mail::unsubscribe_token;
 use accord::outbox;
 use accord::people::api_tokens::{self, NewApiToken, Scope};
 use accord::people::environments::{self, Component, ComponentKind, EnvironmentDescription};
@@ -869,6 +870,8 @@ fn account_links(test: &TestApp, cast: &Cast, things: &mut Things) {
         ..RegistrationForm::default()
     };
     let registration = form.check(Locale::Fr).unwrap();
+    let handle = test.read(|db| person::by_id(db, paul)).handle;
+    let unsubscribe = unsubscribe_token::mint(&test.app.keys.for_mail(), &handle).unwrap();
     things.tokens = test.write(move |db| {
         let mut tokens = BTreeMap::new();
         let mut keep = |word, token: accord::secret::Token| tokens.insert(word, token.expose().to_owned());
@@ -879,6 +882,7 @@ fn account_links(test: &TestApp, cast: &Cast, things: &mut Things) {
         keep("registration", one_time_tokens::issue(db, Purpose::Registration, None, &registration, now)?);
         Ok(tokens)
     });
+    things.tokens.insert("unsubscribe", unsubscribe);
 }
 
 /// Léa asked four times, and Claire granted three of it, of her own use.
