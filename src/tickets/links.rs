@@ -1,5 +1,6 @@
 //! The link in a mail to one ticket (U-03b): whoever holds it reads and answers that ticket, for 14 days; after that,
-//! and for anything else, the mailbox has to be proven afresh. It never signs anybody in.
+//! and for anything else, the mailbox has to be proven afresh. It never signs anybody in. Its hash is in backups, so that
+//! mails keep their way back to the ticket.
 
 use chrono::TimeDelta;
 use diesel::prelude::*;

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
+use accord::access::Actor;
 use accord::audit::{self, Entry};
 use accord::backup::archive::Writing;
 use accord::backup::copying::{self, Left, Made};
@@ -19,12 +20,16 @@ use accord::db::types::ConsentRequestId;
 use accord::db::{disk, file_copy, migrations};
 use accord::diagnostics::trace_store::Destroying;
 use accord::mail::address::EmailAddress;
-use accord::outbox::{self, NewLetter};
+use accord::mail::incoming;
+use accord::mail::transport::{FailureKind, SendFailure, Transport};
+use accord::outbox::listing::{self, Which};
+use accord::outbox::{self, NewLetter, sending};
 use accord::people::notices::{self, Notice};
 use accord::people::one_time_tokens;
 use accord::privacy::data_kinds::{InBackup, REGISTER};
 use accord::secret::Token;
 use accord::storage::Storage;
+use accord::tickets::links::{self, Link};
 use accord::tickets::messages::{NewReply, Words};
 use accord::tickets::status::Status;
 use accord::tickets::{attachments, messages, ticket};
@@ -526,4 +531,28 @@ async fn db_09_what_cannot_be_written_while_unpacking_is_named_and_not_the_backu
     let said = restore(&config.data.join("accord.sqlite"));
     assert!(matches!(&said, BackupError::File(path, _) if *path == files), "{said}");
     assert!(said.to_string().contains(&hash), "{said}");
+}
+
+#[actix_web::test]
+async fn db_09_a_mail_that_waited_to_be_sent_leads_to_its_ticket_after_a_restore() {
+    let Some(drill) = Drill::begin().await else { return };
+    let test = &drill.process.test;
+    let Transport::Memory(relay) = &test.app.transport else { panic!("tests send into memory") };
+    relay.fail_always(Some(SendFailure { kind: FailureKind::Transient, code: Some(451), text: "later".to_owned() }));
+    test.run_jobs();
+    drill.back_up().unwrap();
+    let (config, database) = drill.new_folder("restored");
+    let later = test.now().plus(TimeDelta::days(2));
+    restoring::restore(&config, &database, &drill.key, &drill.file(), later).unwrap();
+    let mut db = open(&DatabaseUrl::Sqlite(database), Role::Writer).unwrap();
+    let waiting = listing::list(&mut db, Which::Open, None, 100).unwrap().rows;
+    let answer = waiting.iter().find(|mail| mail.kind == outbox::Kind::Reply).expect("the answer still waits");
+    let bytes = sending::load(&mut db, answer.id).unwrap().mime.unwrap();
+    let text = incoming::parse(&bytes).text;
+    let token = text.split("/l/ticket/").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a link");
+    let ticket = drill.running.ticket_id;
+    let found = links::find(&mut db, token, later).unwrap();
+    assert!(matches!(&found, Some(Link::Open(Actor::LinkHolder { ticket: of, .. })) if *of == ticket), "{found:?}");
+    let unknown = links::find(&mut db, &format!("{token}x"), later).unwrap();
+    assert!(unknown.is_none());
 }
