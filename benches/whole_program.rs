@@ -1,7 +1,10 @@
 //! The figures of the whole program: the release binary is started on an empty folder and on a desk of 100 000 tickets,
 //! and asked over its sockets, the load generator on the same machine. Needs `wrk`. `cargo bench --bench whole_program`
-//! measures everything; names after `--` choose: `start rest queue ticket create mixed lmtp`.
+//! measures everything; names after `--` choose: `start rest queue ticket create mixed lmtp
+//! backup`.
 
+#[path = "whole_program/backup.rs"]
+mod backup;
 #[path = "in_process/desk.rs"]
 mod desk;
 #[path = "in_process/mails.rs"]
@@ -316,7 +319,7 @@ fn main() {
         times.sort_unstable();
         report("empty folder to first page, median of 5", times[2].as_secs_f64() * 1e3, "ms", "at most 300");
     }
-    let loads = ["queue", "ticket", "create", "mixed", "lmtp"];
+    let loads = ["queue", "ticket", "create", "mixed", "lmtp", "backup"];
     if !loads.iter().any(|name| is_wanted(name)) {
         return;
     }
@@ -362,5 +365,8 @@ fn main() {
             "      {} mails still in the journal to be read",
             waiting(&folder, "journal WHERE state IN ('accepted', 'parsed')")
         );
+    }
+    if is_wanted("backup") {
+        backup::measure(home.path(), &folder, program, &keys.token);
     }
 }
