@@ -7,6 +7,7 @@
 
 pub mod archive;
 pub mod copying;
+pub mod last;
 pub mod restoring;
 pub mod rights;
 pub mod sealing;

@@ -148,6 +148,12 @@ pub fn counts(db: &mut DbConnection) -> Result<(i64, i64)> {
     Ok((waiting, failed))
 }
 
+/// Since when the job that is longest due has waited.
+pub fn oldest_due(db: &mut DbConnection, now: UtcTime) -> Result<Option<UtcTime>> {
+    let due = jobs::table.filter(is_queued()).filter(jobs::run_at.le(now));
+    Ok(due.select(diesel::dsl::min(jobs::run_at)).first(db)?)
+}
+
 /// Written out, so that the index over waiting jobs serves.
 fn is_queued() -> SqlLiteral<Bool> {
     sql::<Bool>("state = 'queued'")

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::app::{DataLock, StartError};
 use crate::backup::BackupError;
 use crate::backup::copying::{self, Made};
+use crate::backup::last;
 use crate::backup::sealing::BackupKey;
 use crate::cli::{Common, asking, fail, load_config, say};
 use crate::clock::Clock;
@@ -30,22 +31,29 @@ Then, every night, while the desk is served (in a crontab, % is written \\%):
 
   accord backup --data /var/lib/accord --key-file /etc/accord/backup.key /backup/accord-$(date +%F).accord
 
-It ends with 0 only when the copy was looked at whole. Passwords, sessions, links, API secrets and captured traces are in
-no backup; nor is keys.json, of which you keep a copy apart. To get the desk back: accord restore --help";
+It ends with 0 only when the copy was looked at whole. Passwords, sessions, links that sign in, API secrets and captured
+traces are in no backup; nor is keys.json, of which you keep a copy apart. To get the desk back: accord restore --help
+
+Health and metrics tell how old the last backup is. Where other tools make it, let them say so each time:
+
+  accord backup --made --data /var/lib/accord";
 
 /// Arguments of `accord backup`.
 #[derive(Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Backup {
     /// The backup to make; a file that is not there yet
-    #[arg(value_name = "FILE", required_unless_present = "make_key")]
+    #[arg(value_name = "FILE", required_unless_present_any = ["make_key", "made"])]
     file: Option<PathBuf>,
     /// The file with the key that it is sealed with: made by --make-key, or a phrase of 20 characters or more
-    #[arg(long, value_name = "KEY", required_unless_present = "make_key")]
+    #[arg(long, value_name = "KEY", required_unless_present_any = ["make_key", "made"])]
     key_file: Option<PathBuf>,
     /// Make a key in this file, and nothing else
     #[arg(long, value_name = "KEY", conflicts_with_all = ["file", "key_file"])]
     make_key: Option<PathBuf>,
+    /// Note that other tools made a backup just now, and nothing else
+    #[arg(long, conflicts_with_all = ["file", "key_file", "make_key"])]
+    made: bool,
 }
 
 /// Why there is no backup.
@@ -74,18 +82,24 @@ impl Backup {
                 Err(error) => fail(error),
             };
         }
-        let (Some(file), Some(key_file)) = (&self.file, &self.key_file) else {
-            return fail("name the backup and --key-file");
-        };
         let config = match load_config(common, Overrides::default()) {
             Ok(config) => config,
             Err(code) => return code,
+        };
+        if self.made {
+            return match last::note(&config, Clock::system().now()) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(format_args!("that a backup was made could not be noted: {error}")),
+            };
+        }
+        let (Some(file), Some(key_file)) = (&self.file, &self.key_file) else {
+            return fail("name the backup and --key-file");
         };
         if !config.database.url.is_sqlite() {
             return fail(ask_the_server_s_own_tools());
         }
         match make(&config, file, key_file) {
-            Ok(made) => told(file, &made),
+            Ok(made) => told(&config, file, &made),
             Err(error) => fail(error),
         }
     }
@@ -110,12 +124,19 @@ fn make(config: &Config, file: &Path, key_file: &Path) -> Result<Made, Failure> 
     })
 }
 
-fn told(file: &Path, made: &Made) -> ExitCode {
+fn told(config: &Config, file: &Path, made: &Made) -> ExitCode {
     println!("{}: {} KiB, with {} stored files", file.display(), made.bytes.div_ceil(1024), made.manifest.files);
     for damage in &made.damaged {
         say(format_args!("accord: {damage}; an earlier backup may have it"));
     }
-    if made.damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if !made.damaged.is_empty() {
+        return ExitCode::FAILURE;
+    }
+    // The backup is good whether or not somebody hears of it.
+    if let Err(error) = last::note(config, Clock::system().now()) {
+        say(format_args!("accord: health will not know of it: {error}"));
+    }
+    ExitCode::SUCCESS
 }
 
 /// What to do where the database is a server's.
@@ -131,7 +152,7 @@ fn ask_the_server_s_own_tools() -> String {
     format!(
         "a PostgreSQL server has tools of its own for backups, which know more of it than Accord does. Without what is to \
          be in no backup:\n\n  {command} \"$ACCORD_DATABASE_URL\"\n\nthen a copy of the folder `files`, and the dump \
-         encrypted. Where it is restored, before anybody is served:\n\n{}\n\nand every consent to diagnostics is stopped by \
+         encrypted, and `accord backup --made`, by which health and metrics know of it. Where it is restored, before anybody is served:\n\n{}\n\nand every consent to diagnostics is stopped by \
          hand, for it may have been withdrawn since",
         partly.join("\n")
     )

@@ -9,10 +9,34 @@ use crate::error::{Error, Result};
 /// `EX_IOERR` of sysexits.h.
 const EXIT_DISK_FAILED: i32 = 74;
 
+/// The disk where a folder is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Room {
+    /// What is left of it, in bytes, for a process without special rights.
+    pub free: u64,
+    /// What such a process could have of it if it were empty.
+    pub whole: u64,
+}
+
+impl Room {
+    /// Whether less than a tenth is left (FT-30).
+    pub fn is_low(self) -> bool {
+        self.free < self.whole / 10
+    }
+}
+
 /// The room left where `folder` is, in bytes, for a process without special rights.
 pub fn free_bytes(folder: &Path) -> std::io::Result<u64> {
-    let room = rustix::fs::statvfs(folder)?;
-    Ok(room.f_bavail.saturating_mul(room.f_frsize))
+    Ok(room(folder)?.free)
+}
+
+/// The room where `folder` is.
+pub fn room(folder: &Path) -> std::io::Result<Room> {
+    let found = rustix::fs::statvfs(folder)?;
+    // What is set aside for special rights is nobody's to fill.
+    let set_aside = found.f_bfree.saturating_sub(found.f_bavail);
+    let whole = found.f_blocks.saturating_sub(set_aside).saturating_mul(found.f_frsize);
+    Ok(Room { free: found.f_bavail.saturating_mul(found.f_frsize), whole })
 }
 
 /// Ends the process if that is what this failure of the database means.

@@ -54,7 +54,7 @@ impl Outgoing {
 pub struct Counts {
     pub waiting: i64,
     pub dead: i64,
-    /// When the oldest that waits was written.
+    /// When the oldest was written that waits for us or for the relay, and not because its recipient's server said: later.
     pub oldest_waiting: Option<UtcTime>,
 }
 
@@ -124,10 +124,9 @@ pub fn retry(db: &mut DbConnection, mail: &Outgoing, now: UtcTime) -> Result<boo
 
 /// How many mails wait and failed.
 pub fn counts(db: &mut DbConnection) -> Result<Counts> {
-    let (waiting, oldest_waiting): (i64, Option<UtcTime>) = outbox::table
-        .filter(is_open())
-        .select((diesel::dsl::count_star(), diesel::dsl::min(outbox::created_at)))
-        .first(db)?;
+    let waiting = outbox::table.filter(is_open()).count().get_result(db)?;
+    let unsent = outbox::table.filter(is_open()).filter(outbox::state.ne(State::Deferred));
+    let oldest_waiting = unsent.select(diesel::dsl::min(outbox::created_at)).first(db)?;
     let dead = outbox::table.filter(outbox::state.eq(State::Dead)).count().get_result(db)?;
     Ok(Counts { waiting, dead, oldest_waiting })
 }

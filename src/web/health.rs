@@ -1,69 +1,139 @@
 //! Whether the program lives (`/healthz`), whether it can work (`/readyz`), and its counters (`/metrics`). Metrics are
-//! only on the address of their own.
+//! only on the address of their own, and so is what `/healthz` says in detail (FT-30): there it tells on which condition
+//! somebody should look, and answers 200 all the same, for starting the process again mends none of them.
+
+mod conditions;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig, get};
 
 use crate::app::App;
+use crate::backup::last;
+use crate::clock::UtcTime;
+use crate::db::{DbConnection, disk};
 use crate::diagnostics::capture::Capture;
 use crate::diagnostics::scrubbing;
+use crate::error::Result;
 use crate::gate::GATE;
 use crate::web::metrics;
 use crate::{journal, outbox, queue};
+use conditions::{Backup, Found, conditions};
 
 /// What the metrics address serves.
 pub fn metrics_routes(config: &mut ServiceConfig) {
     config
-        .route("/healthz", get().to(alive))
+        .route("/healthz", get().to(show_conditions))
         .route("/readyz", get().to(ready))
         .route("/metrics", get().to(show_metrics));
 }
 
 /// The process answers.
 pub async fn alive() -> HttpResponse {
-    HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ok\n")
+    text("ok\n".to_owned())
 }
 
 /// Ready means that the database answers.
 pub async fn ready(app: Data<App>) -> HttpResponse {
     match app.database.read(queue::counts).await {
-        Ok(_) => HttpResponse::Ok().content_type("text/plain; charset=utf-8").body("ready\n"),
+        Ok(_) => text("ready\n".to_owned()),
         Err(error) => {
             tracing::warn!(target: "accord::web", %error, "Not ready");
-            HttpResponse::ServiceUnavailable().content_type("text/plain; charset=utf-8").body("database\n")
+            HttpResponse::ServiceUnavailable().content_type(PLAIN).body("database\n")
         }
     }
 }
 
-async fn show_metrics(app: Data<App>) -> HttpResponse {
-    let database_log_bytes = app.database.log_bytes().and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or_default();
-    let ballast_bytes = i64::try_from(app.storage.ballast().held_bytes()).unwrap_or_default();
-    let grants_live = i64::try_from(GATE.live()).unwrap_or_default();
-    let waiting = Capture::find().map_or(0, Capture::waiting);
-    let grants_waiting = i64::try_from(waiting).unwrap_or_default();
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+fn text(body: String) -> HttpResponse {
+    HttpResponse::Ok().content_type(PLAIN).body(body)
+}
+
+/// In the first line whether all is well; then each condition.
+async fn show_conditions(app: Data<App>) -> HttpResponse {
     let now = app.clock.now();
-    let levels = app.database.read(move |db| {
+    let Ok(levels) = app.database.read(move |db| Levels::load(db, now)).await else {
+        return text("attention\ndatabase: does not answer\n".to_owned());
+    };
+    let conditions = conditions(&found(&app, &levels, now));
+    let is_well = conditions.iter().all(|condition| condition.is_well);
+    let lines = conditions.iter().map(|condition| {
+        let word = if condition.is_well { "ok" } else { "attention" };
+        format!("{}: {word}, {}\n", condition.name, condition.detail)
+    });
+    let first = if is_well { "ok\n" } else { "attention\n" };
+    text(std::iter::once(first.to_owned()).chain(lines).collect())
+}
+
+async fn show_metrics(app: Data<App>) -> HttpResponse {
+    let now = app.clock.now();
+    let Ok(levels) = app.database.read(move |db| Levels::load(db, now)).await else {
+        return HttpResponse::ServiceUnavailable().finish();
+    };
+    let found = found(&app, &levels, now);
+    let as_number = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
+    let waiting = Capture::find().map_or(0, Capture::waiting);
+    let levels = metrics::Levels {
+        jobs_waiting: levels.jobs_waiting,
+        jobs_failed: levels.jobs_failed,
+        mail_unprocessed: levels.mail_held + levels.mail_failed,
+        mail_dead: levels.mail_dead,
+        queue_age_secs: found.queue_age.num_seconds(),
+        database_log_bytes: as_number(found.log_bytes.unwrap_or_default()),
+        disk_free_bytes: found.room.map(|room| as_number(room.free)),
+        disk_bytes: found.room.map(|room| as_number(room.whole)),
+        ballast_bytes: as_number(app.storage.ballast().held_bytes()),
+        backup_age_secs: found.backup.age().map(|age| age.num_seconds()),
+        grants_live: as_number(GATE.live() as u64),
+        grants_waiting: as_number(waiting as u64),
+        scrub_owed_seconds: levels.scrub_owed_seconds,
+    };
+    let conditions = conditions(&found).map(|condition| (condition.name, condition.is_well));
+    HttpResponse::Ok()
+        .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
+        .body(metrics::render(levels, &conditions))
+}
+
+/// What the database knows of work and mail.
+struct Levels {
+    jobs_waiting: i64,
+    jobs_failed: i64,
+    mail_held: i64,
+    mail_failed: i64,
+    mail_dead: i64,
+    scrub_owed_seconds: i64,
+    oldest: Option<UtcTime>,
+}
+
+impl Levels {
+    fn load(db: &mut DbConnection, now: UtcTime) -> Result<Levels> {
         let (jobs_waiting, jobs_failed) = queue::counts(db)?;
         let mail_in = journal::unprocessed::counts(db)?;
-        let mail_dead = outbox::listing::counts(db)?.dead;
-        let scrub_owed_seconds = scrubbing::owed(db)?.map_or(0, |owed| now.since(owed.since).num_seconds().max(1));
-        let mail_unprocessed = mail_in.held + mail_in.failed;
-        Ok(metrics::Levels {
+        let mail_out = outbox::listing::counts(db)?;
+        let waiting = [queue::oldest_due(db, now)?, mail_in.oldest_waiting, mail_out.oldest_waiting];
+        Ok(Levels {
             jobs_waiting,
             jobs_failed,
-            mail_unprocessed,
-            mail_dead,
-            database_log_bytes,
-            ballast_bytes,
-            grants_live,
-            grants_waiting,
-            scrub_owed_seconds,
+            mail_held: mail_in.held,
+            mail_failed: mail_in.failed,
+            mail_dead: mail_out.dead,
+            scrub_owed_seconds: scrubbing::owed(db)?.map_or(0, |owed| now.since(owed.since).num_seconds().max(1)),
+            oldest: waiting.into_iter().flatten().min(),
         })
-    });
-    match levels.await {
-        Ok(levels) => HttpResponse::Ok()
-            .content_type("application/openmetrics-text; version=1.0.0; charset=utf-8")
-            .body(metrics::render(levels)),
-        Err(_) => HttpResponse::ServiceUnavailable().finish(),
+    }
+}
+
+fn found(app: &App, levels: &Levels, now: UtcTime) -> Found {
+    let is_embedded = app.config.database.url.is_sqlite();
+    Found {
+        queue_age: levels.oldest.map(|oldest| now.since(oldest)).unwrap_or_default(),
+        failed_mail: levels.mail_failed + levels.mail_dead,
+        room: disk::room(&app.config.data).ok(),
+        log_bytes: app.database.log_bytes(),
+        backup: match last::find(&app.config, now) {
+            Some(made) => Backup::Made(now.since(made)),
+            None if is_embedded => Backup::Never,
+            None => Backup::LeftToTheServer,
+        },
     }
 }

@@ -2,8 +2,8 @@
 //! name nobody.
 
 use std::fmt::Write;
-use std::sync::LazyLock;
 use std::sync::atomic::AtomicU64;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::encode;
@@ -44,6 +44,19 @@ impl EncodeLabelSet for Outcome {
     }
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Condition(&'static str);
+
+impl EncodeLabelSet for Condition {
+    fn encode(&self, encoder: &mut LabelSetEncoder<'_>) -> Result<(), std::fmt::Error> {
+        use prometheus_client::encoding::EncodeLabel;
+        ("condition", self.0).encode(encoder.encode_label())
+    }
+}
+
+/// A level that is not always known; then it is not shown.
+type IfKnown = Family<[(&'static str, &'static str); 0], Gauge>;
+
 struct Counters {
     registry: Registry,
     requests: Family<Class, Counter<u64, AtomicU64>>,
@@ -55,8 +68,13 @@ struct Counters {
     jobs_failed: Gauge,
     mail_unprocessed: Gauge,
     mail_dead: Gauge,
+    queue_age: Gauge,
     database_log_bytes: Gauge,
+    disk_free_bytes: IfKnown,
+    disk_bytes: IfKnown,
     ballast_bytes: Gauge,
+    backup_age: IfKnown,
+    well: Family<Condition, Gauge>,
     grants_live: Gauge,
     grants_waiting: Gauge,
     scrub_owed_seconds: Gauge,
@@ -82,6 +100,15 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
     registry.register("mail_dead", "Outgoing mail given up", mail_dead.clone());
     let database_log_bytes = Gauge::default();
     registry.register("database_log_bytes", "Size of the write-ahead log of SQLite", database_log_bytes.clone());
+    let queue_age = Gauge::default();
+    registry.register("queue_age_seconds", "How long what is due has waited: a job or a mail", queue_age.clone());
+    let (disk_free_bytes, disk_bytes) = (IfKnown::default(), IfKnown::default());
+    registry.register("disk_free_bytes", "Room left on the disk of the data folder", disk_free_bytes.clone());
+    registry.register("disk_bytes", "Size of the disk of the data folder", disk_bytes.clone());
+    let backup_age = IfKnown::default();
+    registry.register("backup_age_seconds", "Age of the last backup, if one is known of", backup_age.clone());
+    let well = Family::default();
+    registry.register("well", "Whether the condition is as it should be, as /healthz says", well.clone());
     let ballast_bytes = Gauge::default();
     registry.register("ballast_bytes", "Room kept for a full disk; none once it was given up", ballast_bytes.clone());
     let grants_live = Gauge::default();
@@ -105,8 +132,13 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
         jobs_failed,
         mail_unprocessed,
         mail_dead,
+        queue_age,
         database_log_bytes,
+        disk_free_bytes,
+        disk_bytes,
         ballast_bytes,
+        backup_age,
+        well,
         grants_live,
         grants_waiting,
         scrub_owed_seconds,
@@ -147,15 +179,22 @@ pub struct Levels {
     pub jobs_failed: i64,
     pub mail_unprocessed: i64,
     pub mail_dead: i64,
+    pub queue_age_secs: i64,
     pub database_log_bytes: i64,
+    pub disk_free_bytes: Option<i64>,
+    pub disk_bytes: Option<i64>,
     pub ballast_bytes: i64,
+    pub backup_age_secs: Option<i64>,
     pub grants_live: i64,
     pub grants_waiting: i64,
     pub scrub_owed_seconds: i64,
 }
 
-/// All of it, as Prometheus reads it.
-pub fn render(levels: Levels) -> String {
+/// All of it, as Prometheus reads it, with which conditions are as they should be.
+pub fn render(levels: Levels, conditions: &[(&'static str, bool)]) -> String {
+    // Who asks at the same time gets levels of one moment, too.
+    static ONE_BY_ONE: Mutex<()> = Mutex::new(());
+    let _turn = ONE_BY_ONE.lock().unwrap_or_else(PoisonError::into_inner);
     COUNTERS.jobs_waiting.set(levels.jobs_waiting);
     COUNTERS.jobs_failed.set(levels.jobs_failed);
     COUNTERS.mail_unprocessed.set(levels.mail_unprocessed);
@@ -165,9 +204,25 @@ pub fn render(levels: Levels) -> String {
     COUNTERS.grants_live.set(levels.grants_live);
     COUNTERS.grants_waiting.set(levels.grants_waiting);
     COUNTERS.scrub_owed_seconds.set(levels.scrub_owed_seconds);
+    COUNTERS.queue_age.set(levels.queue_age_secs);
+    show(&COUNTERS.disk_free_bytes, levels.disk_free_bytes);
+    show(&COUNTERS.disk_bytes, levels.disk_bytes);
+    show(&COUNTERS.backup_age, levels.backup_age_secs);
+    for (name, is_well) in conditions {
+        COUNTERS.well.get_or_create(&Condition(name)).set(i64::from(*is_well));
+    }
     let mut text = String::new();
     if let Err(error) = encode(&mut text, &COUNTERS.registry) {
         let _ = write!(text, "# {error}");
     }
     text
+}
+
+fn show(level: &IfKnown, value: Option<i64>) {
+    match value {
+        Some(value) => {
+            level.get_or_create(&[]).set(value);
+        }
+        None => level.clear(),
+    }
 }

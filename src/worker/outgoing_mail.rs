@@ -93,7 +93,9 @@ fn settle(app: &App, letter: Letter, worker: &str, sending: Sending, now: UtcTim
         Settled::WillBeTriedAgain => {
             tracing::warn!(target: "accord::mail", kind = %kind, "A mail was not taken; it will be tried again");
         }
-        Settled::Suppressed => tracing::info!(target: "accord::mail", kind = %kind, "A mail was not to be sent any more"),
+        Settled::Suppressed => {
+            tracing::info!(target: "accord::mail", kind = %kind, "A mail was not to be sent any more")
+        }
         Settled::NotOurs => tracing::warn!(target: "accord::mail", kind = %kind, "Another worker took a mail over"),
     }
     Ok(())

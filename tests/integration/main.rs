@@ -38,6 +38,7 @@ mod captures;
 mod catalogue;
 mod consent;
 mod demo;
+mod health;
 mod mail;
 mod migrations;
 mod organisations;

@@ -5,6 +5,7 @@ use askama::Template;
 
 use crate::app::App;
 use crate::audit;
+use crate::backup::last;
 use crate::clock::UtcTime;
 use crate::db::{DbConnection, disk};
 use crate::diagnostics::scrubbing::{self, Owed};
@@ -48,6 +49,7 @@ pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
             }
             None => Line::new(&t, "status-room", "server", Tone::Act, t.say("status-room-unknown")),
         },
+        backup_line(&t, last::find(&app.config, p.now), p.now, app.config.database.url.is_sqlite()),
         {
             let tone = if found.journal.held + found.journal.failed > 0 { Tone::Act } else { Tone::Done };
             let text = Message::new("status-mail-in-counts")
@@ -133,6 +135,18 @@ fn ledger_line(t: &Texts, ledger: Ledger) -> Line {
         Ledger::Broken => (Tone::Late, t.say("status-ledger-broken")),
     };
     Line::new(t, "status-ledger", "book", tone, text).leading_to("/admin/ledger/verification")
+}
+
+fn backup_line(t: &Texts, last_made: Option<UtcTime>, now: UtcTime, is_embedded: bool) -> Line {
+    let (tone, text) = match last_made {
+        Some(made) => {
+            let tone = if now.since(made) > last::OLDEST { Tone::Late } else { Tone::Done };
+            (tone, t.with2("status-backup-made", "ago", t.ago(&made, &now), "time", t.date_time(&made)))
+        }
+        None if is_embedded => (Tone::Act, t.say("status-backup-never")),
+        None => (Tone::Plain, t.say("status-backup-elsewhere")),
+    };
+    Line::new(t, "status-backup", "server", tone, text)
 }
 
 /// One matter and how it stands.
