@@ -48,11 +48,12 @@ impl Door {
             LmtpListen::Unix(path) => {
                 // What a process that is gone left behind would be in the way; anything else is somebody's.
                 if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
-                    match local_socket::connect(path, PATIENCE).map_err(|error| error.kind()) {
+                    let heard = local_socket::connect(path, PATIENCE);
+                    match heard.as_ref().map_err(io::Error::kind) {
                         // Somebody listens there, even if with so long a line that we do not get in.
                         Ok(_) | Err(io::ErrorKind::WouldBlock) => return Err(io::ErrorKind::AddrInUse.into()),
                         Err(io::ErrorKind::ConnectionRefused) => std::fs::remove_file(path)?,
-                        Err(kind) => return Err(kind.into()),
+                        Err(_) => drop(heard?),
                     }
                 }
                 let listener = UnixListener::bind(path)?;
