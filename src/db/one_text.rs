@@ -35,13 +35,13 @@ impl Texts {
     }
 }
 
-/// A place in the code that always runs one and the same text; [`one_text!`] makes one wherever it stands.
+/// A place in the code that always runs one and the same text; `one_text!` makes one wherever it stands.
 pub trait Place: 'static {
     /// What was written there.
     fn texts() -> &'static Texts;
 }
 
-/// See [`one_text!`].
+/// See `one_text!`.
 #[derive(Clone, Copy, Debug)]
 pub struct OneText<Q, P> {
     query: Q,
@@ -71,7 +71,7 @@ macro_rules! one_text {
 pub(crate) use one_text;
 
 impl<Q, P: Place> OneText<Q, P> {
-    /// What [`one_text!`] makes.
+    /// What `one_text!` makes.
     pub fn promised_at(_place: P, query: Q) -> OneText<Q, P> {
         OneText { query, place: PhantomData }
     }

@@ -59,9 +59,9 @@ pub fn scrub_owed(app: &App, now: UtcTime) -> Result<()> {
     app.database.write_now(scrubbing::failed)?;
     let (minutes, attempts) = (now.since(owed.since).num_minutes(), owed.attempts + 1);
     if owed.is_late(now) {
-        tracing::error!(target: "accord::worker", minutes, attempts, "What was destroyed may still stand in the files after {minutes} minutes: something holds on to an old state of the database");
+        tracing::error!(target: "accord::worker", "What was destroyed may still stand in the files after {minutes} minutes and {attempts} attempts: something holds on to an old state of the database");
     } else {
-        tracing::warn!(target: "accord::worker", minutes, attempts, "What was destroyed may still stand in the files: somebody reads an old state of the database; it is tried again");
+        tracing::warn!(target: "accord::worker", "What was destroyed may still stand in the files after {attempts} attempts: somebody reads an old state of the database; it is tried again");
     }
     scrubbed.map(drop)
 }

@@ -291,7 +291,8 @@ async fn of_257_grants_the_last_waits_for_room_and_both_sides_are_told() {
     let (beside, _) = grant(&line.app, &line.cast, &line.ticket, Subject::Person(line.cast.claire));
     let beside =
         ActiveGrant { grant: beside.id.0, ..line.turn.grant(line.cast.arnaud, Some(line.cast.claire), AN_HOUR) };
-    let changed = line.turn.capture.publish(&[&all[1..], std::slice::from_ref(&beside)].concat(), line.turn.capture.moment());
+    let changed =
+        line.turn.capture.publish(&[&all[1..], std::slice::from_ref(&beside)].concat(), line.turn.capture.moment());
     assert_eq!(changed.waiting, [beside.grant]);
     claire.get("/requests").await.assert_says("L’usage de votre organisation est enregistré pour un diagnostic (");
 }
