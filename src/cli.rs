@@ -129,7 +129,9 @@ fn keep_files_from_others() {
 /// it. A machine that refuses this is told of it, and the work is done all the same.
 fn keep_memory_from_others() {
     let none = Rlimit { current: Some(0), maximum: Some(0) };
-    if let Err(error) = rustix::process::setrlimit(Resource::Core, none).and_then(|()| forbid_dumps()) {
+    // One does not stand for the other: a core pattern that is a pipe heeds no limit.
+    let (limited, forbidden) = (rustix::process::setrlimit(Resource::Core, none), forbid_dumps());
+    if let Err(error) = limited.and(forbidden) {
         say(format_args!("accord: this process may leave its memory in a core dump: {error}"));
     }
 }

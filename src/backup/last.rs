@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, fchown};
 use std::path::PathBuf;
 
 use chrono::TimeDelta;
@@ -19,16 +20,30 @@ const AHEAD: TimeDelta = TimeDelta::hours(1);
 pub fn note(config: &Config, now: UtcTime) -> io::Result<()> {
     let path = path(config);
     let beside = path.with_added_extension("new");
-    let mut file = File::create(&beside)?;
+    // What is there is removed and not written into: it may be a link to somebody's file.
+    match std::fs::remove_file(&beside) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = File::options().create_new(true).write(true).open(&beside)?;
+    // Whoever makes backups may be another user than the one who serves and reads this.
+    let folder = std::fs::metadata(&config.data)?;
+    if file.metadata()?.uid() != folder.uid() {
+        fchown(&file, Some(folder.uid()), Some(folder.gid()))?;
+    }
     writeln!(file, "{}", now.rfc3339())?;
     file.sync_all()?;
     std::fs::rename(&beside, &path)
 }
 
-/// When the last backup was made, as far as anybody noted.
-pub fn find(config: &Config, now: UtcTime) -> Option<UtcTime> {
-    let text = std::fs::read_to_string(path(config)).ok()?;
-    UtcTime::parse_rfc3339(text.trim()).filter(|made| now.since(*made) >= -AHEAD)
+/// When the last backup was made, if anybody noted one. What is no time, or one that is yet to come, is an error.
+pub fn find(config: &Config, now: UtcTime) -> io::Result<Option<UtcTime>> {
+    let text = match std::fs::read_to_string(path(config)) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        text => text?,
+    };
+    let made = UtcTime::parse_rfc3339(text.trim()).filter(|made| now.since(*made) >= -AHEAD);
+    made.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
 fn path(config: &Config) -> PathBuf {
@@ -48,14 +63,28 @@ mod tests {
         let overrides = Overrides { data: Some(folder.path().to_owned()), ..Overrides::default() };
         let config = parse("", BTreeMap::new(), &overrides).unwrap();
         let now = UtcTime::from_seconds(1_800_000_000);
-        assert_eq!(find(&config, now), None);
+        assert_eq!(find(&config, now).unwrap(), None);
         note(&config, now).unwrap();
-        assert_eq!(find(&config, now), Some(now));
+        assert_eq!(find(&config, now).unwrap(), Some(now));
         let later = now.plus(TimeDelta::days(400));
-        assert_eq!(find(&config, later), Some(now), "an old one is known as such");
+        assert_eq!(find(&config, later).unwrap(), Some(now), "an old one is known as such");
         note(&config, later).unwrap();
-        assert_eq!(find(&config, now), None, "a clock that was wrong hides nothing");
+        assert!(find(&config, now).is_err(), "a clock that was wrong hides nothing");
         std::fs::write(path(&config), "yesterday").unwrap();
-        assert_eq!(find(&config, now), None);
+        assert!(find(&config, now).is_err());
+    }
+
+    #[test]
+    fn what_stands_where_it_is_written_first_is_not_written_into() {
+        let folder = tempfile::tempdir().unwrap();
+        let overrides = Overrides { data: Some(folder.path().to_owned()), ..Overrides::default() };
+        let config = parse("", BTreeMap::new(), &overrides).unwrap();
+        let somebodys = folder.path().join("somebody's");
+        std::fs::write(&somebodys, "theirs").unwrap();
+        std::os::unix::fs::symlink(&somebodys, path(&config).with_added_extension("new")).unwrap();
+        let now = UtcTime::from_seconds(1_800_000_000);
+        note(&config, now).unwrap();
+        assert_eq!(find(&config, now).unwrap(), Some(now));
+        assert_eq!(std::fs::read_to_string(&somebodys).unwrap(), "theirs");
     }
 }

@@ -18,6 +18,7 @@ use crate::db::connection::{Role, open};
 use crate::db::{DbConnection, dialect, file_copy, migrations};
 use crate::error::{Error, Result as Outcome};
 use crate::storage::Storage;
+use crate::tickets::links;
 
 /// How much of the database is unpacked at once.
 const PIECE: usize = 256 * 1024;
@@ -134,6 +135,7 @@ fn make_ready(database: &Path, now: UtcTime) -> Result<(), BackupError> {
     for request in asking::undecided(&mut db)? {
         change(&mut db, |db| stopping::close_restored(db, request, now))?;
     }
+    change(&mut db, |db| links::expire_all(db, now))?;
     let entry = Entry { kind: "restored", ..Entry::default() };
     change(&mut db, |db| audit::record(db, &entry, now))?;
     // All of it must stand in the one file that is about to be the database.

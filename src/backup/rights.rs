@@ -3,13 +3,12 @@
 
 use std::fmt;
 
-use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::error::Result;
 use crate::people::person::PersonState;
 use crate::people::roles::BuiltinRole;
 use crate::people::staff::StaffMember;
-use crate::people::{api_tokens, memberships, person, staff};
+use crate::people::{memberships, staff};
 
 /// Rights that reach beyond one's own tickets.
 #[derive(Debug)]
@@ -20,21 +19,15 @@ pub struct Rights {
     agents: usize,
     /// Organisations, and who may grant diagnostics for all of each.
     grantors: Vec<(String, String)>,
-    /// API secrets that open something: what each is for, and in whose name.
-    secrets: Vec<(String, String)>,
 }
 
-/// What stands in the database at `now`.
-pub fn in_force(db: &mut DbConnection, now: UtcTime) -> Result<Rights> {
+/// What stands in the database.
+pub fn in_force(db: &mut DbConnection) -> Result<Rights> {
     let (managing, agents): (Vec<_>, Vec<_>) = staff::all(db)?
         .into_iter()
         .filter(|member| member.state == PersonState::Active)
         .partition(|member| member.roles.iter().any(|role| role.builtin != Some(BuiltinRole::Agent)));
-    let mut secrets = Vec::new();
-    for token in api_tokens::of_everybody(db)?.into_iter().filter(|token| token.is_in_force(now)) {
-        secrets.push((token.name, person::by_id(db, token.person_id)?.address));
-    }
-    Ok(Rights { managing, agents: agents.len(), grantors: memberships::all_grantors(db)?, secrets })
+    Ok(Rights { managing, agents: agents.len(), grantors: memberships::all_grantors(db)? })
 }
 
 impl fmt::Display for Rights {
@@ -50,15 +43,15 @@ impl fmt::Display for Rights {
             writeln!(f, "  {}: {}", member.address, roles.join(", "))?;
         }
         writeln!(f, "  and {} who only answer tickets", self.agents)?;
-        section(f, "Customers who may grant diagnostics for their organisation", &self.grantors)?;
-        section(f, "API secrets in force", &self.secrets)
+        if self.grantors.is_empty() {
+            writeln!(f, "Customers who may grant diagnostics for their organisation: none")?;
+        } else {
+            writeln!(f, "Customers who may grant diagnostics for their organisation:")?;
+        }
+        for (organisation, who) in &self.grantors {
+            writeln!(f, "  {who}: {organisation}")?;
+        }
+        // They are in no backup.
+        writeln!(f, "API secrets in force: none")
     }
-}
-
-fn section(f: &mut fmt::Formatter<'_>, title: &str, lines: &[(String, String)]) -> fmt::Result {
-    if lines.is_empty() {
-        return writeln!(f, "{title}: none");
-    }
-    writeln!(f, "{title}:")?;
-    lines.iter().try_for_each(|(what, who)| writeln!(f, "  {who}: {what}"))
 }

@@ -89,5 +89,5 @@ impl Restore {
 /// Who may do what in the desk that was restored.
 fn rights_in(database: &DatabaseUrl) -> anyhow::Result<Rights> {
     let mut db = open(database, Role::Reader)?;
-    Ok(rights::in_force(&mut db, Clock::system().now())?)
+    Ok(rights::in_force(&mut db)?)
 }

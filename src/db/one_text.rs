@@ -52,7 +52,7 @@ pub struct OneText<Q, P> {
 /// query whose text never differs: values may, but no condition that is there at times, no list of changing length, no
 /// value left out when there is none. The compiler refuses what can differ; of a change, and of a condition that is
 /// written out in SQL, it cannot tell, and whoever writes `one_text!(promised …)` answers for it. A debug build compares,
-/// and fails the query whose text became another.
+/// and fails the query whose text became another. Within a generic function the place is one for all types it is made for.
 macro_rules! one_text {
     (promised $query:expr) => {{
         struct Here;

@@ -12,7 +12,7 @@ use crate::db::schema::owed_scrubs;
 use crate::error::Result;
 
 /// Who is in the way for longer than this is not going to make room by themselves.
-const LATE: TimeDelta = TimeDelta::hours(1);
+pub const LATE: TimeDelta = TimeDelta::hours(1);
 /// There is one such row.
 const ROW: i64 = 1;
 
@@ -57,10 +57,15 @@ pub fn owed(db: &mut DbConnection) -> Result<Option<Owed>> {
     Ok(owed_scrubs::table.find(ROW).select(columns).first(db).optional()?)
 }
 
-/// Strikes out what was owed before the files were rid of it. What was destroyed meanwhile is owed still.
-pub fn paid(db: &mut DbConnection, owed: &Owed) -> Result<()> {
-    diesel::delete(owed_scrubs::table.find(ROW).filter(owed_scrubs::destructions.eq(owed.destructions))).execute(db)?;
-    Ok(())
+/// Strikes out what was owed when the attempt of `began` rid the files of it, and gives whether that was all. What was
+/// destroyed meanwhile is owed from then on. A debt that somebody else struck out, and one that came after, are left alone.
+pub fn paid(db: &mut DbConnection, owed: &Owed, began: UtcTime) -> Result<bool> {
+    let same = owed_scrubs::table.find(ROW).filter(owed_scrubs::since.eq(owed.since));
+    if diesel::delete(same.filter(owed_scrubs::destructions.eq(owed.destructions))).execute(db)? > 0 {
+        return Ok(true);
+    }
+    diesel::update(same).set((owed_scrubs::since.eq(began), owed_scrubs::attempts.eq(0_i64))).execute(db)?;
+    Ok(false)
 }
 
 /// Counts an attempt that was in vain.

@@ -9,7 +9,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::clock::UtcTime;
 use crate::consent::scope::Channel;
@@ -36,8 +36,8 @@ pub type Tag = [u8; TAG];
 /// The tag before the first chunk.
 pub const NO_TAG: Tag = [0; TAG];
 
-/// The key of one grant. It is wiped from memory when dropped, and was never written to the machine's swap space: it is
-/// gone with what it opened.
+/// The key of one grant. It is wiped from memory when dropped, and where the machine allows enough locked memory it was never
+/// written to the swap space: it is gone with what it opened.
 pub struct GrantKey(LockedKey);
 
 /// A grant's key as the database has it.
@@ -76,7 +76,10 @@ impl GrantKey {
     pub fn for_tags(&self) -> LockedKey {
         let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(self.0.expose()).expect("HMAC takes keys of any length");
         mac.update(TAGS);
-        LockedKey::filled(|key| key.copy_from_slice(&mac.finalize().into_bytes()))
+        let mut tag = mac.finalize().into_bytes();
+        let key = LockedKey::filled(|key| key.copy_from_slice(&tag));
+        AsMut::<[u8]>::as_mut(&mut tag).zeroize();
+        key
     }
 
     /// The key as it may stand in the database.

@@ -23,9 +23,9 @@ pub fn mailbox_for(db: &mut DbConnection, letterhead: &Letterhead, recipient: &s
     if let Some(mailbox) = mailboxes::find_by_canonical(db, &address)? {
         return Ok(Some(mailbox.id));
     }
-    let is_signed = reply_address::resembles(address.local_part())
+    let resembles_ours = reply_address::resembles(address.local_part())
         || unsubscribe_token::in_local_part(address.local_part()).is_some();
-    if !is_at_reply_domain(letterhead, &address) || !is_signed {
+    if !is_at_reply_domain(letterhead, &address) || !resembles_ours {
         return Ok(None);
     }
     // A token that is not genuine is as if absent, and its mail is not dropped (D14).

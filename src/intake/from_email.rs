@@ -79,10 +79,12 @@ pub fn apply(
 ) -> Result<Applied> {
     let mailbox = mailboxes::by_id(db, delivery.mailbox)?;
     let mail = Mail { house, mailbox, delivery, reading, now, mailboxes: OnceCell::new() };
+    if unsubscribing::carry_out(db, house, delivery, now)? {
+        let applied = Applied { state: State::Applied, record: mail.record("unsubscribed"), ticket: None };
+        mail.finish(db, &applied, worker)?;
+        return Ok(applied);
+    }
     let applied = match mail.find_duplicate(db)? {
-        _ if unsubscribing::carry_out(db, house, delivery, now)? => {
-            Applied { state: State::Applied, record: mail.record("unsubscribed"), ticket: None }
-        }
         Some(ticket) => mail.duplicate(ticket),
         None => {
             let gathered = evidence::gather(db, house, &mail.mailbox, delivery, reading, now)?;

@@ -34,10 +34,12 @@ pub fn local_part(token: &str) -> String {
     format!("{PREFIX}{token}")
 }
 
-/// The token in a local part, in either case, genuine or not.
+/// What may be a token in a local part, in either case: of the length and the letters of one, genuine or not.
 pub fn in_local_part(local_part: &str) -> Option<String> {
     let (prefix, token) = local_part.split_at_checked(PREFIX.len())?;
-    (prefix.eq_ignore_ascii_case(PREFIX) && !token.is_empty()).then(|| token.to_ascii_lowercase())
+    let token = token.to_ascii_lowercase();
+    let bytes = base32_lower().decode(token.as_bytes()).ok()?;
+    (prefix.eq_ignore_ascii_case(PREFIX) && bytes.len() == TOKEN_BYTES).then_some(token)
 }
 
 #[cfg(test)]
@@ -54,6 +56,9 @@ mod tests {
         let local_part = local_part(&token);
         assert!(local_part.len() <= 64, "{local_part}");
         assert_eq!(in_local_part(&local_part.to_ascii_uppercase()), Some(token.clone()));
+        for other in ["u+", "u+sales", "u+x", &local_part[..local_part.len() - 8], "v+"] {
+            assert_eq!(in_local_part(other), None, "{other}");
+        }
         let rotated = MacKeys { active: test_key(2), previous: Some(test_key(1)) };
         assert_eq!(person(&rotated, &token), Some(handle));
         assert_eq!(person(&test_keys(2), &token), None);

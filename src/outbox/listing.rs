@@ -49,6 +49,10 @@ impl Outgoing {
     }
 }
 
+diesel::alias! {
+    const EARLIER: Alias<Earlier> = outbox as earlier;
+}
+
 /// How many mails wait and failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -125,8 +129,18 @@ pub fn retry(db: &mut DbConnection, mail: &Outgoing, now: UtcTime) -> Result<boo
 /// How many mails wait and failed.
 pub fn counts(db: &mut DbConnection) -> Result<Counts> {
     let waiting = outbox::table.filter(is_open()).count().get_result(db)?;
-    let unsent = outbox::table.filter(is_open()).filter(outbox::state.ne(State::Deferred));
-    let oldest_waiting = unsent.select(diesel::dsl::min(outbox::created_at)).first(db)?;
+    // Nor does what waits for an earlier one of the same ticket to the same recipient (O-09).
+    let held = EARLIER
+        .filter(EARLIER.field(outbox::ticket_id).eq(outbox::ticket_id))
+        .filter(EARLIER.field(outbox::recipient).eq(outbox::recipient))
+        .filter(EARLIER.field(outbox::id).lt(outbox::id))
+        .filter(EARLIER.field(outbox::state).eq_any([State::Queued, State::Deferred, State::Leased]))
+        .select(EARLIER.field(outbox::id));
+    let oldest_waiting = outbox::table
+        .filter(outbox::state.eq(State::Queued))
+        .filter(diesel::dsl::not(diesel::dsl::exists(held)))
+        .select(diesel::dsl::min(outbox::created_at))
+        .first(db)?;
     let dead = outbox::table.filter(outbox::state.eq(State::Dead)).count().get_result(db)?;
     Ok(Counts { waiting, dead, oldest_waiting })
 }

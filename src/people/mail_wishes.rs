@@ -4,6 +4,7 @@
 use diesel::prelude::*;
 
 use super::person::{self, Person};
+use super::staff;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::schema::people;
@@ -12,11 +13,13 @@ use crate::error::Result;
 use crate::mail::mac::MacKeys;
 use crate::mail::unsubscribe_token;
 
-/// Whose token this is, if we made it.
+/// Whose token this is, if we made it and they work for the operator still: a customer's answers are not to be lost by a
+/// mail that was passed on.
 pub fn find(db: &mut DbConnection, keys: &MacKeys, token: &str) -> Result<Option<Person>> {
-    match unsubscribe_token::person(keys, token) {
-        Some(handle) => person::find_by_handle(db, &handle),
-        None => Ok(None),
+    let Some(handle) = unsubscribe_token::person(keys, token) else { return Ok(None) };
+    match person::find_by_handle(db, &handle)? {
+        Some(person) if staff::is_staff(db, person.id)? => Ok(Some(person)),
+        _ => Ok(None),
     }
 }
 

@@ -13,9 +13,10 @@ use crate::db::schema::{memberships, organisations, people, person_addresses, st
 use crate::db::types::{Language, OrganisationId, PersonId};
 use crate::error::{Error, Result};
 use crate::i18n::Message;
+use crate::mail::address::shown_address;
 use crate::people::notices::{self, Notice};
 use crate::people::organisations::{self as organisation, OrganisationKind};
-use crate::people::person::{PersonState, display_name};
+use crate::people::person::{PersonState, display_name, full_name};
 use crate::people::staff;
 
 /// The rights of a member in one organisation.
@@ -223,8 +224,14 @@ pub fn all_grantors(db: &mut DbConnection) -> Result<Vec<(String, String)>> {
         .filter(people::id.ne_all(staff_members::table.select(staff_members::person_id)))
         .filter(organisations::kind.ne(OrganisationKind::Individual))
         .order((organisations::name, organisations::id, people::sort_name, people::id))
-        .select((organisations::name, person_addresses::address))
-        .load(db)?)
+        .select((organisations::name, person_addresses::address, people::first_name, people::last_name))
+        .load::<(String, String, String, String)>(db)?
+        .into_iter()
+        .map(|(organisation, address, first_name, last_name)| match shown_address(&address) {
+            "" => (organisation, full_name(&first_name, &last_name)),
+            address => (organisation, address.to_owned()),
+        })
+        .collect())
 }
 
 /// The member of `organisation` with that public name.

@@ -87,7 +87,7 @@ impl Person {
     }
 }
 
-/// `First Last`, or the address of somebody without a name.
+/// `First Last`, or the address of somebody without a name; nothing for who has neither.
 pub fn display_name(first_name: &str, last_name: &str, address: &str) -> String {
     let name = full_name(first_name, last_name);
     if name.is_empty() { shown_address(address).to_owned() } else { name }

@@ -45,9 +45,9 @@ use InBackup::{Nothing, Whole, Without};
 /// revoked would be good again after a restore. Nor is what a grant opened, for then destroying its key would not destroy
 /// it (see `diagnostics::sealing`).
 ///
-/// The hashes of links to one ticket are: such a link signs nobody in, it opens what the holder was mailed anyway, and it is
-/// worth nothing once its reader takes no part (`tickets::links`), which is restored with it. Mail that waits or failed holds
-/// one in bytes that are never changed (O-02), as does every mail in somebody's mailbox; without the hash it would lead nowhere.
+/// The hashes of links to one ticket are, and a restore makes all of them too old: then they open nothing, and offer to mail a
+/// new one to whom they were mailed (`tickets::links`). Mail that waits or failed holds one in bytes that are never changed
+/// (O-02), as does every mail in somebody's mailbox; without the hash it would lead nowhere.
 pub const REGISTER: &[(&str, Kind, InBackup)] = &[
     ("api_tokens", Kind::SignIn, Nothing),
     ("audit_details", Kind::Evidence, Without(SIGN_IN_DETAILS)),

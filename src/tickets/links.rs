@@ -130,6 +130,14 @@ pub fn for_whom(db: &mut DbConnection, wanted: &LinkWanted) -> Result<Option<(Ti
     Ok((takes_part && person.state == PersonState::Active).then_some((ticket, person)))
 }
 
+/// Has no link open its ticket any more: each offers to mail a new one to its reader. After a restore, for whom somebody
+/// took out since the backup takes part again.
+pub fn expire_all(db: &mut DbConnection, now: UtcTime) -> Result<()> {
+    let open = ticket_links::table.filter(ticket_links::expires_at.gt(now));
+    diesel::update(open).set(ticket_links::expires_at.eq(now)).execute(db)?;
+    Ok(())
+}
+
 /// Removes links that have long been useless.
 pub fn forget_old(db: &mut DbConnection, now: UtcTime) -> Result<usize> {
     let old = ticket_links::table.filter(ticket_links::expires_at.lt(now.minus(REMEMBERED)));

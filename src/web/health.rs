@@ -6,6 +6,7 @@ mod conditions;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig, get};
+use chrono::TimeDelta;
 
 use crate::app::App;
 use crate::backup::last;
@@ -86,7 +87,7 @@ async fn show_metrics(app: Data<App>) -> HttpResponse {
         backup_age_secs: found.backup.age().map(|age| age.num_seconds()),
         grants_live: as_number(GATE.live() as u64),
         grants_waiting: as_number(waiting as u64),
-        scrub_owed_seconds: levels.scrub_owed_seconds,
+        scrub_owed_seconds: found.owed.map_or(0, |since| since.num_seconds().max(1)),
     };
     let conditions = conditions(&found).map(|condition| (condition.name, condition.is_well));
     HttpResponse::Ok()
@@ -101,7 +102,7 @@ struct Levels {
     mail_held: i64,
     mail_failed: i64,
     mail_dead: i64,
-    scrub_owed_seconds: i64,
+    owed: Option<TimeDelta>,
     oldest: Option<UtcTime>,
 }
 
@@ -117,7 +118,7 @@ impl Levels {
             mail_held: mail_in.held,
             mail_failed: mail_in.failed,
             mail_dead: mail_out.dead,
-            scrub_owed_seconds: scrubbing::owed(db)?.map_or(0, |owed| now.since(owed.since).num_seconds().max(1)),
+            owed: scrubbing::owed(db)?.map(|owed| now.since(owed.since)),
             oldest: waiting.into_iter().flatten().min(),
         })
     }
@@ -130,10 +131,12 @@ fn found(app: &App, levels: &Levels, now: UtcTime) -> Found {
         failed_mail: levels.mail_failed + levels.mail_dead,
         room: disk::room(&app.config.data).ok(),
         log_bytes: app.database.log_bytes(),
+        owed: levels.owed,
         backup: match last::find(&app.config, now) {
-            Some(made) => Backup::Made(now.since(made)),
-            None if is_embedded => Backup::Never,
-            None => Backup::LeftToTheServer,
+            Ok(Some(made)) => Backup::Made(now.since(made)),
+            Ok(None) if is_embedded => Backup::Never,
+            Ok(None) => Backup::LeftToTheServer,
+            Err(_) => Backup::Unclear,
         },
     }
 }

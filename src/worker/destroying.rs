@@ -1,6 +1,7 @@
 //! Captures whose time is over, or which the customer wants gone: destroyed as soon as that is known, one at a time.
 
 use crate::app::App;
+use crate::backup::copying::{self, Left};
 use crate::clock::UtcTime;
 use crate::consent::{Grant, grants};
 use crate::diagnostics::scrubbing;
@@ -50,8 +51,8 @@ pub fn scrub_owed(app: &App, now: UtcTime) -> Result<()> {
     let Some(owed) = app.database.read_now(scrubbing::owed)? else { return Ok(()) };
     let scrubbed = scrub(app);
     if let Ok(true) = scrubbed {
-        app.database.write_now(move |db| scrubbing::paid(db, &owed))?;
-        if owed.attempts > 0 {
+        let is_all = app.database.write_now(move |db| scrubbing::paid(db, &owed, now))?;
+        if is_all && owed.attempts > 0 {
             tracing::info!(target: "accord::worker", attempts = owed.attempts, "What was destroyed is out of the files now");
         }
         return Ok(());
@@ -61,12 +62,16 @@ pub fn scrub_owed(app: &App, now: UtcTime) -> Result<()> {
     if owed.is_late(now) {
         tracing::error!(target: "accord::worker", "What was destroyed may still stand in the files after {minutes} minutes and {attempts} attempts: something holds on to an old state of the database");
     } else {
-        tracing::warn!(target: "accord::worker", "What was destroyed may still stand in the files after {attempts} attempts: somebody reads an old state of the database; it is tried again");
+        tracing::warn!(target: "accord::worker", "What was destroyed may still stand in the files after {attempts} attempts: somebody reads an old state of the database, or makes a backup; it is tried again");
     }
     scrubbed.map(drop)
 }
 
+/// Whether it stands nowhere any more; the copy from which a backup is being made, or was, may hold it too.
 fn scrub(app: &App) -> Result<bool> {
+    if copying::remove_unfinished(&app.config).map_err(anyhow::Error::new)? == Left::BeingMade {
+        return Ok(false);
+    }
     for _ in 0..SCRUBBINGS {
         if app.database.scrub()? {
             return Ok(true);

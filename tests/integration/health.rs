@@ -70,6 +70,11 @@ async fn ft_30_mail_that_waits_to_be_read_or_sent_for_more_than_ten_minutes_is_t
     }));
     desk.test.pass(TimeDelta::minutes(3));
     assert!(is_well(&desk, "queue").await, "its recipient's server wants it later");
+    desk.answer(&desk.ticket(), "Et rebranchez-le.", Status::WaitingForCustomer);
+    for _ in 0..4 {
+        desk.test.pass(TimeDelta::minutes(3));
+    }
+    assert!(is_well(&desk, "queue").await, "what waits for that one waits for its server, too (O-09)");
 }
 
 #[actix_web::test]

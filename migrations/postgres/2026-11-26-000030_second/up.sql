@@ -17,6 +17,8 @@ CREATE TRIGGER consent_requests_approved BEFORE UPDATE ON consent_requests FOR E
     EXECUTE FUNCTION consent_requests_approved();
 CREATE FUNCTION consent_grants_second() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    -- Or it could become a question of two while this is decided as one of one.
+    PERFORM 1 FROM consent_requests WHERE id = new.request_id FOR UPDATE;
     IF NOT EXISTS (
         SELECT 1 FROM consent_requests AS asked WHERE asked.id = new.request_id
             AND (asked.state = 'awaiting_second') = (new.seconded_by IS NOT NULL)

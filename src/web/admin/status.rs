@@ -25,14 +25,12 @@ use crate::{journal, outbox};
 const FAILED_SHOWN: i64 = 20;
 /// Rows of the ledger that are verified for this page; a longer one is verified on a page of its own.
 const LEDGER_ROWS: i64 = 20_000;
-/// Less room than this wants attention: a day of mail fits, a week may not.
-const LITTLE_ROOM: u64 = 2_000_000_000;
 
 /// `GET /admin/status`
 pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
     staff.require(Permission::OperateInstallation)?;
     let found = app.database.read(load).await?;
-    let room = disk::free_bytes(&app.config.data).ok();
+    let room = disk::room(&app.config.data).ok();
     let has_ballast = app.storage.ballast().is_held();
     let p = staff.page(&app, "status-title", Place::Status);
     let t = p.t;
@@ -43,9 +41,9 @@ pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
         ledger_line(&t, found.ledger),
         match room {
             Some(room) => {
-                let tone = if room < LITTLE_ROOM { Tone::Late } else { Tone::Done };
+                let tone = if room.is_low() { Tone::Late } else { Tone::Done };
                 let key = if has_ballast { "status-room-left" } else { "status-room-without-ballast" };
-                Line::new(&t, "status-room", "server", tone, t.with(key, "size", t.size(room)))
+                Line::new(&t, "status-room", "server", tone, t.with(key, "size", t.size(room.free)))
             }
             None => Line::new(&t, "status-room", "server", Tone::Act, t.say("status-room-unknown")),
         },
@@ -137,14 +135,15 @@ fn ledger_line(t: &Texts, ledger: Ledger) -> Line {
     Line::new(t, "status-ledger", "book", tone, text).leading_to("/admin/ledger/verification")
 }
 
-fn backup_line(t: &Texts, last_made: Option<UtcTime>, now: UtcTime, is_embedded: bool) -> Line {
+fn backup_line(t: &Texts, last_made: std::io::Result<Option<UtcTime>>, now: UtcTime, is_embedded: bool) -> Line {
     let (tone, text) = match last_made {
-        Some(made) => {
+        Ok(Some(made)) => {
             let tone = if now.since(made) > last::OLDEST { Tone::Late } else { Tone::Done };
             (tone, t.with2("status-backup-made", "ago", t.ago(&made, &now), "time", t.date_time(&made)))
         }
-        None if is_embedded => (Tone::Act, t.say("status-backup-never")),
-        None => (Tone::Plain, t.say("status-backup-elsewhere")),
+        Err(_) => (Tone::Act, t.say("status-backup-unclear")),
+        Ok(None) if is_embedded => (Tone::Act, t.say("status-backup-never")),
+        Ok(None) => (Tone::Plain, t.say("status-backup-elsewhere")),
     };
     Line::new(t, "status-backup", "server", tone, text)
 }

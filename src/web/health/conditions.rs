@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 use crate::backup::last;
 use crate::db::LOG_CRITICAL_BYTES;
 use crate::db::disk::Room;
+use crate::diagnostics::scrubbing;
 
 /// How long something may wait for its turn.
 const LONGEST_WAIT: TimeDelta = TimeDelta::minutes(10);
@@ -20,6 +21,8 @@ pub struct Found {
     /// The write-ahead log of an embedded database.
     pub log_bytes: Option<u64>,
     pub backup: Backup,
+    /// How long what was destroyed of captures has stood in the files nevertheless, if it may.
+    pub owed: Option<TimeDelta>,
 }
 
 /// What is known of backups.
@@ -30,6 +33,8 @@ pub enum Backup {
     Never,
     /// The database is a server's, whose tools never told of one.
     LeftToTheServer,
+    /// Somebody told of one, and what they noted cannot be read.
+    Unclear,
 }
 
 impl Backup {
@@ -37,7 +42,7 @@ impl Backup {
     pub fn age(self) -> Option<TimeDelta> {
         match self {
             Backup::Made(age) => Some(age.max(TimeDelta::zero())),
-            Backup::Never | Backup::LeftToTheServer => None,
+            Backup::Never | Backup::LeftToTheServer | Backup::Unclear => None,
         }
     }
 }
@@ -51,7 +56,7 @@ pub struct Condition {
 }
 
 /// How things stand.
-pub fn conditions(found: &Found) -> [Condition; 5] {
+pub fn conditions(found: &Found) -> [Condition; 6] {
     let condition = |name, is_well, detail: String| Condition { name, is_well, detail };
     let waits = found.queue_age.num_seconds();
     let (has_room, room) = match found.room {
@@ -65,7 +70,12 @@ pub fn conditions(found: &Found) -> [Condition; 5] {
     let (is_backed_up, backup) = match found.backup {
         Backup::Made(age) => (age <= last::OLDEST, format!("made {} hours ago", age.num_hours().max(0))),
         Backup::Never => (false, "none was made".to_owned()),
+        Backup::Unclear => (false, "what was noted of the last one cannot be read".to_owned()),
         Backup::LeftToTheServer => (true, "left to the server's own tools, which never told of one".to_owned()),
+    };
+    let destroyed = match found.owed {
+        Some(since) => format!("what was may stand in the files since {} minutes ago", since.num_minutes()),
+        None => "nothing of it is left".to_owned(),
     };
     [
         condition("queue", found.queue_age <= LONGEST_WAIT, format!("the oldest has waited {waits} s")),
@@ -73,6 +83,7 @@ pub fn conditions(found: &Found) -> [Condition; 5] {
         condition("disk", has_room, room),
         condition("log", is_log_small, log),
         condition("backup", is_backed_up, backup),
+        condition("destroyed", found.owed.is_none_or(|since| since < scrubbing::LATE), destroyed),
     ]
 }
 
@@ -86,6 +97,7 @@ mod tests {
         room: Some(Room { free: 10, whole: 100 }),
         log_bytes: Some(256 << 20),
         backup: Backup::Made(TimeDelta::hours(26)),
+        owed: Some(TimeDelta::minutes(59)),
     };
 
     fn unwell(found: Found) -> Vec<&'static str> {
@@ -103,6 +115,8 @@ mod tests {
         let old = Backup::Made(TimeDelta::hours(26) + TimeDelta::seconds(1));
         assert_eq!(unwell(Found { backup: old, ..WELL }), ["backup"]);
         assert_eq!(unwell(Found { backup: Backup::Never, ..WELL }), ["backup"]);
+        assert_eq!(unwell(Found { backup: Backup::Unclear, ..WELL }), ["backup"]);
+        assert_eq!(unwell(Found { owed: Some(TimeDelta::hours(1)), ..WELL }), ["destroyed"]);
     }
 
     #[test]

@@ -182,6 +182,7 @@ status-room-unknown = The free room could not be read.
 status-backup = Backup
 status-backup-made = Last backup { $ago } ({ $time })
 status-backup-never = No backup was made: see accord backup --help.
+status-backup-unclear = What was noted of the last backup cannot be read: see the file last-backup in the data folder.
 status-backup-elsewhere = It is left to the tools of PostgreSQL. They can tell of it here: accord backup --made.
 status-mail-in = Mail in
 status-mail-in-counts = { $waiting } waiting, { $held } to look at, { $failed } failed

@@ -152,7 +152,7 @@ said-address-confirmed = Thank you. Your address is confirmed.
 participant-remove = Remove
 
 unsubscribe-title = No more mail about tickets
-unsubscribe-lead = You will get no mail any more when there is news in a ticket. Mails about your account are still sent.
+unsubscribe-lead = You will get no more mail about news in the tickets you work on. Mails about your account, and answers to your own requests, are still sent.
 unsubscribe-stop = Stop these mails
-unsubscribe-stopped = Done: you get no mail about tickets any more.
+unsubscribe-stopped = Done: you get no more mail about news in the tickets you work on.
 unsubscribe-account = To get them again: in your account

@@ -182,6 +182,7 @@ status-room-unknown = La place libre n’a pas pu être lue.
 status-backup = Sauvegarde
 status-backup-made = Dernière sauvegarde { $ago } ({ $time })
 status-backup-never = Aucune sauvegarde n’a été faite : voir accord backup --help.
+status-backup-unclear = Ce qui a été noté de la dernière sauvegarde est illisible : voir le fichier last-backup du dossier de données.
 status-backup-elsewhere = Elle revient aux outils de PostgreSQL. Ils peuvent la signaler ici : accord backup --made.
 status-mail-in = Courrier entrant
 status-mail-in-counts = { $waiting } en attente, { $held } à examiner, { $failed } en échec

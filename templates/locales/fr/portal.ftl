@@ -152,7 +152,7 @@ said-address-confirmed = Merci. Votre adresse est confirmée.
 participant-remove = Retirer
 
 unsubscribe-title = Ne plus recevoir de courriels sur les tickets
-unsubscribe-lead = Vous ne recevrez plus de courriel quand il y a du nouveau dans un ticket. Les courriels sur votre compte restent envoyés.
+unsubscribe-lead = Vous ne recevrez plus de courriel sur les nouveautés des tickets que vous traitez. Les courriels sur votre compte et les réponses à vos propres demandes restent envoyés.
 unsubscribe-stop = Ne plus en recevoir
-unsubscribe-stopped = C’est noté : vous ne recevez plus de courriels sur les tickets.
+unsubscribe-stopped = C’est noté : vous ne recevez plus de courriel sur les nouveautés des tickets que vous traitez.
 unsubscribe-account = Les recevoir de nouveau : dans votre compte

@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use accord::access::Actor;
 use accord::audit::{self, Entry};
 use accord::backup::archive::Writing;
 use accord::backup::copying::{self, Left, Made};
@@ -552,7 +551,7 @@ async fn db_09_a_mail_that_waited_to_be_sent_leads_to_its_ticket_after_a_restore
     let token = text.split("/l/ticket/").nth(1).and_then(|rest| rest.split_whitespace().next()).expect("a link");
     let ticket = drill.running.ticket_id;
     let found = links::find(&mut db, token, later).unwrap();
-    assert!(matches!(&found, Some(Link::Open(Actor::LinkHolder { ticket: of, .. })) if *of == ticket), "{found:?}");
+    assert!(matches!(&found, Some(Link::Expired { ticket: of, .. }) if *of == ticket), "{found:?}");
     let unknown = links::find(&mut db, &format!("{token}x"), later).unwrap();
     assert!(unknown.is_none());
 }

@@ -8,9 +8,10 @@ use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use super::*;
+use accord::backup::copying;
 use accord::db::connection::{Role, open};
 use accord::diagnostics::scrubbing;
-use accord::worker::recurring;
+use accord::worker::{destroying, recurring};
 
 use crate::support::files;
 
@@ -208,11 +209,48 @@ fn what_is_destroyed_while_the_files_are_rid_of_others_is_owed_still() {
     process.test.write(move |db| scrubbing::owe(db, now));
     let owed = process.test.read(scrubbing::owed).expect("owed");
     process.test.write(move |db| scrubbing::owe(db, now.plus(TimeDelta::seconds(1))));
-    process.test.write(move |db| scrubbing::paid(db, &owed));
+    let began = now.plus(TimeDelta::milliseconds(500));
+    assert!(!process.test.write(move |db| scrubbing::paid(db, &owed, began)));
     let still = process.test.read(scrubbing::owed).expect("owed still");
-    assert_eq!((still.destructions, still.since), (2, now));
-    process.test.write(move |db| scrubbing::paid(db, &still));
+    assert_eq!((still.destructions, still.since, still.attempts), (2, began, 0), "what was owed before is gone");
+    assert!(process.test.write(move |db| scrubbing::paid(db, &still, began)));
     assert_eq!(process.test.read(scrubbing::owed), None);
+}
+
+/// Two processes rid the files of the same; the slower one strikes out nothing that was destroyed after it began.
+#[test]
+fn a_debt_that_came_after_an_attempt_is_not_struck_out_by_it() {
+    let process = Process::begin();
+    let now = process.now();
+    process.test.write(move |db| scrubbing::owe(db, now));
+    let seen_by_both = process.test.read(scrubbing::owed).expect("owed");
+    assert!(process.test.write(move |db| scrubbing::paid(db, &seen_by_both, now)));
+    let later = now.plus(TimeDelta::seconds(3));
+    process.test.write(move |db| scrubbing::owe(db, later));
+    assert!(!process.test.write(move |db| scrubbing::paid(db, &seen_by_both, now)));
+    let still = process.test.read(scrubbing::owed).expect("owed still");
+    assert_eq!((still.destructions, still.since), (1, later));
+}
+
+/// The copy from which a backup is made holds what was destroyed since, keys among it.
+#[test]
+fn what_is_destroyed_while_a_backup_is_made_is_owed_until_its_copy_is_gone() {
+    let process = Process::begin();
+    let now = process.now();
+    let data = process.test.app.config.data.clone();
+    let copy = copying::first_copy(&process.test.app.config);
+    std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+    std::fs::write(&copy, "all of it").unwrap();
+    let lock = std::fs::File::create(data.join("backup.lock")).unwrap();
+    lock.lock().unwrap();
+    process.test.write(move |db| scrubbing::owe(db, now));
+    destroying::scrub_owed(&process.test.app, now).unwrap();
+    assert_eq!(process.test.read(scrubbing::owed).map(|owed| owed.attempts), Some(1));
+    assert!(copy.exists(), "what somebody is making is left alone");
+    drop(lock);
+    destroying::scrub_owed(&process.test.app, now).unwrap();
+    assert_eq!(process.test.read(scrubbing::owed), None);
+    assert!(!copy.exists(), "an interrupted one goes first");
 }
 
 #[test]
