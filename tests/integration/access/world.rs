@@ -870,7 +870,7 @@ fn account_links(test: &TestApp, cast: &Cast, things: &mut Things) {
         ..RegistrationForm::default()
     };
     let registration = form.check(Locale::Fr).unwrap();
-    let handle = test.read(|db| person::by_id(db, paul)).handle;
+    let handle = test.read(|db| person::by_id(db, cast.lea)).handle;
     let unsubscribe = unsubscribe_token::mint(&test.app.keys.for_mail(), &handle).unwrap();
     things.tokens = test.write(move |db| {
         let mut tokens = BTreeMap::new();
