@@ -7,6 +7,8 @@ use crate::desk::{self, Desk};
 use accord::access::Actor;
 use accord::db::paging::PAGE_SIZE;
 use accord::i18n::{Locale, Texts};
+use accord::keys::Keys;
+use accord::notifications::Letterhead;
 use accord::search::{self, SearchQuery};
 use accord::tickets::listing::View;
 use accord::web::agent::{queue, ticket as ticket_page};
@@ -15,6 +17,14 @@ use criterion::{BenchmarkId, Criterion};
 
 fn page(desk: &Desk) -> Page {
     Page::bare(Texts::in_language(Locale::Fr), desk.now, "Tickets", "L’éditeur")
+}
+
+fn letterhead() -> Letterhead {
+    Letterhead {
+        keys: Keys::ephemeral().for_mail(),
+        reply_domain: "desk.example".to_owned(),
+        base_url: "https://desk.example".to_owned(),
+    }
 }
 
 pub fn pages(criterion: &mut Criterion) {
@@ -38,9 +48,10 @@ pub fn pages(criterion: &mut Criterion) {
             }
         }
         let actor = Actor::Staff(desk.supervisor.clone());
+        let letterhead = letterhead();
         group.bench_function(BenchmarkId::new("ticket page with 50 messages", size), |bencher| {
             bencher.iter(|| {
-                let loaded = desk.database.read_now(|db| ticket_page::load(db, &actor, &desk.long, false));
+                let loaded = desk.database.read_now(|db| ticket_page::load(db, &letterhead, &actor, &desk.long, false));
                 black_box(ticket_page::render(page(&desk), loaded.expect("a page"), desk.supervisor.person))
             });
         });

@@ -16,8 +16,9 @@ use crate::mail::reply_text::marker_line;
 use crate::notifications::Letterhead;
 use crate::notifications::delivery::{Content, Conversation, Draft, instance};
 use crate::notifications::messages::{AgentMessage, AgentNotice, ParticipantMessage, Quote, Reply};
+use crate::notifications::readers::{self, Reader};
 use crate::outbox::Kind;
-use crate::people::person::{self, Person, PersonState};
+use crate::people::person::{self, Person};
 use crate::settings;
 use crate::teams::mailboxes::{self, Mailbox};
 use crate::teams::{members, queues};
@@ -70,12 +71,9 @@ impl<'a> Occasion<'a> {
         })
     }
 
-    /// Where mail to this person goes: their stored address, unless it is none that mail can be sent to (OUT-04), or one
-    /// of ours (LP-08).
+    /// Where mail to this person goes, if it can go anywhere.
     pub(super) fn address_of(&self, person: &Person) -> Option<EmailAddress> {
-        let address = EmailAddress::parse(&person.address)?;
-        let is_theirs = person.state == PersonState::Active && !self.letterhead.is_ours(&address, &self.mailboxes);
-        is_theirs.then_some(address)
+        readers::address_of(self.letterhead, &self.mailboxes, person)
     }
 
     pub(super) fn draft(
@@ -167,12 +165,7 @@ pub fn of_reply(
     let html = reply_html(db, reply)?;
     let before = message_before(db, ticket, reply)?;
     let mut drafts = Vec::new();
-    for participant in participants::active(db, ticket)? {
-        let person = person::by_id(db, participant.person_id)?;
-        if Some(person.id) == reply.author_id {
-            continue;
-        }
-        let Some(address) = occasion.address_of(&person) else { continue };
+    for Reader { participant, person, address } in readers::of_answers(db, letterhead, ticket, reply.author_id)? {
         let t = Texts::new(person.language.0, person.zone());
         let is_requester = participant.person_id == ticket.requester_id;
         let is_confirmed = if is_requester { ticket.address_confirmed } else { person.address_confirmed_at.is_some() };

@@ -8,7 +8,7 @@ use crate::clock::UtcTime;
 use crate::db::types::OutboxId;
 use crate::error::Result;
 use crate::mail::transport::{FailureKind, SendFailure, Transport};
-use crate::notifications::{delivery, digest};
+use crate::notifications::{delivery, waiting};
 use crate::outbox::courier::{Courier, Permit};
 use crate::outbox::sending::{self, Sending};
 use crate::outbox::{Letter, Settled};
@@ -20,10 +20,10 @@ pub fn deliver_next(app: &App, worker: &str) -> Result<Step> {
     let now = app.clock.now();
     let Some(mut permit) = app.courier.permit(now) else { return Ok(Step::Idle) };
     let Some(id) = claim_one(app, &mut permit, worker, now)? else { return Ok(Step::Idle) };
-    let (letter, is_outdated) = app.database.read_now(|db| {
+    let (letter, verdict) = app.database.read_now(|db| {
         let letter = sending::load(db, id)?;
-        let is_outdated = digest::is_outdated(db, &letter)?;
-        Ok((letter, is_outdated))
+        let verdict = waiting::verdict(db, &letter)?;
+        Ok((letter, verdict))
     })?;
     permit.goes_for(letter.organisation);
     serving::for_organisation(letter.organisation, || {
@@ -33,10 +33,8 @@ pub fn deliver_next(app: &App, worker: &str) -> Result<Step> {
         span.in_scope(|| {
             let sending = if letter.expires_at <= now {
                 Sending::Expired
-            } else if is_outdated {
-                Sending::Outdated
             } else {
-                send(app, &letter, now)
+                verdict.unwrap_or_else(|| send(app, &letter, now))
             };
             permit.was_deferred(matches!(sending, Sending::Deferred(_)));
             settle(app, letter, worker, sending, app.clock.now())

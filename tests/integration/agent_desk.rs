@@ -407,6 +407,28 @@ async fn b_01_the_customer_sees_by_which_way_a_request_came_and_what_was_noted_o
 }
 
 #[actix_web::test]
+async fn b_03_whoever_answers_somebody_who_gets_no_mail_is_told_so_before_and_after() {
+    let (app, cast, ticket, lea) = desk().await;
+    let path = format!("/tickets/{}", ticket.reference);
+    lea.get(&path)
+        .await
+        .assert_says("Claire Lefèvre &#60;claire@arnaud.example&#62;")
+        .assert_silent_about("Enregistrer la réponse");
+    let (claire, by, now) = (cast.claire, cast.anne, app.now());
+    app.write(move |db| person::disable(db, claire, by, now));
+    let page = lea.get(&path).await;
+    page.assert_says("le compte est désactivé").assert_says("Enregistrer la réponse");
+    page.assert_silent_about("Claire Lefèvre &#60;claire@arnaud.example&#62;");
+    let text = page.text();
+    let fields = [("text", "Redémarrez."), ("seen", &hidden(&text, "seen")), ("once", &hidden(&text, "once"))];
+    let answer = lea.upload(&format!("{path}/replies"), &fields, &[]).await;
+    lea.get(answer.assert_status(303).location()).await.assert_says("Aucun courriel n’a été envoyé");
+    let Transport::Memory(memory) = &app.app.transport else { panic!("tests send into memory") };
+    app.run_jobs();
+    assert!(memory.take().iter().all(|mail| mail.recipient != "claire@arnaud.example"));
+}
+
+#[actix_web::test]
 async fn b_01_somebody_without_an_e_mail_address_asks_by_letter_and_is_written_no_mail() {
     let (app, cast, _, lea) = desk().await;
     lea.get("/tickets/new").await.assert_says("/tickets/new?without_address=true");

@@ -11,3 +11,4 @@ mod lmtp;
 mod loops;
 mod outbox;
 mod threading;
+mod waiting;

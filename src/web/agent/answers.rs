@@ -12,11 +12,12 @@ use crate::db::DbConnection;
 use crate::error::{Error, FieldErrors, Result};
 use crate::html::from_markdown;
 use crate::i18n::Message as Text;
+use crate::notifications::{Letterhead, readers};
 use crate::tickets::attachments::NewAttachment;
 use crate::tickets::idempotency::{self, Claim};
 use crate::tickets::messages::{self, NewNote, NewReply, ReplyOutcome, Words};
 use crate::tickets::status::Status;
-use crate::tickets::{participants, ticket};
+use crate::tickets::ticket;
 use crate::web::agent::ticket::{self as ticket_page, Draft};
 use crate::web::forms::Upload;
 use crate::web::kept_files;
@@ -72,6 +73,7 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
         ingest: None,
     };
     let digest = digest(&form.text, &files);
+    let letterhead = Letterhead::new(&app.keys, &app.config);
     let (actor, now) = (agent.actor().clone(), app.clock.now());
     let (asked, once, seen) = (reference.clone(), form.once, form.seen);
     let outcome = app
@@ -84,7 +86,7 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
                     ReplyOutcome::Stale(_) => Done::Stale(seen),
                 })
             })?;
-            let is_mailed = !ticket_page::recipients(&participants::shown(db, &ticket)?).is_empty();
+            let is_mailed = !readers::of_answers(db, &letterhead, &ticket, actor.person())?.is_empty();
             Ok((done, if is_mailed { "said-reply-sent" } else { "said-reply-recorded" }))
         })
         .await;

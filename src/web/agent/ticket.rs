@@ -20,6 +20,8 @@ use crate::error::{FieldErrors, Result};
 use crate::i18n::{Locale, Message as Text, Texts};
 use crate::mail::address::shown_address;
 use crate::mail::address::visible;
+use crate::notifications::Letterhead;
+use crate::notifications::readers::{self, Reader};
 use crate::outbox::{self, listing::Outgoing};
 use crate::people::directory;
 use crate::people::environments::{self, Environment};
@@ -87,6 +89,8 @@ pub struct Loaded {
     sites: Vec<Site>,
     environments: Vec<Environment>,
     participants: Vec<ParticipantShown>,
+    /// Whom an answer of the reader of this page is mailed to.
+    readers: Vec<Reader>,
     tags: Vec<String>,
     context: Option<(ConnectionContext, UtcTime)>,
     of_requester: Vec<Brief>,
@@ -122,6 +126,8 @@ struct TicketPage {
     items: Vec<Item>,
     first_new: Option<String>,
     new_count: usize,
+    /// Why the requester is not among those.
+    unreached: Option<String>,
     recipients: Vec<String>,
     requester: RequesterView,
     organisation: Option<OrganisationView>,
@@ -203,13 +209,20 @@ pub async fn page(
     status: StatusCode,
 ) -> PageResult {
     let actor = agent.actor().clone();
-    let loaded = app.database.read(move |db| load(db, &actor, &reference, all)).await?;
+    let letterhead = Letterhead::new(&app.keys, &app.config);
+    let loaded = app.database.read(move |db| load(db, &letterhead, &actor, &reference, all)).await?;
     let p = agent.page(app, "nav-tickets", Place::Tickets);
     respond::page_with(&view(p, loaded, draft, agent.signed_in.person.id), status)
 }
 
 /// Loads a ticket which `actor` may see, with everything around it.
-pub fn load(db: &mut DbConnection, actor: &Actor, reference: &str, all: bool) -> Result<Loaded> {
+pub fn load(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    actor: &Actor,
+    reference: &str,
+    all: bool,
+) -> Result<Loaded> {
     let ticket = ticket::by_reference(db, actor, reference)?;
     let limit = if all { messages::ALL } else { messages::LATEST };
     let reading = Reading::Everything;
@@ -236,6 +249,7 @@ pub fn load(db: &mut DbConnection, actor: &Actor, reference: &str, all: bool) ->
     Ok(Loaded {
         names: names(db, &ticket, &events)?,
         participants: participants::shown(db, &ticket)?,
+        readers: readers::of_answers(db, letterhead, &ticket, actor.person())?,
         tags: tags::of_ticket(db, &ticket)?,
         context: connection_context::of_ticket(db, &ticket)?,
         of_requester: related::of_requester(db, actor, &ticket)?,
@@ -311,7 +325,8 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, reader: PersonId) -> TicketPa
         items: items(&t, messages, &loaded),
         first_new,
         new_count,
-        recipients: recipients(&loaded.participants),
+        unreached: unreached(&t, &loaded, reader),
+        recipients: recipients(&loaded.readers),
         requester: RequesterView {
             handle: loaded.requester.handle.clone(),
             name: visible(&loaded.requester.display_name()),
@@ -377,16 +392,27 @@ fn items(t: &Texts, messages: Vec<MessageView>, loaded: &Loaded) -> Vec<Item> {
 }
 
 /// Those whom an answer is mailed to, as they are named.
-pub fn recipients(participants: &[ParticipantShown]) -> Vec<String> {
-    participants
-        .iter()
-        .filter(|participant| participant.standing == Standing::Active)
-        .filter(|participant| !shown_address(&participant.address).is_empty())
-        .map(|participant| {
-            let name = visible(&participant.name);
-            if name == participant.address { name } else { format!("{name} <{}>", participant.address) }
-        })
-        .collect()
+fn recipients(readers: &[Reader]) -> Vec<String> {
+    let named = readers.iter().map(|reader| {
+        let (name, address) = (visible(&reader.person.display_name()), visible(reader.address.as_str()));
+        if name == address { name } else { format!("{name} <{address}>") }
+    });
+    named.collect()
+}
+
+/// What to know before answering a requester whom no mail reaches.
+fn unreached(t: &Texts, loaded: &Loaded, reader: PersonId) -> Option<String> {
+    let requester = &loaded.requester;
+    if requester.id == reader || loaded.readers.iter().any(|reader| reader.person.id == requester.id) {
+        return None;
+    }
+    let key = match (shown_address(&requester.address).is_empty(), loaded.readers.is_empty()) {
+        (true, true) => "composer-no-address",
+        (true, false) => "composer-requester-no-address",
+        (false, true) => "composer-not-mailed",
+        (false, false) => "composer-requester-not-mailed",
+    };
+    Some(t.with(key, "name", visible(&requester.display_name())))
 }
 
 fn participant_view(participant: &ParticipantShown) -> ParticipantView {
