@@ -1,6 +1,6 @@
 //! What was destroyed of captures leaves the files of the database too ([`crate::db::Database::scrub`]), and that is owed
 //! until it is done: somebody may be in the way, and the process may end. It is written down with each destruction, and
-//! struck out only by an attempt that began after the last of them.
+//! struck out only by an attempt that began after the last of them. Until then nothing is certified.
 
 use chrono::TimeDelta;
 use diesel::prelude::*;

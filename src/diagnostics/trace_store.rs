@@ -503,21 +503,24 @@ fn chain(db: &mut DbConnection, grant: GrantId, last: i64) -> Result<Option<(i64
 /// What one step of destroying came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destroying {
-    /// The key is gone; there are more rows to delete.
+    /// The key is gone; there is more to do.
     Rows,
+    /// The key and all rows but the last are gone, and the files may hold them still: nothing is certified before they are
+    /// rid of them.
+    Owed,
     /// All of it is gone, and the certificate is given out.
     Done(receipt::Counts),
 }
 
-/// One step of destroying what an ended grant captured: first of all its key, then the rows, at last the certificate. To
-/// be called until it is done; a step done twice does no harm. The files are owed to be rid of it then (see `scrubbing`).
+/// One step of destroying what an ended grant captured: first of all its key, then the rows; when the files are rid of them
+/// (see `scrubbing`) the certificate. To be called until it is done; a step done twice does no harm.
 pub fn destroy(db: &mut DbConnection, keys: &Keys, grant: &Grant, now: UtcTime) -> Result<Destroying> {
     if grant.state != GrantState::Ended {
         return Err(Error::internal("what an active grant captures cannot be destroyed yet"));
     }
     // Who is reading now is done first, and on record before the certificate says who looked last.
     grants::hold(db, grant.id)?;
-    diesel::delete(trace_keys::table.find(grant.id)).execute(db)?;
+    let had_key = diesel::delete(trace_keys::table.find(grant.id)).execute(db)? > 0;
     let of_grant = trace_chunks::table.filter(trace_chunks::grant_id.eq(grant.id));
     let first: Option<i64> = of_grant.order(trace_chunks::number).select(trace_chunks::number).first(db).optional()?;
     let last = end_of_chain(db, grant.id)?;
@@ -528,6 +531,13 @@ pub fn destroy(db: &mut DbConnection, keys: &Keys, grant: &Grant, now: UtcTime) 
         diesel::delete(of_grant.filter(trace_chunks::number.lt(first + BATCH))).execute(db)?;
         scrubbing::owe(db, now)?;
         return Ok(Destroying::Rows);
+    }
+    if had_key {
+        scrubbing::owe(db, now)?;
+        return Ok(Destroying::Rows);
+    }
+    if last.is_some() && scrubbing::owed(db)?.is_some() {
+        return Ok(Destroying::Owed);
     }
     let tally = tally(db, grant.id)?;
     let (looks, looks_head) =

@@ -168,7 +168,7 @@ impl Loaded {
             expires_at: self.request.expires_at,
             running_until: running.map(|grant| grant.expires_at),
             left: running.map(|grant| left(t, grant.expires_at, now)).unwrap_or_default(),
-            facts: self.facts(t),
+            facts: self.facts(t, now),
             manifest: granted
                 .parts()
                 .iter()
@@ -181,7 +181,7 @@ impl Loaded {
         }
     }
 
-    fn facts(&self, t: &Texts) -> Vec<(String, String)> {
+    fn facts(&self, t: &Texts, now: UtcTime) -> Vec<(String, String)> {
         let terms = &self.terms;
         let mut facts = vec![
             ("consent-fact-purpose", terms.purpose.clone()),
@@ -206,6 +206,9 @@ impl Loaded {
             facts.push(("consent-fact-granted", t.date_time(&grant.granted_at)));
             match (grant.ended_at, grant.kept_until, grant.destroyed_at) {
                 (_, _, Some(at)) => facts.push(("consent-fact-destroyed", t.date_time(&at))),
+                (Some(_), Some(until), None) if until <= now => {
+                    facts.push(("consent-fact-destruction", t.say("consent-destruction-under-way")));
+                }
                 (Some(_), Some(until), None) => facts.push(("consent-fact-kept-until", t.date_time(&until))),
                 _ => facts.push(("consent-fact-until", t.date_time(&grant.expires_at))),
             }

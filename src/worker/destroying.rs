@@ -22,27 +22,39 @@ pub fn destroy_next(app: &App, _worker: &str) -> Result<Step> {
     let mut failure = None;
     for grant in due {
         match destroy(app, grant, now) {
-            Ok(()) => return Ok(Step::Worked(1)),
+            Ok(true) => return Ok(Step::Worked(1)),
+            Ok(false) => {}
             Err(error) => failure = Some(error),
         }
     }
     failure.map_or(Ok(Step::Idle), Err)
 }
 
-fn destroy(app: &App, grant: Grant, now: UtcTime) -> Result<()> {
+/// Gives whether it came nearer.
+fn destroy(app: &App, grant: Grant, now: UtcTime) -> Result<bool> {
     let (keys, handle) = (app.keys.clone(), grant.handle.clone());
-    let step = app.database.write_now(move |db| trace_store::destroy(db, &keys, &grant, now))?;
-    if let Destroying::Done(counts) = step {
-        tracing::info!(
-            target: "accord::worker",
-            grant = handle,
-            records = counts.records,
-            chunks = counts.chunks,
-            "Destroyed what grant {handle} had captured"
-        );
-        scrub_owed(app, now)?;
+    match app.database.write_now(move |db| trace_store::destroy(db, &keys, &grant, now))? {
+        Destroying::Rows => Ok(true),
+        Destroying::Owed => {
+            // Once at once; whoever is in the way for longer is waited for by recurring work.
+            let is_new = app.database.read_now(scrubbing::owed)?.is_none_or(|owed| owed.attempts == 0);
+            if is_new {
+                scrub_owed(app, now)?;
+            }
+            Ok(is_new && app.database.read_now(scrubbing::owed)?.is_none())
+        }
+        Destroying::Done(counts) => {
+            tracing::info!(
+                target: "accord::worker",
+                grant = handle,
+                records = counts.records,
+                chunks = counts.chunks,
+                "Destroyed what grant {handle} had captured"
+            );
+            scrub_owed(app, now)?;
+            Ok(true)
+        }
     }
-    Ok(())
 }
 
 /// Gets what was destroyed out of the files of the database, if that is owed. Where somebody is in the way it stays owed,

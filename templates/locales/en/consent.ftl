@@ -68,6 +68,8 @@ consent-fact-recipients = Who may read it
 consent-fact-exports = Download by agents
 consent-fact-granted = Granted on
 consent-fact-until = Until
+consent-fact-destruction = Destruction
+consent-destruction-under-way = Under way. You get the certificate once nothing is left in the files.
 consent-fact-kept-until = Data kept until
 consent-fact-destroyed = Data destroyed on
 

@@ -68,6 +68,8 @@ consent-fact-recipients = Qui peut le lire
 consent-fact-exports = Téléchargement par les agents
 consent-fact-granted = Accordé le
 consent-fact-until = Jusqu’au
+consent-fact-destruction = Destruction
+consent-destruction-under-way = En cours. Vous recevrez l’attestation dès qu’il n’en restera rien dans les fichiers.
 consent-fact-kept-until = Données gardées jusqu’au
 consent-fact-destroyed = Données détruites le
 

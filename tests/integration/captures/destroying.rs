@@ -36,6 +36,13 @@ impl Process {
         ["trace_keys", "trace_chunks", "trace_counters"].iter().all(|table| self.count(table) == 0)
     }
 
+    /// Whether the customer has it in writing that nothing is left.
+    fn is_certified(&self, grant: &Grant) -> bool {
+        let certificate = self.test.read(|db| receipt::find(db, grant.id, Kind::Certificate));
+        assert_eq!(certificate.is_some(), self.again(grant).destroyed_at.is_some());
+        certificate.is_some()
+    }
+
     /// What whoever watches the installation is told.
     async fn metrics(&self) -> String {
         let app = actix_web::web::Data::from(self.test.app.clone());
@@ -176,8 +183,9 @@ async fn cn_10_what_could_not_leave_the_files_at_once_is_owed_until_it_is_gone()
 
     process.withdraw(&grant, Kept::No);
     process.test.run_jobs();
-    assert!(process.is_gone() && process.again(&grant).destroyed_at.is_some());
+    assert_eq!((process.count("trace_keys"), process.texts(&grant)), (0, Vec::new()), "nothing of it can be read");
     assert_eq!(process.pieces_in_files(key), 1, "somebody is in the way");
+    assert!(!process.is_certified(&grant));
     let begun = process.now();
     let owed = |process: &Process| process.test.read(scrubbing::owed).map(|owed| (owed.since, owed.attempts));
     assert_eq!(owed(&process), Some((begun, 1)));
@@ -187,7 +195,9 @@ async fn cn_10_what_could_not_leave_the_files_at_once_is_owed_until_it_is_gone()
         recurring::run_due(&process.test.app, process.now()).unwrap();
         assert_eq!(owed(&process), Some((begun, attempts)));
     }
+    process.test.run_jobs();
     assert_eq!(process.pieces_in_files(key), 1);
+    assert!(!process.is_certified(&grant), "nothing is certified that is not so");
     anne.get("/admin/status").await.assert_says("peut encore se trouver dans les fichiers").assert_says("tone-act");
     assert!(process.metrics().await.contains("\naccord_scrub_owed_seconds 120\n"));
     process.test.clock.advance(TimeDelta::hours(1));
@@ -196,6 +206,10 @@ async fn cn_10_what_could_not_leave_the_files_at_once_is_owed_until_it_is_gone()
     reader.batch_execute("COMMIT").unwrap();
     recurring::run_due(&process.test.app, process.now()).unwrap();
     assert_eq!(owed(&process), None);
+    assert_eq!(process.pieces_in_files(key), 0);
+    process.test.run_jobs();
+    assert!(process.is_gone() && process.is_certified(&grant));
+    assert_eq!(process.again(&grant).destroyed_at, Some(process.now()), "when it was so");
     assert_eq!(process.pieces_in_files(&pieces), 0);
     anne.get("/admin/status").await.assert_says("Il n’en reste rien de lisible");
     assert!(process.metrics().await.contains("\naccord_scrub_owed_seconds 0\n"));
