@@ -2,9 +2,10 @@
 //! swap space, for a copy there would outlive them. Only the copies that a cipher makes for the moment of its use stand
 //! elsewhere, wiped like everything here.
 //!
-//! Where the machine allows a process too little locked memory (`RLIMIT_MEMLOCK`), a key stands in an ordinary page, and
-//! [`try_it`] says so.
+//! Where the machine allows a process too little locked memory (`RLIMIT_MEMLOCK`), a key stands in an ordinary page:
+//! [`try_it`] says so beforehand, and [`in_ordinary_pages`] counts those that do.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use zeroize::Zeroize;
@@ -26,13 +27,21 @@ struct Place {
 /// Locked pages that hold no key now.
 static FREE: Mutex<Vec<Place>> = Mutex::new(Vec::new());
 
+static IN_ORDINARY_PAGES: AtomicI64 = AtomicI64::new(0);
+
 /// A key of 32 bytes in a page of its own. It is wiped when dropped.
 pub struct LockedKey(Option<Place>);
 
 impl LockedKey {
     /// A key that `fill` writes where it is to stand.
     pub fn filled(fill: impl FnOnce(&mut [u8; LENGTH])) -> LockedKey {
-        let mut place = free().unwrap_or_else(|| new().0);
+        LockedKey::in_place(free().unwrap_or_else(|| new().0), fill)
+    }
+
+    fn in_place(mut place: Place, fill: impl FnOnce(&mut [u8; LENGTH])) -> LockedKey {
+        if !place.is_locked {
+            IN_ORDINARY_PAGES.fetch_add(1, Ordering::Relaxed);
+        }
         if let Some(bytes) = place.page.0.first_chunk_mut() {
             fill(bytes);
         }
@@ -51,6 +60,8 @@ impl Drop for LockedKey {
         place.page.0[..LENGTH].zeroize();
         if place.is_locked {
             FREE.lock().unwrap_or_else(PoisonError::into_inner).push(place);
+        } else {
+            IN_ORDINARY_PAGES.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -59,6 +70,11 @@ impl std::fmt::Debug for LockedKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("•••")
     }
+}
+
+/// How many keys stand in memory that may be swapped out.
+pub fn in_ordinary_pages() -> i64 {
+    IN_ORDINARY_PAGES.load(Ordering::Relaxed)
 }
 
 /// Whether a key can be kept out of the swap space now, or why not.
@@ -88,6 +104,17 @@ mod tests {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("VmLck:")).unwrap();
         line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+
+    #[test]
+    fn a_key_in_an_ordinary_page_is_counted_for_as_long_as_it_stands_there() {
+        let before = in_ordinary_pages();
+        // As where the limit is used up.
+        let key =
+            LockedKey::in_place(Place { page: Box::new(Page([0; 4096])), is_locked: false }, |bytes| bytes.fill(7));
+        assert_eq!((in_ordinary_pages(), key.expose()), (before + 1, &[7; LENGTH]));
+        drop(key);
+        assert_eq!(in_ordinary_pages(), before);
     }
 
     #[test]

@@ -14,6 +14,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::Registry;
 
+use crate::secret::locked;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Class(&'static str);
 
@@ -78,6 +80,7 @@ struct Counters {
     grants_live: Gauge,
     grants_waiting: Gauge,
     scrub_owed_seconds: Gauge,
+    keys_in_ordinary_memory: Gauge,
 }
 
 static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
@@ -121,6 +124,12 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
         "For how long what was destroyed may have stood in the files of the database; 0 when nothing does",
         scrub_owed_seconds.clone(),
     );
+    let keys_in_ordinary_memory = Gauge::default();
+    registry.register(
+        "keys_in_ordinary_memory",
+        "Keys of captures that may be swapped out, since the limit on locked memory is used up",
+        keys_in_ordinary_memory.clone(),
+    );
     Counters {
         registry,
         requests,
@@ -142,6 +151,7 @@ static COUNTERS: LazyLock<Counters> = LazyLock::new(|| {
         grants_live,
         grants_waiting,
         scrub_owed_seconds,
+        keys_in_ordinary_memory,
     }
 });
 
@@ -204,6 +214,7 @@ pub fn render(levels: Levels, conditions: &[(&'static str, bool)]) -> String {
     COUNTERS.grants_live.set(levels.grants_live);
     COUNTERS.grants_waiting.set(levels.grants_waiting);
     COUNTERS.scrub_owed_seconds.set(levels.scrub_owed_seconds);
+    COUNTERS.keys_in_ordinary_memory.set(locked::in_ordinary_pages());
     COUNTERS.queue_age.set(levels.queue_age_secs);
     show(&COUNTERS.disk_free_bytes, levels.disk_free_bytes);
     show(&COUNTERS.disk_bytes, levels.disk_bytes);
