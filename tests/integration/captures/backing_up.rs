@@ -10,7 +10,7 @@ use accord::audit::{self, Entry};
 use accord::backup::archive::Writing;
 use accord::backup::copying::{self, Left, Made};
 use accord::backup::sealing::{BackupKey, Opener};
-use accord::backup::{BackupError, restoring, verify_invariants};
+use accord::backup::{BackupError, restoring, rights, verify_invariants};
 use accord::config::database::DatabaseUrl;
 use accord::config::{self, Config, Overrides};
 use accord::consent::life::{EndReason, RequestState};
@@ -268,6 +268,13 @@ async fn db_09_a_desk_comes_back_from_its_backup_and_what_was_captured_does_not(
         assert!(matches!(destroyed, Destroying::Done(_)));
     }
     verify_invariants(&mut db).unwrap();
+
+    // What may have been taken back since is listed.
+    let said = rights::in_force(&mut db).unwrap().to_string();
+    let line = |address: &str| said.lines().find(|line| line.contains(address)).unwrap_or_else(|| panic!("{said}"));
+    assert!(line("lea@").contains("agent; ") && line("lea@").contains("Support"), "{said}");
+    assert!(line("marc@").ends_with("agent; no queue"), "{said}");
+    assert!(line("claire@").contains("Vignobles Arnaud"), "{said}");
 }
 
 #[actix_web::test]
