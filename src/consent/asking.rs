@@ -21,6 +21,7 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::{Locale, Message};
 use crate::people::fields;
 use crate::people::memberships::{self, Membership};
+use crate::people::person::{self, PersonState};
 use crate::secret::random_handle;
 use crate::tickets::assignment;
 use crate::tickets::status::Status;
@@ -220,6 +221,10 @@ pub fn ask(db: &mut DbConnection, ticket: &Ticket, terms: &Terms, by: &Actor, no
         && !is_member(db, person, ticket.organisation_id)?
     {
         errors.add("subject", "error-consent-subject");
+    } else if let Subject::Person(person) = terms.subject
+        && person::by_id(db, person)?.state != PersonState::Active
+    {
+        errors.add("subject", "error-consent-subject-disabled");
     }
     errors.into_result()?;
     // A button pressed twice asks once.

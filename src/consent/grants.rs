@@ -316,8 +316,9 @@ pub fn running_for(db: &mut DbConnection, customer: &CustomerActor, now: UtcTime
 }
 
 /// Grants whose captures are to be destroyed at `now`, for whoever keeps them.
-pub fn to_be_destroyed(db: &mut DbConnection, now: UtcTime, limit: i64) -> Result<Vec<Grant>> {
+pub fn to_be_destroyed(db: &mut DbConnection, now: UtcTime, after: GrantId, limit: i64) -> Result<Vec<Grant>> {
     let rows: Vec<Row> = consent_grants::table
+        .filter(consent_grants::id.gt(after))
         .filter(consent_grants::state.eq(GrantState::Ended))
         .filter(consent_grants::destroyed_at.is_null())
         .filter(consent_grants::kept_until.le(now))
@@ -336,6 +337,16 @@ pub fn with_captures(db: &mut DbConnection) -> Result<Vec<Grant>> {
         .select(grant_columns!())
         .load(db)?;
     Ok(read(rows))
+}
+
+/// Whether `person` granted anything for the organisation, or was the second who agreed.
+pub fn was_granted_by(db: &mut DbConnection, organisation: OrganisationId, person: PersonId) -> Result<bool> {
+    let theirs = consent_grants::table
+        .filter(consent_grants::organisation_id.eq(organisation))
+        .filter(consent_grants::granted_by.eq(person).or(consent_grants::seconded_by.assume_not_null().eq(person)))
+        .select(consent_grants::id)
+        .limit(1);
+    Ok(theirs.first::<GrantId>(db).optional()?.is_some())
 }
 
 /// Somebody looked at what it captured.

@@ -500,13 +500,16 @@ fn chain(db: &mut DbConnection, grant: GrantId, last: i64) -> Result<Option<(i64
     }
 }
 
+/// What stands in a chunk whose content was destroyed.
+const NOTHING: &[u8] = &[];
+
 /// What one step of destroying came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Destroying {
     /// The key is gone; there is more to do.
     Rows,
-    /// The key and all rows but the last are gone, and the files may hold them still: nothing is certified before they are
-    /// rid of them.
+    /// The key and what it sealed are gone from the tables, and the files may hold them still: nothing is certified before
+    /// they are rid of them.
     Owed,
     /// All of it is gone, and the certificate is given out.
     Done(receipt::Counts),
@@ -524,15 +527,15 @@ pub fn destroy(db: &mut DbConnection, keys: &Keys, grant: &Grant, now: UtcTime) 
     let of_grant = trace_chunks::table.filter(trace_chunks::grant_id.eq(grant.id));
     let first: Option<i64> = of_grant.order(trace_chunks::number).select(trace_chunks::number).first(db).optional()?;
     let last = end_of_chain(db, grant.id)?;
-    // The last chunk stays until the certificate is given out, for that names the end of the chain.
-    if let (Some(first), Some((last, _))) = (first, last)
-        && last - first >= BATCH
-    {
-        diesel::delete(of_grant.filter(trace_chunks::number.lt(first + BATCH))).execute(db)?;
-        scrubbing::owe(db, now)?;
-        return Ok(Destroying::Rows);
+    let mut changed = usize::from(had_key);
+    if let (Some(first), Some((last, _))) = (first, last) {
+        let until = last.min(first + BATCH);
+        changed += diesel::delete(of_grant.filter(trace_chunks::number.lt(until))).execute(db)?;
+        // The row of the last chunk stays for the certificate, which names the end of the chain, with nothing in it.
+        let full = of_grant.filter(trace_chunks::number.eq(last)).filter(trace_chunks::sealed.ne(NOTHING));
+        changed += diesel::update(full).set(trace_chunks::sealed.eq(NOTHING)).execute(db)?;
     }
-    if had_key {
+    if changed > 0 {
         scrubbing::owe(db, now)?;
         return Ok(Destroying::Rows);
     }
@@ -554,8 +557,17 @@ pub fn destroy(db: &mut DbConnection, keys: &Keys, grant: &Grant, now: UtcTime) 
     diesel::delete(of_grant).execute(db)?;
     diesel::delete(trace_counters::table.find(grant.id)).execute(db)?;
     withdrawing::destroyed(db, keys, grant, &counts, now)?;
-    scrubbing::owe(db, now)?;
     Ok(Destroying::Done(counts))
+}
+
+/// Whether all that is left of a capture is the row that its certificate needs.
+pub fn is_emptied(db: &mut DbConnection, grant: GrantId) -> Result<bool> {
+    if trace_keys::table.find(grant).count().get_result::<i64>(db)? > 0 {
+        return Ok(false);
+    }
+    let of_grant = trace_chunks::table.filter(trace_chunks::grant_id.eq(grant));
+    let full = of_grant.filter(trace_chunks::sealed.ne(NOTHING)).select(trace_chunks::number).limit(1);
+    Ok(full.first::<i64>(db).optional()?.is_none() && end_of_chain(db, grant)?.is_some())
 }
 
 /// Wraps keys anew that are wrapped under an older key of the installation, which is to be forgotten some day; gives how

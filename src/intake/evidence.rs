@@ -282,5 +282,5 @@ fn sender(
 }
 
 fn is_customer_in(participant: Option<&Participant>) -> bool {
-    participant.is_some_and(|found| found.standing == Standing::Active && found.part != Part::Staff)
+    participant.is_some_and(Participant::takes_part)
 }

@@ -13,7 +13,7 @@ use crate::notifications::messages::{Consent, Document};
 use crate::notifications::recipients::{self, MessageNamed, Occasion};
 use crate::outbox::Kind;
 use crate::people::person::{self, full_name};
-use crate::tickets::participants::{self, Part, Standing};
+use crate::tickets::participants;
 use crate::tickets::ticket::Ticket;
 
 /// What one person is to read.
@@ -56,8 +56,7 @@ pub fn draft(
         documents: news.documents,
         t,
     }));
-    let part = participants::find(db, ticket.id, person.id)?
-        .filter(|found| found.standing == Standing::Active && found.part != Part::Staff);
+    let part = participants::find(db, ticket.id, person.id)?.filter(participants::Participant::takes_part);
     let from_name = occasion.mailbox.display_name.clone();
     let until = news.until.unwrap_or_else(|| now.plus(Kind::Reply.lifetime()));
     Ok(Some(match part {

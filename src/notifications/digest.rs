@@ -105,8 +105,7 @@ pub fn post_digest(db: &mut DbConnection, digest: &DigestDraft, written: &Finish
 
 /// Whether a digest that waited, up to a day, may not be sent as it was written: its reader may no longer see one of the
 /// tickets in it, reads mail elsewhere, or wants none. Its news are for another one then.
-pub fn is_outdated(db: &mut DbConnection, letter: &Letter) -> Result<bool> {
-    let Some(reader) = folding::reader_of_digest(letter) else { return Ok(false) };
+pub fn is_outdated(db: &mut DbConnection, letter: &Letter, reader: PersonId) -> Result<bool> {
     let agent = person::by_id(db, reader)?;
     let is_theirs = EmailAddress::parse(&agent.address).is_some_and(|address| address.as_str() == letter.recipient);
     if !is_theirs || !is_wanted_by(&agent) {

@@ -3,68 +3,84 @@
 //! address or wished for no more mail. Mails about somebody's own account are theirs whatever happens to tickets, and what
 //! they open is looked at when it is opened.
 
-use crate::access::{self, Actor};
+use crate::access;
+use crate::consent::grants;
 use crate::db::DbConnection;
-use crate::db::types::{PersonId, TicketId};
+use crate::db::types::{OrganisationId, PersonId};
 use crate::error::Result;
 use crate::mail::address::EmailAddress;
-use crate::notifications::digest;
+use crate::notifications::{digest, recipients};
 use crate::outbox::folding;
 use crate::outbox::{Kind, Letter, Sending};
 use crate::people::person::{self, PersonState};
 use crate::tickets::messages::{self, Visibility};
-use crate::tickets::participants::{self, Part, Standing};
-use crate::tickets::ticket;
+use crate::tickets::participants;
+use crate::tickets::ticket::{self, Ticket};
 
 /// How sending the mail ends before it began, unless it may go out as it was written. News that are outdated are looked at
-/// once more for a digest; an answer whose reader can be told elsewhere is a failure, which the agent sees.
+/// once more for a digest; anything else that cannot reach who should have it is a failure, which somebody sees.
 pub fn verdict(db: &mut DbConnection, letter: &Letter) -> Result<Option<Sending>> {
     let Some(reader) = letter.person else { return Ok(None) };
-    if folding::reader_of_digest(letter).is_some() {
-        return Ok(digest::is_outdated(db, letter)?.then_some(Sending::Outdated));
+    if let Some(reader) = folding::reader_of_digest(letter) {
+        return Ok(digest::is_outdated(db, letter, reader)?.then_some(Sending::Outdated));
     }
-    if letter.ticket.is_none() && letter.organisation.is_none() {
-        return Ok(None);
-    }
+    let is_for = match (letter.ticket, letter.organisation) {
+        (Some(ticket), _) => {
+            let ticket = ticket::by_id(db, ticket)?;
+            is_for(db, letter, &ticket, reader)?
+        }
+        (None, Some(organisation)) => has_a_part_in(db, organisation, reader)?,
+        (None, None) => return Ok(None),
+    };
     let person = person::by_id(db, reader)?;
     let wants_it = person.mailed_about_tickets || letter.kind != Kind::Notification;
-    if person.state != PersonState::Active || !wants_it || !is_for(db, letter, reader)? {
+    if !is_for || !wants_it {
         return Ok(Some(Sending::Outdated));
     }
-    if is_address_of(db, reader, &letter.recipient)? {
+    let obstacle = if person.state != PersonState::Active {
+        "its reader's account is disabled"
+    } else if !is_address_of(db, reader, &letter.recipient)? {
+        "its reader gave up this address"
+    } else {
         return Ok(None);
-    }
+    };
     Ok(Some(match letter.kind {
-        Kind::Reply => Sending::Refused("its reader gave up this address".to_owned()),
-        _ => Sending::Outdated,
+        Kind::Notification => Sending::Outdated,
+        _ => Sending::Refused(obstacle.to_owned()),
     }))
 }
 
-/// Whether what the mail says of its ticket is for `reader` now.
-fn is_for(db: &mut DbConnection, letter: &Letter, reader: PersonId) -> Result<bool> {
-    let Some(id) = letter.ticket else { return Ok(true) };
-    if letter.kind == Kind::Notification && works_on(db, id, reader)? {
+/// Whether what the mail says of the ticket is for `reader` now.
+fn is_for(db: &mut DbConnection, letter: &Letter, ticket: &Ticket, reader: PersonId) -> Result<bool> {
+    if letter.kind == Kind::Notification && recipients::may_work_on(db, reader, ticket)? {
         return Ok(true);
     }
+    let part = participants::find(db, ticket.id, reader)?.filter(participants::Participant::takes_part);
     match letter.message {
         Some(message) => {
-            let is_public =
-                messages::find_by_id(db, message)?.is_some_and(|message| message.visibility == Visibility::Everyone);
-            Ok(is_public && takes_part(db, id, reader)?)
+            let Some(part) = part else { return Ok(false) };
+            // Who was let in later, or again, reads from then on (TH-07).
+            let reads = |message: messages::Message| {
+                let is_in_time = reader == ticket.requester_id || message.created_at >= part.joined_at;
+                message.visibility == Visibility::Everyone && is_in_time
+            };
+            Ok(messages::find_by_id(db, message)?.is_some_and(reads))
         }
         // About the ticket and none of its messages: to an agent a notice of work, to a customer a word on a consent.
-        None => Ok(letter.kind != Kind::Notification),
+        None if letter.kind == Kind::Notification => Ok(false),
+        None => Ok(part.is_some() || has_a_say_in(db, ticket.organisation_id, reader)?),
     }
 }
 
-fn works_on(db: &mut DbConnection, id: TicketId, reader: PersonId) -> Result<bool> {
-    let actor = access::actor_of(db, reader)?;
-    Ok(matches!(actor, Actor::Staff(_)) && access::can_work_on(&actor, &ticket::by_id(db, id)?.facts()))
+/// Of mails that belong to no conversation: links to a ticket go to who takes part, words on a consent to who has a say.
+fn has_a_part_in(db: &mut DbConnection, organisation: OrganisationId, reader: PersonId) -> Result<bool> {
+    Ok(participants::takes_part_in(db, organisation, reader)? || has_a_say_in(db, organisation, reader)?)
 }
 
-fn takes_part(db: &mut DbConnection, ticket: TicketId, reader: PersonId) -> Result<bool> {
-    let found = participants::find(db, ticket, reader)?;
-    Ok(found.is_some_and(|found| found.standing == Standing::Active && found.part != Part::Staff))
+/// Whether `reader` may grant for the organisation, or did: of what they granted they hear to the end.
+fn has_a_say_in(db: &mut DbConnection, organisation: OrganisationId, reader: PersonId) -> Result<bool> {
+    let actor = access::actor_of(db, reader)?;
+    Ok(access::can_grant_tracing(&actor, organisation) || grants::was_granted_by(db, organisation, reader)?)
 }
 
 /// Any of their addresses: somebody who reads mail at a new one still has the old one until they give it up.

@@ -18,7 +18,7 @@ use crate::queue;
 use crate::secret::{Token, hash_token};
 use crate::throttle::{self, Rate};
 use crate::tickets::messages::clean_line;
-use crate::tickets::participants::{self, Part, Standing};
+use crate::tickets::participants;
 use crate::tickets::reference::TicketReference;
 use crate::tickets::ticket::{self, Ticket};
 
@@ -60,8 +60,7 @@ pub fn find(db: &mut DbConnection, token: &str, now: UtcTime) -> Result<Option<L
         .first(db)
         .optional()?;
     let Some((ticket, person, expires_at)) = found else { return Ok(None) };
-    let takes_part = participants::find(db, ticket, person)?
-        .is_some_and(|found| found.standing == Standing::Active && found.part != Part::Staff);
+    let takes_part = participants::find(db, ticket, person)?.is_some_and(|found| found.takes_part());
     if !takes_part {
         return Ok(None);
     }
@@ -125,8 +124,7 @@ pub fn for_whom(db: &mut DbConnection, wanted: &LinkWanted) -> Result<Option<(Ti
         }
         LinkWanted::Renewed { ticket, person } => (ticket::by_id(db, *ticket)?, person::by_id(db, *person)?),
     };
-    let takes_part = participants::find(db, ticket.id, person.id)?
-        .is_some_and(|found| found.standing == Standing::Active && found.part != Part::Staff);
+    let takes_part = participants::find(db, ticket.id, person.id)?.is_some_and(|found| found.takes_part());
     Ok((takes_part && person.state == PersonState::Active).then_some((ticket, person)))
 }
 

@@ -8,8 +8,8 @@ use crate::access::{self, Actor};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::one_text::one_text;
-use crate::db::schema::{people, person_addresses, ticket_participants};
-use crate::db::types::{PersonId, TicketId, text_enum};
+use crate::db::schema::{people, person_addresses, ticket_participants, tickets};
+use crate::db::types::{OrganisationId, PersonId, TicketId, text_enum};
 use crate::error::{Error, Result};
 use crate::people::person::display_name;
 use crate::secret::random_bytes;
@@ -61,6 +61,11 @@ impl Participant {
     /// The epoch of their signed addresses.
     pub fn token_epoch(&self) -> u16 {
         epoch_in_token(self.token_epoch)
+    }
+
+    /// Whether they are a customer who takes part now.
+    pub fn takes_part(&self) -> bool {
+        self.standing == Standing::Active && self.part != Part::Staff
     }
 }
 
@@ -144,6 +149,19 @@ pub fn active(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<Participant>
             .select(participant_columns!())
     )
     .load(db)?)
+}
+
+/// Whether `person` takes part in any ticket of `organisation`.
+pub fn takes_part_in(db: &mut DbConnection, organisation: OrganisationId, person: PersonId) -> Result<bool> {
+    let of_person = ticket_participants::table
+        .inner_join(tickets::table.on(tickets::id.eq(ticket_participants::ticket_id)))
+        .filter(tickets::organisation_id.eq(organisation))
+        .filter(ticket_participants::person_id.eq(person))
+        .filter(ticket_participants::state.eq(Standing::Active))
+        .filter(ticket_participants::part.ne(Part::Staff))
+        .select(ticket_participants::ticket_id)
+        .limit(1);
+    Ok(of_person.first::<TicketId>(db).optional()?.is_some())
 }
 
 /// What `person` is in the ticket, whatever their standing.

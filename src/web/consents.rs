@@ -130,6 +130,8 @@ pub struct ConsentView {
     pub waits_for_capacity: bool,
     pub has_ended: bool,
     pub is_destroyed: bool,
+    /// Whether its time is over, and it is not certified yet that nothing is left.
+    pub is_being_destroyed: bool,
     pub expires_at: UtcTime,
     pub running_until: Option<UtcTime>,
     pub left: String,
@@ -165,6 +167,7 @@ impl Loaded {
             waits_for_capacity: running.is_some_and(waits_for_capacity),
             has_ended: self.grant.is_some() && running.is_none(),
             is_destroyed: self.grant.as_ref().is_some_and(|grant| grant.destroyed_at.is_some()),
+            is_being_destroyed: self.grant.as_ref().is_some_and(|grant| is_being_destroyed(grant, now)),
             expires_at: self.request.expires_at,
             running_until: running.map(|grant| grant.expires_at),
             left: running.map(|grant| left(t, grant.expires_at, now)).unwrap_or_default(),
@@ -206,7 +209,7 @@ impl Loaded {
             facts.push(("consent-fact-granted", t.date_time(&grant.granted_at)));
             match (grant.ended_at, grant.kept_until, grant.destroyed_at) {
                 (_, _, Some(at)) => facts.push(("consent-fact-destroyed", t.date_time(&at))),
-                (Some(_), Some(until), None) if until <= now => {
+                _ if is_being_destroyed(grant, now) => {
                     facts.push(("consent-fact-destruction", t.say("consent-destruction-under-way")));
                 }
                 (Some(_), Some(until), None) => facts.push(("consent-fact-kept-until", t.date_time(&until))),
@@ -215,6 +218,10 @@ impl Loaded {
         }
         facts.into_iter().map(|(key, value)| (t.say(key), value)).collect()
     }
+}
+
+fn is_being_destroyed(grant: &Grant, now: UtcTime) -> bool {
+    grant.ended_at.is_some() && grant.destroyed_at.is_none() && grant.kept_until.is_some_and(|until| until <= now)
 }
 
 /// Whether the question can still be answered.

@@ -4,6 +4,8 @@ use crate::app::App;
 use crate::backup::copying::{self, Left};
 use crate::clock::UtcTime;
 use crate::consent::{Grant, grants};
+use crate::db::DbConnection;
+use crate::db::types::GrantId;
 use crate::diagnostics::scrubbing;
 use crate::diagnostics::trace_store::{self, Destroying};
 use crate::error::Result;
@@ -18,9 +20,8 @@ const SCRUBBINGS: usize = 3;
 /// certified once.
 pub fn destroy_next(app: &App, _worker: &str) -> Result<Step> {
     let now = app.clock.now();
-    let due = app.database.read_now(|db| grants::to_be_destroyed(db, now, DUE))?;
     let mut failure = None;
-    for grant in due {
+    for grant in app.database.read_now(|db| due(db, now))? {
         match destroy(app, grant, now) {
             Ok(true) => return Ok(Step::Worked(1)),
             Ok(false) => {}
@@ -30,18 +31,35 @@ pub fn destroy_next(app: &App, _worker: &str) -> Result<Step> {
     failure.map_or(Ok(Step::Idle), Err)
 }
 
+/// What something can be done about now. While somebody is in the way of the files, what only waits for them is left to
+/// recurring work: it takes no place here, and nothing is written about it.
+fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<Grant>> {
+    let is_in_the_way = scrubbing::owed(db)?.is_some_and(|owed| owed.attempts > 0);
+    let mut found = Vec::new();
+    let mut after = GrantId(0);
+    loop {
+        let page = grants::to_be_destroyed(db, now, after, DUE)?;
+        let is_last = (page.len() as i64) < DUE;
+        for grant in page {
+            after = grant.id;
+            if !is_in_the_way || !trace_store::is_emptied(db, grant.id)? {
+                found.push(grant);
+            }
+        }
+        if is_last || found.len() as i64 >= DUE {
+            return Ok(found);
+        }
+    }
+}
+
 /// Gives whether it came nearer.
 fn destroy(app: &App, grant: Grant, now: UtcTime) -> Result<bool> {
     let (keys, handle) = (app.keys.clone(), grant.handle.clone());
     match app.database.write_now(move |db| trace_store::destroy(db, &keys, &grant, now))? {
         Destroying::Rows => Ok(true),
         Destroying::Owed => {
-            // Once at once; whoever is in the way for longer is waited for by recurring work.
-            let is_new = app.database.read_now(scrubbing::owed)?.is_none_or(|owed| owed.attempts == 0);
-            if is_new {
-                scrub_owed(app, now)?;
-            }
-            Ok(is_new && app.database.read_now(scrubbing::owed)?.is_none())
+            scrub_owed(app, now)?;
+            Ok(app.database.read_now(scrubbing::owed)?.is_none())
         }
         Destroying::Done(counts) => {
             tracing::info!(
@@ -51,7 +69,6 @@ fn destroy(app: &App, grant: Grant, now: UtcTime) -> Result<bool> {
                 chunks = counts.chunks,
                 "Destroyed what grant {handle} had captured"
             );
-            scrub_owed(app, now)?;
             Ok(true)
         }
     }

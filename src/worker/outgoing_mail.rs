@@ -22,7 +22,8 @@ pub fn deliver_next(app: &App, worker: &str) -> Result<Step> {
     let Some(id) = claim_one(app, &mut permit, worker, now)? else { return Ok(Step::Idle) };
     let (letter, verdict) = app.database.read_now(|db| {
         let letter = sending::load(db, id)?;
-        let verdict = waiting::verdict(db, &letter)?;
+        let is_over = letter.expires_at <= now;
+        let verdict = if is_over { Some(Sending::Expired) } else { waiting::verdict(db, &letter)? };
         Ok((letter, verdict))
     })?;
     permit.goes_for(letter.organisation);
@@ -31,11 +32,7 @@ pub fn deliver_next(app: &App, worker: &str) -> Result<Step> {
             target: "accord::mail", "delivery", kind = %letter.kind, attempts = letter.attempts
         );
         span.in_scope(|| {
-            let sending = if letter.expires_at <= now {
-                Sending::Expired
-            } else {
-                verdict.unwrap_or_else(|| send(app, &letter, now))
-            };
+            let sending = verdict.unwrap_or_else(|| send(app, &letter, now));
             permit.was_deferred(matches!(sending, Sending::Deferred(_)));
             settle(app, letter, worker, sending, app.clock.now())
         })

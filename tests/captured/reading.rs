@@ -14,7 +14,7 @@ use accord::consent::withdrawing::{Kept, Way};
 use accord::consent::{Component, Grant, Level, Scope, Subject, grants};
 use accord::db::DbConnection;
 use accord::db::listening::Listening;
-use accord::db::types::{OrganisationId, PersonId};
+use accord::db::types::{GrantId, OrganisationId, PersonId};
 use accord::diagnostics::capture::ActiveGrant;
 use accord::diagnostics::catalogue::Catalogue;
 use accord::gate::{Cause, DOUBT_MICROS, GATE, LEASE_NANOS, SLOTS};
@@ -363,7 +363,7 @@ async fn cn_02_a_withdrawal_that_cannot_be_recorded_stops_at_once_and_is_noted_u
     assert_eq!(line.noted(), []);
     assert_eq!(line.kinds().last(), Some(&(EventKind::Withdrawn, Some(line.cast.claire))));
     let now = line.app.now();
-    assert_eq!(line.app.read(|db| grants::to_be_destroyed(db, now, 9)).len(), 1, "as she was told");
+    assert_eq!(line.app.read(|db| grants::to_be_destroyed(db, now, GrantId(0), 9)).len(), 1, "as she was told");
 }
 
 #[test]

@@ -407,7 +407,7 @@ async fn show_page(
         answer: may_answer.then(|| answer_view(&p.t, &shown, typed, c.awaits_second)),
         may_stop: c.is_running && may_stop,
         may_make_token: c.is_running && has_say && shown.loaded.terms.scope.products().is_some(),
-        may_destroy: c.has_ended && !c.is_destroyed && has_say,
+        may_destroy: c.has_ended && !c.is_destroyed && !c.is_being_destroyed && has_say,
         waits_for_other,
         reference: shown.reference,
         text: consents::paragraphs(&shown.text),

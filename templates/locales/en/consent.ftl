@@ -69,7 +69,7 @@ consent-fact-exports = Download by agents
 consent-fact-granted = Granted on
 consent-fact-until = Until
 consent-fact-destruction = Destruction
-consent-destruction-under-way = Under way. You get the certificate once nothing is left in the files.
+consent-destruction-under-way = Under way. The certificate is given once nothing readable is left in the files.
 consent-fact-kept-until = Data kept until
 consent-fact-destroyed = Data destroyed on
 
@@ -195,6 +195,7 @@ error-consent-attributes = Names of letters, figures, dots, dashes; 40 at most.
 error-consent-duration = From 5 minutes to 24 hours.
 error-consent-retention = From 1 to 30 days.
 error-consent-subject = This person is not of the organisation of the request.
+error-consent-subject-disabled = This person’s account is disabled: they cannot answer.
 error-consent-more = More than was asked cannot be granted.
 error-consent-level = Choose how closely.
 conflict-consent-ticket-closed = The request is closed, or no agent takes care of it any more: there is nothing to record.

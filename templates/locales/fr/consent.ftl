@@ -69,7 +69,7 @@ consent-fact-exports = Téléchargement par les agents
 consent-fact-granted = Accordé le
 consent-fact-until = Jusqu’au
 consent-fact-destruction = Destruction
-consent-destruction-under-way = En cours. Vous recevrez l’attestation dès qu’il n’en restera rien dans les fichiers.
+consent-destruction-under-way = En cours. L’attestation sera donnée dès qu’il n’en restera rien de lisible dans les fichiers.
 consent-fact-kept-until = Données gardées jusqu’au
 consent-fact-destroyed = Données détruites le
 
@@ -195,6 +195,7 @@ error-consent-attributes = Des noms de lettres, chiffres, points, tirets ; 40 au
 error-consent-duration = De 5 minutes à 24 heures.
 error-consent-retention = De 1 à 30 jours.
 error-consent-subject = Cette personne n’est pas de l’organisation de la demande.
+error-consent-subject-disabled = Le compte de cette personne est désactivé : elle ne peut pas répondre.
 error-consent-more = Plus que ce qui est demandé ne peut pas être accordé.
 error-consent-level = Choisissez la finesse.
 conflict-consent-ticket-closed = La demande est close, ou plus aucun agent ne s’en occupe : il n’y a rien à enregistrer.

@@ -11,6 +11,7 @@ use super::*;
 use accord::backup::copying;
 use accord::db::connection::{Role, open};
 use accord::diagnostics::scrubbing;
+use accord::worker::threads::Step;
 use accord::worker::{destroying, recurring};
 
 use crate::support::files;
@@ -30,6 +31,18 @@ impl Process {
         });
         assert_eq!(pieces.len(), 6);
         (grant, pieces.into_iter().map(|piece| piece[..24].to_vec()).collect())
+    }
+
+    fn with_one_capture(&mut self) -> Grant {
+        let grant = self.grant();
+        let pass = self.open(&grant);
+        self.capture(&grant, pass, &["what happened"]);
+        grant
+    }
+
+    /// Whether no key and nothing that was sealed stands in a table.
+    fn is_emptied(&self) -> bool {
+        self.count("trace_keys") == 0 && self.count("trace_chunks WHERE length(sealed) > 0") == 0
     }
 
     fn is_gone(&self) -> bool {
@@ -183,9 +196,17 @@ async fn cn_10_what_could_not_leave_the_files_at_once_is_owed_until_it_is_gone()
 
     process.withdraw(&grant, Kept::No);
     process.test.run_jobs();
-    assert_eq!((process.count("trace_keys"), process.texts(&grant)), (0, Vec::new()), "nothing of it can be read");
+    assert!(process.is_emptied(), "key and content are gone from the tables");
     assert_eq!(process.pieces_in_files(key), 1, "somebody is in the way");
     assert!(!process.is_certified(&grant));
+    let claire = process.test.signed_in(process.cast.claire).await;
+    let handle = process.test.read(|db| asking::by_id(db, grant.request_id)).handle;
+    let page = claire.get(&format!("/consents/{handle}")).await;
+    page.assert_says("En cours. L’attestation sera donnée").assert_silent_about("Détruire les données");
+    // Until the next attempt nothing is written, by which everybody else would be woken.
+    let changes = process.test.app.database.changes().count();
+    assert_eq!(destroying::destroy_next(&process.test.app, "test").unwrap(), Step::Idle);
+    assert_eq!(process.test.app.database.changes().count(), changes);
     let begun = process.now();
     let owed = |process: &Process| process.test.read(scrubbing::owed).map(|owed| (owed.since, owed.attempts));
     assert_eq!(owed(&process), Some((begun, 1)));
@@ -206,13 +227,34 @@ async fn cn_10_what_could_not_leave_the_files_at_once_is_owed_until_it_is_gone()
     reader.batch_execute("COMMIT").unwrap();
     recurring::run_due(&process.test.app, process.now()).unwrap();
     assert_eq!(owed(&process), None);
-    assert_eq!(process.pieces_in_files(key), 0);
+    assert_eq!(process.pieces_in_files(&pieces), 0, "before it is certified");
     process.test.run_jobs();
     assert!(process.is_gone() && process.is_certified(&grant));
     assert_eq!(process.again(&grant).destroyed_at, Some(process.now()), "when it was so");
     assert_eq!(process.pieces_in_files(&pieces), 0);
     anne.get("/admin/status").await.assert_says("Il n’en reste rien de lisible");
     assert!(process.metrics().await.contains("\naccord_scrub_owed_seconds 0\n"));
+}
+
+/// However many wait for the files, whoever withdraws has their key destroyed at once.
+#[test]
+fn cn_10_captures_that_wait_for_the_files_keep_no_other_waiting() {
+    let mut process = Process::begin();
+    let mut reader = open(process.test.app.database.url(), Role::Reader).unwrap();
+    reader.batch_execute("BEGIN; SELECT count(*) FROM trace_keys").unwrap();
+    let mut grants = Vec::new();
+    for number in 0..22 {
+        let grant = process.with_one_capture();
+        process.withdraw(&grant, Kept::No);
+        process.test.run_jobs();
+        assert!(process.is_emptied(), "grant {number}");
+        grants.push(grant);
+    }
+    reader.batch_execute("COMMIT").unwrap();
+    process.test.clock.advance(TimeDelta::minutes(1));
+    recurring::run_due(&process.test.app, process.now()).unwrap();
+    process.test.run_jobs();
+    assert!(process.is_gone() && grants.iter().all(|grant| process.is_certified(grant)));
 }
 
 /// An attempt pays for what was destroyed before it began.

@@ -5,6 +5,7 @@ use accord::consent::links::{self, Opens};
 use accord::consent::receipt::{self, Counts, Kind};
 use accord::consent::withdrawing;
 use accord::consent::{Grant, Subject, asking, grants, stopping};
+use accord::db::types::GrantId;
 use accord::people::memberships::{self, Rights};
 use accord::tickets::status::{self, Status};
 use accord::tickets::{assignment, ticket};
@@ -150,12 +151,12 @@ async fn what_was_captured_is_kept_only_if_the_customer_ticks_it_and_goes_when_t
     let grant = story.grant_of(&request).unwrap();
     let now = story.test.now();
     assert_eq!(grant.kept_until, Some(now.plus(TimeDelta::days(7))));
-    assert!(story.test.read(|db| grants::to_be_destroyed(db, now, 10)).is_empty());
+    assert!(story.test.read(|db| grants::to_be_destroyed(db, now, GrantId(0), 10)).is_empty());
     claire.get(&page).await.assert_says("Détruire les données");
     let paul = story.test.signed_in(story.cast.paul).await;
     paul.post(&format!("{page}/destruction"), &[]).await.assert_status(403);
     claire.post(&format!("{page}/destruction"), &[]).await.assert_status(303);
-    let due = story.test.read(|db| grants::to_be_destroyed(db, now, 10));
+    let due = story.test.read(|db| grants::to_be_destroyed(db, now, GrantId(0), 10));
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].state, GrantState::Ended);
 
@@ -172,7 +173,7 @@ async fn what_was_captured_is_kept_only_if_the_customer_ticks_it_and_goes_when_t
         let (app, grant, counts) = (story.test.app.clone(), due[0].clone(), counts.clone());
         story.test.write(move |db| withdrawing::destroyed(db, &app.keys, &grant, &counts, now));
     }
-    assert!(story.test.read(|db| grants::to_be_destroyed(db, now, 10)).is_empty());
+    assert!(story.test.read(|db| grants::to_be_destroyed(db, now, GrantId(0), 10)).is_empty());
     let certificate = story.test.read(|db| receipt::find(db, grant.id, Kind::Certificate)).unwrap();
     receipt::verify(&certificate.document).unwrap();
     assert_eq!(certificate.document["accord:destroyed"]["records"], 3);
@@ -211,8 +212,11 @@ fn a_stop_without_the_tick_destroys_also_what_had_ended_otherwise_meanwhile() {
     let kept = asked.clone();
     let by = claire.clone();
     story.test.write(move |db| withdrawing::withdraw(db, &kept, withdrawing::Kept::UntilItsDate, &by, now));
-    assert!(story.test.read(|db| grants::to_be_destroyed(db, now, 10)).is_empty(), "with the tick it stays");
+    assert!(
+        story.test.read(|db| grants::to_be_destroyed(db, now, GrantId(0), 10)).is_empty(),
+        "with the tick it stays"
+    );
     story.test.write(move |db| withdrawing::withdraw(db, &asked, withdrawing::Kept::No, &claire, now));
-    assert_eq!(story.test.read(|db| grants::to_be_destroyed(db, now, 10)).len(), 1);
+    assert_eq!(story.test.read(|db| grants::to_be_destroyed(db, now, GrantId(0), 10)).len(), 1);
     assert_eq!(story.ended(&grant), Some(EndReason::Expired), "it ended once");
 }

@@ -30,8 +30,12 @@ fn with_a_relay_that_is_down() -> Desk {
     });
     desk.test.run_jobs();
     desk.sent();
-    desk.memory().fail_always(Some(SendFailure { kind: FailureKind::Relay, code: None, text: "no answer".to_owned() }));
+    desk.memory().fail_always(Some(no_answer()));
     desk
+}
+
+fn no_answer() -> SendFailure {
+    SendFailure { kind: FailureKind::Relay, code: None, text: "no answer".to_owned() }
 }
 
 /// Claire writes once more; the news wait for Zoé and for Bob.
@@ -122,7 +126,7 @@ fn o_05_news_that_waited_are_not_sent_to_an_agent_who_lost_the_ticket() {
     let desk = with_news_that_wait();
     move_to_sales(&desk, desk.ticket().id);
     let sent = then(&desk);
-    assert!(sent.iter().all(|sent| sent.recipient != ZOE), "{sent:?}");
+    assert_eq!(recipients(&sent), [BOB]);
     assert_eq!(desk.test.read(listing::counts).dead, 0, "it is no failure");
 }
 
@@ -151,7 +155,7 @@ fn o_05_news_for_an_address_that_was_given_up_are_told_at_the_new_one() {
     move_house(&desk, desk.zoe, "zoe.petit@staff.example");
     give_up(&desk, desk.zoe, ZOE);
     let sent = then(&desk);
-    assert!(sent.iter().all(|sent| sent.recipient != ZOE || !sent.raw.contains("Toujours noir")), "{sent:?}");
+    assert!(sent.iter().all(|sent| sent.recipient != ZOE || !sent.mail.text.contains("Toujours noir")), "{sent:?}");
     let reference = desk.ticket().reference;
     let is_told = |sent: &&Sent| sent.recipient == "zoe.petit@staff.example" && sent.mail.text.contains(&reference);
     assert_eq!(sent.iter().filter(is_told).count(), 1, "a digest: {sent:?}");
@@ -167,6 +171,39 @@ fn b_03_nothing_that_waited_is_sent_to_a_participant_who_was_removed() {
     remove_bob(&desk);
     assert_eq!(recipients(&then(&desk)), [CLAIRE]);
     assert_eq!(desk.test.read(listing::counts).dead, 0, "it is no failure");
+}
+
+#[test]
+fn th_07_who_was_let_in_again_is_not_sent_what_was_said_before() {
+    let desk = with_an_answer_that_waits();
+    remove_bob(&desk);
+    desk.test.clock.advance(TimeDelta::minutes(1));
+    let (bob, by, id, now) = (desk.bob, desk.actor(desk.zoe), desk.ticket().id, desk.test.now());
+    desk.test.write(move |db| {
+        let ticket = ticket::by_id(db, id)?;
+        participants::approve(db, &ticket, bob, &by, now)
+    });
+    assert_eq!(recipients(&then(&desk)), [CLAIRE]);
+}
+
+#[test]
+fn o_06_an_answer_to_who_was_disabled_is_a_failure_that_the_agent_sees() {
+    let desk = with_an_answer_that_waits();
+    disable(&desk, desk.claire);
+    assert_eq!(recipients(&then(&desk)), [BOB]);
+    let ticket = desk.ticket();
+    let events = desk.test.read(|db| events::of_ticket(db, &ticket, 100));
+    assert!(events.iter().any(|event| event.kind == EventKind::MailFailed), "it is noted");
+}
+
+#[test]
+fn o_06_an_acknowledgement_and_a_first_link_that_waited_arrive() {
+    let desk = Desk::open();
+    desk.memory().fail_always(Some(no_answer()));
+    desk.receive(&Letter::from(CLAIRE).authenticated("pass"));
+    desk.receive(&Letter::from("inconnu@ailleurs.example").subject("Bonjour"));
+    assert_eq!(waiting(&desk), [CLAIRE, "inconnu@ailleurs.example", ZOE, ZOE]);
+    assert_eq!(recipients(&then(&desk)), [CLAIRE, "inconnu@ailleurs.example", ZOE, ZOE]);
 }
 
 #[test]
