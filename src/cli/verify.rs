@@ -12,7 +12,7 @@ use crate::consent::{receipt, signing};
 const LARGEST: u64 = 256 * 1024 * 1024;
 
 const EXAMPLES: &str = "\
-With the key that the operator publishes on its privacy page, and no server:
+With the operator's key, which stands on the page of the receipt, and no server:
 
   accord verify receipt-7q4kd2wm9.jsonld --key z6MkhaXgBZDvotDkL5257faiztiGiC2QtKLGpbnnEGta2doK
 

@@ -204,6 +204,13 @@
 
   // ---- What is captured: who looks, and the records as they come ----
 
+  // The reason is typed once, and holds for every way of looking.
+  const reason = one("#reason");
+  if (reason) document.addEventListener("submit", (event) => {
+    const sent = one("input[type=hidden][name=reason]", event.target);
+    if (sent) sent.value = reason.value;
+  }, true);
+
   for (const part of all("[data-looks]")) {
     const follow = () => {
       const source = new EventSource(part.dataset.looks);

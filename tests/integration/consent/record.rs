@@ -1,11 +1,11 @@
 //! The record of a consent, what the customer holds of it, and how tampering with either is found out (CN-11).
 
 use accord::cli::verify;
-use accord::consent::register::{self, Event, verify_all, verify_links};
+use accord::consent::register::{self, Event, EventKind, verify_all, verify_links};
 use accord::consent::withdrawing::{self, Kept};
 use accord::consent::{ConsentRequest, Subject, grants, receipt, signing};
 use accord::diagnostics::reading_record;
-use accord::i18n::Locale;
+use accord::i18n::{Locale, has_key};
 use accord::people::person;
 use chrono::TimeDelta;
 use diesel::connection::SimpleConnection;
@@ -245,4 +245,19 @@ fn links_do_not_move_between_records() {
     assert!(verify_links(&one.handle, &links(&one)).is_ok());
     assert!(verify_links(&one.handle, &links(&other)).is_err());
     assert_eq!(verify_links(&one.handle, &[]), Ok(register::beginning()));
+}
+
+#[actix_web::test]
+async fn the_ledger_names_what_happened_to_a_consent_in_words() {
+    for (locale, kind) in
+        [Locale::Fr, Locale::En].into_iter().flat_map(|locale| EventKind::ALL.iter().map(move |kind| (locale, kind)))
+    {
+        assert!(has_key(locale, &format!("ledger-consent-{}", kind.as_str().replace('_', "-"))), "{kind}");
+    }
+    let story = Story::begin();
+    story.granted(&story.ask_all());
+    let odile = story.test.signed_in(story.cast.odile).await;
+    let page = odile.get("/admin/ledger").await;
+    page.assert_status(200).assert_says("Diagnostic demandé").assert_says("Diagnostic accordé");
+    page.assert_silent_about("consent_");
 }
