@@ -106,7 +106,11 @@ fn check_captures(config: &Config) -> Result<String, String> {
 
 fn check_keys(config: &Config) -> Result<String, String> {
     if !config.security.keys_file.exists() {
-        return Err(format!("{} does not exist yet; `accord serve` makes it", config.security.keys_file.display()));
+        // Other keys open nothing that was sealed with them.
+        let file = config.security.keys_file.display();
+        return Err(format!(
+            "{file} is missing; put your copy of it back (a new desk gets its own from `accord serve`)"
+        ));
     }
     let keys = Keys::load_or_create(&config.security.keys_file, clock::Clock::system().now())
         .map_err(|error| error.to_string())?;

@@ -12,6 +12,7 @@ use clap::Args;
 use crate::app::App;
 use crate::cli::{Common, EXIT_TRY_LATER, asking, load_config, say};
 use crate::clock::Clock;
+use crate::config::database::DatabaseUrl;
 use crate::config::mail_environment::MailEnvironment;
 use crate::config::{Config, Overrides};
 use crate::mail::address::EmailAddress;
@@ -92,6 +93,12 @@ impl Mail {
 }
 
 fn write_down(config: Config, recipient: String, sender: String, raw: Vec<u8>) -> Result<(), String> {
+    // A folder that is mistyped in an alias is no place to begin another desk.
+    if let DatabaseUrl::Sqlite(file) = &config.database.url
+        && !file.exists()
+    {
+        return Err(format!("there is no desk in {}; name its folder with --data", config.data.display()));
+    }
     let app = App::open(config, Clock::system()).map_err(|error| format!("{error:#}"))?;
     // Who waits for the database waits with a timer.
     let runtime =

@@ -44,6 +44,15 @@ fn real_s_07_adv_14_whatever_the_sender_of_a_piped_mail_is_called_the_mail_is_ta
 
 #[test]
 #[ignore = "needs processes of its own"]
+fn real_s_07_a_mail_for_a_folder_without_a_desk_begins_none_and_stays_with_the_mail_server() {
+    let installation = Installation::empty(Kind::Sqlite);
+    assert_eq!(pipe(&installation, &[], None), Some(75));
+    assert!(!installation.data().join("accord.sqlite").exists());
+    assert!(!installation.data().join("keys.json").exists());
+}
+
+#[test]
+#[ignore = "needs processes of its own"]
 fn real_s_07_arguments_that_cannot_be_read_leave_the_mail_with_the_mail_server() {
     let installation = Installation::empty(Kind::Sqlite);
     let not_text = OsString::from_vec(b"\xff".to_vec());
