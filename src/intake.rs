@@ -1,11 +1,13 @@
 //! From what arrives to a ticket. A mail is read outside of any transaction (`reading`), what speaks for its belonging
 //! to a ticket is gathered (`evidence`), the decision table of `mail::threading` decides, and one transaction carries it
 //! out and records the outcome in the journal (`from_email`). What the table holds back waits for an agent
-//! (`by_hand`). A request filed on a page comes by `from_form`.
+//! (`by_hand`). What a mail reports of another is heard in `bounces`. A request filed on a page comes by `from_form`.
 
 pub mod addressing;
+mod bounces;
 pub mod by_hand;
 pub mod evidence;
+pub mod floods;
 pub mod from_email;
 pub mod from_form;
 pub mod reading;

@@ -5,6 +5,7 @@ pub mod address;
 pub mod authentication;
 pub mod automatic;
 pub mod decoding;
+pub mod delivery_report;
 pub mod incoming;
 pub mod limits;
 pub mod mac;

@@ -2,6 +2,7 @@
 //! any transaction, again and again until they arrive or their time is over. What a mail says is composed in
 //! `notifications`; what its end means for a ticket is noted there too.
 
+pub mod bouncing;
 pub mod courier;
 pub mod folding;
 pub mod listing;

@@ -7,7 +7,7 @@ use crate::consent::stopping;
 use crate::db::DbConnection;
 use crate::db::types::{ConsentRequestId, EventId};
 use crate::error::Result;
-use crate::intake::from_email::is_quiet;
+use crate::intake::floods::is_quiet;
 use crate::journal;
 use crate::mail::authentication::Authentication;
 use crate::notifications::acknowledging::{self, Leave};

@@ -188,10 +188,24 @@ fn our_message(
     mailbox: &Mailbox,
     id: &message_id::UnverifiedMessageId,
 ) -> Result<MessageFound> {
-    let not_genuine = MessageFound { evidence: MessageEvidence::NotGenuine, ticket: None };
+    let Some((stored, ticket)) = find_ours(db, house, id)? else {
+        return Ok(MessageFound { evidence: MessageEvidence::NotGenuine, ticket: None });
+    };
+    if stored.mailbox_id != mailbox.id {
+        return Ok(MessageFound { evidence: MessageEvidence::OtherMailbox, ticket: None });
+    }
+    Ok(MessageFound { evidence: MessageEvidence::Ours, ticket: Some(ticket) })
+}
+
+/// The mail of ours with that id and its ticket, if we made the id for it.
+pub(super) fn find_ours(
+    db: &mut DbConnection,
+    house: &House,
+    id: &message_id::UnverifiedMessageId,
+) -> Result<Option<(MailId, Ticket)>> {
     let stored = mail_ids::find(db, &id.as_minted(&house.letterhead.reply_domain))?;
     let Some(stored) = stored.into_iter().find(|stored| stored.direction == Direction::Out) else {
-        return Ok(not_genuine);
+        return Ok(None);
     };
     let ticket = ticket::by_id(db, stored.ticket_id)?;
     let message_handle = match stored.message_id {
@@ -204,13 +218,7 @@ fn our_message(
         ticket_handle: ticket.handle,
         message_handle: &message_handle,
     };
-    if !id.is_genuine(&house.letterhead.keys, &bound_to) {
-        return Ok(not_genuine);
-    }
-    if stored.mailbox_id != mailbox.id {
-        return Ok(MessageFound { evidence: MessageEvidence::OtherMailbox, ticket: None });
-    }
-    Ok(MessageFound { evidence: MessageEvidence::Ours, ticket: Some(ticket) })
+    Ok(id.is_genuine(&house.letterhead.keys, &bound_to).then_some((stored, ticket)))
 }
 
 /// A mail from outside that this mailbox received. Anybody may have sent one with the same id, so the one of a ticket in

@@ -3,20 +3,17 @@
 
 use std::cell::OnceCell;
 
-use chrono::TimeDelta;
-use diesel::prelude::*;
-
 use crate::access::{self, Actor};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::schema::tickets;
-use crate::db::types::{JournalId, MessageId, OrganisationId, PersonId};
+use crate::db::types::{MessageId, OrganisationId, PersonId};
 use crate::error::{Error, Result};
 use crate::gate;
 use crate::i18n::Texts;
 use crate::intake::addressing::is_unattended;
+use crate::intake::bounces::{self, Heard};
 use crate::intake::evidence::{self, Gathered};
-use crate::intake::{House, Reading, unsubscribing};
+use crate::intake::{House, Reading, floods, unsubscribing};
 use crate::journal::{self, Delivery, Outcome, Record, State};
 use crate::mail::address::EmailAddress;
 use crate::mail::authentication::Authentication;
@@ -27,7 +24,6 @@ use crate::mail::threading::{self, Decision, Destination, Sender, decide};
 use crate::people::person::{self, Origin, Person};
 use crate::people::{organisations, staff};
 use crate::teams::mailboxes::{self, Mailbox};
-use crate::throttle::{self, Rate};
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::mail_ids::{self, Direction};
 use crate::tickets::messages::{self, Channel, CustomerMessage, NewMessage, NewNote, Remark, Visibility, Words};
@@ -36,16 +32,6 @@ use crate::tickets::participants;
 use crate::tickets::status::Status;
 use crate::tickets::ticket::{self, Ticket};
 
-/// Mails of one sender after which they are put into one ticket (LP-05).
-const FROM_ONE_SENDER: Rate = Rate { times: 30, within: TimeDelta::minutes(10) };
-/// Mails to one ticket after which nothing automatic is mailed about it (LP-05).
-const TO_ONE_TICKET: Rate = Rate { times: 10, within: TimeDelta::minutes(10) };
-/// How long a breaker stays open (LP-05).
-const BREAKER: Rate = Rate { times: 1, within: TimeDelta::hours(1) };
-/// A ticket older than this collects no flood.
-const COLLECTED: TimeDelta = TimeDelta::hours(24);
-/// How often a ticket reopens by mail (LP-05).
-const REOPENING: Rate = Rate { times: 5, within: TimeDelta::hours(1) };
 /// People in copy who are proposed as participants (TH-07).
 const PROPOSED: usize = 20;
 
@@ -185,6 +171,19 @@ impl Mail<'_> {
             record: Record { decision: decision.to_owned(), ..record },
             ticket,
         };
+        match bounces::hear(db, self.house, self.delivery, self.reading, gathered, self.now)? {
+            Heard::Nothing => {}
+            Heard::Suspicious => {
+                let record = Record { rule: "BN-02".to_owned(), ..record };
+                return Ok(applied(State::Held, "hold", record, None));
+            }
+            Heard::Proven { ticket, decision } => {
+                let record = Record { rule: "BN-03".to_owned(), ..record };
+                let person = self.sender_person(db)?;
+                self.append(db, &ticket, person, Visibility::Staff, Some(Remark::Automatic), false)?;
+                return Ok(applied(State::Applied, decision, record, Some(*ticket)));
+            }
+        }
         match (decision.outcome, &gathered.ticket) {
             (threading::Outcome::NewTicket, _) if self.reading.is_looping => {
                 // Going in circles: kept for an administrator, and that is all (LP-06).
@@ -233,8 +232,10 @@ impl Mail<'_> {
             // Without a ticket to go to, what is left is a ticket of its own.
             (_, ticket) => {
                 let person = self.sender_person(db)?;
-                let is_flood = self.is_flood(db)?;
-                if is_flood && let Some(collecting) = self.latest_ticket(db, person.id)? {
+                let is_flood = floods::is_flood(db, &self.sender_for_counting(), self.now)?;
+                if is_flood
+                    && let Some(collecting) = floods::collecting_ticket(db, person.id, self.mailbox.id, self.now)?
+                {
                     self.append(db, &collecting, person, Visibility::Staff, Some(Remark::Automatic), false)?;
                     return Ok(applied(State::Applied, "collected", record, Some(collecting)));
                 }
@@ -296,10 +297,10 @@ impl Mail<'_> {
     ) -> Result<()> {
         let is_public = visibility == Visibility::Everyone;
         if moves_status {
-            self.count_for_ticket(db, ticket)?;
+            floods::count_for_ticket(db, ticket, self.now)?;
         }
         let reopens = ticket.status == Status::Closed && moves_status;
-        let moves_status = moves_status && (!reopens || allowed(db, "reopen", &ticket.reference, REOPENING, self.now)?);
+        let moves_status = moves_status && (!reopens || floods::may_reopen(db, ticket, self.now)?);
         let text = self.whole_text(&Texts::in_language(self.mailbox.language.0));
         let cut = reply_text::split(&text);
         let message = self.message(&person, cut.written.to_owned(), cut.quoted.to_owned());
@@ -424,44 +425,12 @@ impl Mail<'_> {
         Ok(people)
     }
 
-    /// Counts the mail for its sender, and says whether that were too many (LP-05).
-    fn is_flood(&self, db: &mut DbConnection) -> Result<bool> {
-        let sender = match &self.reading.mail.from.identity {
+    /// Who a flood would come from.
+    fn sender_for_counting(&self) -> String {
+        match &self.reading.mail.from.identity {
             Some(identity) => identity.canonical().to_owned(),
             None => format!("nobody at {}", self.mailbox.canonical),
-        };
-        let breaker = throttle::name("mail-flood", &sender);
-        if !throttle::allows(db, &breaker, BREAKER, self.now)? {
-            return Ok(true);
         }
-        if allowed(db, "mail-from", &sender, FROM_ONE_SENDER, self.now)? {
-            return Ok(false);
-        }
-        throttle::take(db, &breaker, BREAKER, self.now)?;
-        Ok(true)
-    }
-
-    /// The ticket into which a flood goes: the latest that the same sender opened by mail to the same mailbox.
-    fn latest_ticket(&self, db: &mut DbConnection, person: PersonId) -> Result<Option<Ticket>> {
-        Ok(access::visible_to(&Actor::System)
-            .filter(tickets::requester_id.eq(person))
-            .filter(tickets::mailbox_id.eq(self.mailbox.id))
-            .filter(tickets::channel.eq(Channel::Email))
-            .filter(tickets::created_at.gt(self.now.minus(COLLECTED)))
-            .order(tickets::id.desc())
-            .first(db)
-            .optional()?)
-    }
-
-    /// Counts the mail for its ticket; when there were too many, nothing automatic is mailed about it for an hour.
-    fn count_for_ticket(&self, db: &mut DbConnection, ticket: &Ticket) -> Result<()> {
-        if !allowed(db, "mail-to-ticket", &ticket.reference, TO_ONE_TICKET, self.now)? {
-            let breaker = quiet_name(ticket);
-            if throttle::allows(db, &breaker, BREAKER, self.now)? {
-                throttle::take(db, &breaker, BREAKER, self.now)?;
-            }
-        }
-        Ok(())
     }
 
     fn remember_id(&self, db: &mut DbConnection, ticket: &Ticket, message: MessageId) -> Result<()> {
@@ -563,20 +532,6 @@ impl Mail<'_> {
     }
 }
 
-/// Whether nothing automatic is to be mailed about the ticket for now: it gets too much mail (LP-05).
-pub fn is_quiet(db: &mut DbConnection, ticket: &Ticket, now: UtcTime) -> Result<bool> {
-    Ok(!throttle::allows(db, &quiet_name(ticket), BREAKER, now)?)
-}
-
-/// The journal row whose mail a message came in, for those who show how it was understood.
-pub fn record_of(db: &mut DbConnection, ingest: JournalId) -> Result<Record> {
-    journal::outcome::record_of(db, ingest)
-}
-
-fn quiet_name(ticket: &Ticket) -> String {
-    throttle::name("mail-quiet", &ticket.reference)
-}
-
 fn flags_of(decision: &Decision) -> Vec<String> {
     let flags = [
         (decision.disagreement, "disagreement"),
@@ -585,12 +540,4 @@ fn flags_of(decision: &Decision) -> Vec<String> {
         (decision.alert, "alert"),
     ];
     flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name.to_owned()).collect()
-}
-
-fn allowed(db: &mut DbConnection, what: &str, whom: &str, rate: Rate, now: UtcTime) -> Result<bool> {
-    match throttle::take(db, &throttle::name(what, whom), rate, now) {
-        Ok(()) => Ok(true),
-        Err(Error::TooMany { .. }) => Ok(false),
-        Err(error) => Err(error),
-    }
 }

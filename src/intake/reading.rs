@@ -12,6 +12,7 @@ use crate::intake::House;
 use crate::journal::{Delivery, Way};
 use crate::mail::authentication::{self, Authentication};
 use crate::mail::automatic::{self, Class, Traits};
+use crate::mail::delivery_report::{self, DeliveryReport};
 use crate::mail::incoming::{Attachment, Level, ParsedMail, parse_within};
 use crate::mail::message_id::read_loop_mark;
 use crate::mail::reply_address;
@@ -30,6 +31,8 @@ pub struct Reading {
     pub original_hash: String,
     pub class: Class,
     pub is_looping: bool,
+    /// What it says of another mail, if it is a report.
+    pub report: Option<DeliveryReport>,
     pub authentication: Authentication,
     pub had_card_number: bool,
     pub took: Duration,
@@ -66,6 +69,10 @@ pub fn read(house: &House, storage: &Storage, delivery: &Delivery, surroundings:
     };
     let class = class(house, delivery, surroundings, &mail);
     let is_looping = with_traits(house, delivery, surroundings, &mail, automatic::is_looping);
+    let report = with_traits(house, delivery, surroundings, &mail, |traits| {
+        automatic::is_delivery_report(traits)
+            .then(|| delivery_report::read(&mail, automatic::may_report_in_words(traits)))
+    });
     let authentication = authentication_of(house, delivery, &mail);
     let had_card_number = mask(&mut mail);
     let original = if had_card_number {
@@ -94,6 +101,7 @@ pub fn read(house: &House, storage: &Storage, delivery: &Delivery, surroundings:
         original_hash,
         class,
         is_looping,
+        report,
         authentication,
         had_card_number,
         took: began.elapsed(),

@@ -72,6 +72,12 @@ pub fn is_delivery_report(mail: &Traits<'_>) -> bool {
         || (is_mail_system(mail) && says_undelivered(mail))
 }
 
+/// Whether a delivery report may tell in words what it has to tell: a mail system wrote it, by its name, its subject or the
+/// field that names whom the mail did not reach. What else comes to an address for bounces may be an absence.
+pub fn may_report_in_words(mail: &Traits<'_>) -> bool {
+    is_delivery_report(mail) && (is_mail_system(mail) || says_undelivered(mail) || has(mail, "x-failed-recipients"))
+}
+
 /// Whether a mail goes in circles: too many servers on its way, or one that we sent came back (LP-06). It is kept, and
 /// that is all.
 pub fn is_looping(mail: &Traits<'_>) -> bool {
@@ -128,6 +134,8 @@ fn is_mail_system(mail: &Traits<'_>) -> bool {
         ["mailer-daemon", "postmaster", "mail-daemon", "mdaemon"]
             .iter()
             .any(|name| local_part.eq_ignore_ascii_case(name))
+            // Exchange signs with its name and a number of 128 bits.
+            || local_part.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("microsoftexchange"))
     })
 }
 
@@ -138,12 +146,17 @@ fn says_undelivered(mail: &Traits<'_>) -> bool {
             r"(?ix)
             ^\s*(
                 undeliver(ed|able) | non[\s-]?remis | non[\s-]?distribu | mail\ delivery\ (failed|failure|system)
-              | delivery\ (status\ notification|failure|has\ failed|report|delayed) | failure\ notice
-              | returned\ mail | message\ (undeliverable|not\ delivered) | warning:\ (could\ not\ send|message.*delayed)
+              | delivery\ (status\ notification|failure|has\ failed|report|delayed|notification) | failure\ notice
+              | returned\ (e-?)?mail | message\ (undeliverable|not\ delivered|delivery\ (failed|failure))
+              | warning:\ (could\ not\ send|message.*delayed) | delayed\ mail | permanent\ delivery\ failure
+              | nondeliverable | message\ status\ -\ undeliverable | mail\ system\ error | failed\ mail
+              | unable\ to\ deliver | (e-?mail|mail|message)\ delivery\ (fail|problem|error) | rejected\ mail
               | (your\ )?(message|mail).*(could\ not\ be|was\ not)\ delivered
               | (échec|echec)\ de\ (la\ )?(remise|livraison|distribution) | notification\ d.état\ de\ (remise|distribution)
               | (courrier|message)\ non\ (remis|délivré|distribué) | rapport\ de\ non[\s-]remise
-              | unzustellbar | automatically\ rejected\ mail
+              | automatically\ rejected\ mail
+              | unzustellbar | nicht\ zustellbar | onbestelbaar | no\ se\ puede\ entregar | mancato\ recapito
+              | impossibile\ recapitare | non\ recapitabile | não\ foi\ possível\ entregar | message\ retardé
             )",
         )
         .expect("the pattern is well formed")

@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::types::{MailboxId, MessageId, OrganisationId, PersonId};
+use crate::db::types::{MailboxId, MessageId, OrganisationId, PersonId, TicketId};
 use crate::error::{Error, Result};
 use crate::html::file_name::FileName;
 use crate::mail::address::EmailAddress;
@@ -18,6 +18,7 @@ use crate::notifications::messages::{
     Account, Acknowledgement, AgentMessage, AgentNotice, Consent, Digest, FirstRequest, ParticipantMessage, Reply,
     Words,
 };
+use crate::outbox::bouncing::{self, Departed};
 use crate::outbox::folding::{self, DigestWanted};
 use crate::outbox::{self, Kind, Letter, NewLetter, Sending, Settled};
 use crate::queue;
@@ -256,17 +257,43 @@ pub fn settle(
         && let Some(ticket) = letter.ticket
         && letter.kind != Kind::Notification
     {
-        let ticket = ticket::by_id(db, ticket)?;
-        let event = NewEvent {
-            kind: EventKind::MailFailed,
-            maker: Maker::System,
-            person: None,
-            message: letter.message,
-            details: Details { person: letter.person, address: Some(letter.recipient.clone()), ..Details::default() },
-        };
-        events::record(db, &ticket, event, now)?;
+        note_failure(db, ticket, letter.message, letter.person, &letter.recipient, now)?;
     }
     Ok(settled)
+}
+
+/// Records that a mail which had left did not arrive, and notes it like one that the relay refused. Hearing it again changes
+/// nothing: `false` then.
+pub fn bounced(db: &mut DbConnection, mail: &Departed, reason: &str, now: UtcTime) -> Result<bool> {
+    if !bouncing::mark_dead(db, mail.id, reason, now)? {
+        return Ok(false);
+    }
+    if let Some(ticket) = mail.ticket
+        && mail.kind != Kind::Notification
+    {
+        note_failure(db, ticket, mail.message, mail.person, &mail.recipient, now)?;
+    }
+    Ok(true)
+}
+
+fn note_failure(
+    db: &mut DbConnection,
+    ticket: TicketId,
+    message: Option<MessageId>,
+    person: Option<PersonId>,
+    address: &str,
+    now: UtcTime,
+) -> Result<()> {
+    let ticket = ticket::by_id(db, ticket)?;
+    let event = NewEvent {
+        kind: EventKind::MailFailed,
+        maker: Maker::System,
+        person: None,
+        message,
+        details: Details { person, address: Some(address.to_owned()), ..Details::default() },
+    };
+    events::record(db, &ticket, event, now)?;
+    Ok(())
 }
 
 /// The installation's name in loop marks, made when it is first needed.

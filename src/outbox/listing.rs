@@ -40,12 +40,16 @@ pub struct Outgoing {
     pub last_error: Option<String>,
     pub created_at: UtcTime,
     pub sent_at: Option<UtcTime>,
+    /// Whether its bytes are still there. Those of a mail that left are not kept, so one that came back must be written anew.
+    pub has_bytes: bool,
 }
 
 impl Outgoing {
     /// Whether trying again makes sense: a dead mail whose content is still worth something.
     pub fn can_be_retried(&self) -> bool {
-        self.state == State::Dead && matches!(self.kind, Kind::Reply | Kind::Acknowledgement | Kind::Notification)
+        self.state == State::Dead
+            && self.has_bytes
+            && matches!(self.kind, Kind::Reply | Kind::Acknowledgement | Kind::Notification)
     }
 }
 
@@ -79,6 +83,7 @@ macro_rules! rows {
             outbox::last_error,
             outbox::created_at,
             outbox::sent_at,
+            outbox::mime.is_not_null(),
         ))
     };
 }
@@ -113,16 +118,18 @@ pub fn retry(db: &mut DbConnection, mail: &Outgoing, now: UtcTime) -> Result<boo
     if !mail.can_be_retried() {
         return Ok(false);
     }
-    let changed = diesel::update(outbox::table.find(mail.id).filter(outbox::state.eq(State::Dead)))
-        .set((
-            outbox::state.eq(State::Queued),
-            outbox::attempts.eq(0),
-            outbox::strikes.eq(0),
-            outbox::next_at.eq(now),
-            outbox::expires_at.eq(now.plus(mail.kind.lifetime())),
-            outbox::last_error.eq(None::<String>),
-        ))
-        .execute(db)?;
+    let changed = diesel::update(
+        outbox::table.find(mail.id).filter(outbox::state.eq(State::Dead)).filter(outbox::mime.is_not_null()),
+    )
+    .set((
+        outbox::state.eq(State::Queued),
+        outbox::attempts.eq(0),
+        outbox::strikes.eq(0),
+        outbox::next_at.eq(now),
+        outbox::expires_at.eq(now.plus(mail.kind.lifetime())),
+        outbox::last_error.eq(None::<String>),
+    ))
+    .execute(db)?;
     Ok(changed > 0)
 }
 

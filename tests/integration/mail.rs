@@ -2,6 +2,7 @@
 
 mod advisories;
 mod answering;
+mod bounces;
 mod digests;
 mod filing;
 mod http;

@@ -191,6 +191,8 @@ struct FailedMail {
     recipient: String,
     subject: String,
     at: UtcTime,
+    /// Why, as the other mail server said.
+    reason: String,
     can_be_retried: bool,
 }
 
@@ -477,6 +479,7 @@ fn failed_view(mail: &Outgoing) -> FailedMail {
         recipient: mail.recipient.clone(),
         subject: mail.subject.clone(),
         at: mail.created_at,
+        reason: mail.last_error.as_deref().map(visible).unwrap_or_default(),
         can_be_retried: mail.can_be_retried(),
     }
 }

@@ -358,6 +358,7 @@ unprocessed-reason = Reason
 unprocessed-flags = Technical remarks
 unprocessed-reason-forged = The sender’s authentication failed.
 unprocessed-reason-staff = The mail bears an address of staff without proof that it is theirs.
+unprocessed-reason-report = The mail says that another was not delivered, without proof that it is about one of ours.
 unprocessed-reason-other = The mail could not be attributed with certainty.
 unprocessed-what = What we know
 unprocessed-content = What it says

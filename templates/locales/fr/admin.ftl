@@ -358,6 +358,7 @@ unprocessed-reason = Raison
 unprocessed-flags = Remarques techniques
 unprocessed-reason-forged = L’authentification de l’expéditeur a échoué.
 unprocessed-reason-staff = Le courrier porte l’adresse d’un collaborateur sans preuve qu’il vient de lui.
+unprocessed-reason-report = Le courrier dit qu’un autre n’a pas été remis, sans preuve qu’il s’agisse de l’un des nôtres.
 unprocessed-reason-other = Le courrier n’a pas pu être attribué avec certitude.
 unprocessed-what = Ce que nous savons
 unprocessed-content = Ce qu’il dit

@@ -804,7 +804,9 @@ fn a_ticket(test: &TestApp, cast: &Cast, things: &mut Things) {
     let mail = test.read(|db| outbox::listing::of_ticket(db, asked.id)).remove(0);
     things.mail = mail.handle.clone();
     test.write(move |db| {
-        diesel::update(outbox_table::table.find(mail.id)).set(outbox_table::state.eq("dead")).execute(db)?;
+        diesel::update(outbox_table::table.find(mail.id))
+            .set((outbox_table::state.eq("dead"), outbox_table::mime.eq(b"bytes".to_vec())))
+            .execute(db)?;
         Ok(())
     });
     things.participant = bruno.handle;
