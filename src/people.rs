@@ -16,6 +16,7 @@ pub mod sites;
 
 pub mod directory;
 pub mod staff;
+pub mod suppression;
 
 pub mod api_tokens;
 pub mod one_time_tokens;

@@ -396,6 +396,8 @@ diesel::table! {
         is_primary -> Bool,
         confirmed_at -> Nullable<Timestamp>,
         created_at -> Timestamp,
+        bounced_at -> Nullable<Timestamp>,
+        suppressed_at -> Nullable<Timestamp>,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::mail::delivery_report::{DeliveryReport, Fate, RecipientReport};
 use crate::mail::message_id;
 use crate::notifications::delivery;
 use crate::outbox::bouncing::{self, Departed};
+use crate::people::suppression;
 use crate::tickets::ticket::Ticket;
 
 /// What a mail told of another.
@@ -48,8 +49,11 @@ pub(super) fn hear(
     let Some(proof) = prove(db, house, delivery, gathered, report)? else { return Ok(Heard::Suspicious) };
     let told = proof.mail.as_ref().and_then(|mail| Some((mail, of_recipient(report, &mail.recipient)?)));
     let decision = match told {
-        Some((mail, RecipientReport { fate: Fate::Failed { .. }, reason, .. })) => {
-            delivery::bounced(db, mail, &mask_numbers(reason), now)?;
+        Some((mail, RecipientReport { fate: Fate::Failed { address_is_bad }, reason, .. })) => {
+            let is_news = delivery::bounced(db, mail, &mask_numbers(reason), now)?;
+            if let Some(address) = EmailAddress::parse(&mail.recipient).filter(|_| is_news && *address_is_bad) {
+                suppression::note_bounce(db, &address, now)?;
+            }
             "bounce"
         }
         Some((_, RecipientReport { fate: Fate::Delayed, .. })) => "delay",

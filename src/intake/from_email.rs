@@ -22,7 +22,7 @@ use crate::mail::incoming::Level;
 use crate::mail::reply_text;
 use crate::mail::threading::{self, Decision, Destination, Sender, decide};
 use crate::people::person::{self, Origin, Person};
-use crate::people::{organisations, staff};
+use crate::people::{organisations, staff, suppression};
 use crate::teams::mailboxes::{self, Mailbox};
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::mail_ids::{self, Direction};
@@ -183,6 +183,9 @@ impl Mail<'_> {
                 self.append(db, &ticket, person, Visibility::Staff, Some(Remark::Automatic), false)?;
                 return Ok(applied(State::Applied, decision, record, Some(*ticket)));
             }
+        }
+        if let Some(address) = self.proven_sender(gathered, decision) {
+            suppression::end(db, address, self.now)?;
         }
         match (decision.outcome, &gathered.ticket) {
             (threading::Outcome::NewTicket, _) if self.reading.is_looping => {
@@ -453,6 +456,15 @@ impl Mail<'_> {
             ingest: Some(self.delivery.id),
             context: None,
         }
+    }
+
+    /// The address in From, where it is sure enough that somebody wrote from there: its domain stands by the mail, or the mail
+    /// answers one that was sent there.
+    fn proven_sender(&self, gathered: &Gathered, decision: &Decision) -> Option<&EmailAddress> {
+        let answers = gathered.evidence.sender == Sender::Participant && decision.outcome == threading::Outcome::Append;
+        let is_proven = self.reading.authentication == Authentication::Pass || answers;
+        let is_human = self.reading.class.may_reopen() && decision.outcome != threading::Outcome::Hold;
+        self.reading.mail.from.identity.as_ref().filter(|_| is_proven && is_human)
     }
 
     fn sender_address(&self) -> String {

@@ -54,7 +54,8 @@ pub fn draft(
         return Ok(None);
     }
     let Some(to) = EmailAddress::parse(&requester.address) else { return Ok(None) };
-    if is_own_domain(letterhead, &to, &mailboxes::canonical_addresses(db)?) {
+    if requester.address_suppressed_at.is_some() || is_own_domain(letterhead, &to, &mailboxes::canonical_addresses(db)?)
+    {
         return Ok(None);
     }
     let Some(participant) = participants::find(db, ticket.id, requester.id)? else { return Ok(None) };

@@ -116,7 +116,7 @@ pub fn is_outdated(db: &mut DbConnection, letter: &Letter, reader: PersonId) -> 
 }
 
 fn is_wanted_by(agent: &Person) -> bool {
-    agent.state == PersonState::Active && agent.mailed_about_tickets
+    agent.state == PersonState::Active && agent.mailed_about_tickets && agent.address_suppressed_at.is_none()
 }
 
 /// Those of the tickets that `person` may work on now.

@@ -42,8 +42,9 @@ pub fn of_answers(
 }
 
 /// Where mail to `person` goes: their stored address, unless they are disabled, it is none that mail can be sent to
-/// (OUT-04), or it is one of ours (LP-08). `mailboxes` are the canonical addresses of ours.
+/// (OUT-04), mails to it came back (BN-03), or it is one of ours (LP-08). `mailboxes` are the canonical addresses of ours.
 pub(super) fn address_of(letterhead: &Letterhead, mailboxes: &[String], person: &Person) -> Option<EmailAddress> {
     let address = EmailAddress::parse(&person.address)?;
-    (person.state == PersonState::Active && !letterhead.is_ours(&address, mailboxes)).then_some(address)
+    let is_there = person.address_suppressed_at.is_none();
+    (person.state == PersonState::Active && is_there && !letterhead.is_ours(&address, mailboxes)).then_some(address)
 }

@@ -1,7 +1,7 @@
 //! Whether a mail that waited in the outbox may still go to whom it was written for. It may have waited for days while the
 //! relay was down, and holds the text; meanwhile its reader may have lost the ticket, left the conversation, given up the
-//! address or wished for no more mail. Mails about somebody's own account are theirs whatever happens to tickets, and what
-//! they open is looked at when it is opened.
+//! address or wished for no more mail, or mails there came back. Mails about somebody's own account are theirs whatever
+//! happens to tickets, and what they open is looked at when it is opened.
 
 use crate::access;
 use crate::consent::grants;
@@ -12,7 +12,7 @@ use crate::mail::address::EmailAddress;
 use crate::notifications::{digest, recipients};
 use crate::outbox::folding;
 use crate::outbox::{Kind, Letter, Sending};
-use crate::people::person::{self, PersonState};
+use crate::people::person::{self, Address, PersonState};
 use crate::tickets::messages::{self, Visibility};
 use crate::tickets::participants;
 use crate::tickets::ticket::{self, Ticket};
@@ -37,12 +37,12 @@ pub fn verdict(db: &mut DbConnection, letter: &Letter) -> Result<Option<Sending>
     if !is_for || !wants_it {
         return Ok(Some(Sending::Outdated));
     }
-    let obstacle = if person.state != PersonState::Active {
-        "its reader's account is disabled"
-    } else if !is_address_of(db, reader, &letter.recipient)? {
-        "its reader gave up this address"
-    } else {
-        return Ok(None);
+    let address = address_of(db, reader, &letter.recipient)?;
+    let obstacle = match address {
+        _ if person.state != PersonState::Active => "its reader's account is disabled",
+        None => "its reader gave up this address",
+        Some(address) if address.suppressed_at.is_some() => "mails to this address came back, so none is sent there",
+        Some(_) => return Ok(None),
     };
     Ok(Some(match letter.kind {
         Kind::Notification => Sending::Outdated,
@@ -84,7 +84,7 @@ fn has_a_say_in(db: &mut DbConnection, organisation: OrganisationId, reader: Per
 }
 
 /// Any of their addresses: somebody who reads mail at a new one still has the old one until they give it up.
-fn is_address_of(db: &mut DbConnection, reader: PersonId, recipient: &str) -> Result<bool> {
-    let Some(recipient) = EmailAddress::parse(recipient) else { return Ok(false) };
-    Ok(person::addresses(db, reader)?.iter().any(|address| address.canonical == recipient.canonical()))
+fn address_of(db: &mut DbConnection, reader: PersonId, recipient: &str) -> Result<Option<Address>> {
+    let Some(recipient) = EmailAddress::parse(recipient) else { return Ok(None) };
+    Ok(person::addresses(db, reader)?.into_iter().find(|address| address.canonical == recipient.canonical()))
 }

@@ -17,7 +17,7 @@ use crate::mail::address::{EmailAddress, shown_address};
 use crate::people::memberships::{self, Rights};
 use crate::people::notices::{self, Notice};
 use crate::people::one_time_tokens::{self, Purpose};
-use crate::people::{fields, organisations, sessions, staff};
+use crate::people::{fields, organisations, sessions, staff, suppression};
 use crate::secret::random_handle;
 
 /// The zone of people of whom nothing is known: the operator's customers are French before anything else.
@@ -73,6 +73,8 @@ pub struct Person {
     pub address: String,
     /// When the person proved to read mail at that address.
     pub address_confirmed_at: Option<UtcTime>,
+    /// Since when nothing is mailed there ([`suppression`]).
+    pub address_suppressed_at: Option<UtcTime>,
 }
 
 impl Person {
@@ -166,6 +168,7 @@ pub struct Address {
     pub canonical: String,
     pub is_primary: bool,
     pub confirmed_at: Option<UtcTime>,
+    pub suppressed_at: Option<UtcTime>,
 }
 
 macro_rules! with_address {
@@ -191,6 +194,7 @@ macro_rules! with_address {
                 people::version,
                 person_addresses::address,
                 person_addresses::confirmed_at,
+                person_addresses::suppressed_at,
             ))
     };
 }
@@ -272,6 +276,7 @@ fn create_unknown(
         version: 1,
         address: new.address.as_str().to_owned(),
         address_confirmed_at: new.address_confirmed_at,
+        address_suppressed_at: None,
     })
 }
 
@@ -378,6 +383,7 @@ pub fn addresses(db: &mut DbConnection, person: PersonId) -> Result<Vec<Address>
                 person_addresses::canonical,
                 person_addresses::is_primary,
                 person_addresses::confirmed_at,
+                person_addresses::suppressed_at,
             ))
     )
     .load(db)?)
@@ -392,6 +398,9 @@ pub fn confirm_address(db: &mut DbConnection, person: PersonId, address: &EmailA
         .set(person_addresses::confirmed_at.eq(now))
         .execute(db)?;
     let count: i64 = own.count().get_result(db)?;
+    if count == 1 {
+        suppression::end(db, address, now)?;
+    }
     Ok(count == 1)
 }
 

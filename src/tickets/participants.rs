@@ -97,11 +97,13 @@ pub struct ParticipantShown {
     pub address: String,
     pub part: Part,
     pub standing: Standing,
+    /// Mails to the address came back, so none is sent there.
+    pub is_suppressed: bool,
 }
 
 /// Requester, participants and proposed ones, with their names.
 pub fn shown(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<ParticipantShown>> {
-    type Row = (PersonId, String, String, String, String, Part, Standing);
+    type Row = (PersonId, String, String, String, String, Part, Standing, Option<UtcTime>);
     let rows: Vec<Row> = one_text!(
         ticket_participants::table
             .inner_join(people::table)
@@ -122,18 +124,20 @@ pub fn shown(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<ParticipantSh
                 person_addresses::address,
                 ticket_participants::part,
                 ticket_participants::state,
+                person_addresses::suppressed_at,
             ))
     )
     .load(db)?;
     Ok(rows
         .into_iter()
-        .map(|(person_id, handle, first_name, last_name, address, part, standing)| ParticipantShown {
+        .map(|(person_id, handle, first_name, last_name, address, part, standing, suppressed_at)| ParticipantShown {
             person_id,
             handle,
             name: display_name(&first_name, &last_name, &address),
             address,
             part,
             standing,
+            is_suppressed: suppressed_at.is_some(),
         })
         .collect())
 }

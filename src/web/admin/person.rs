@@ -20,7 +20,7 @@ use crate::people::organisations::OrganisationKind;
 use crate::people::person::{self, Person, PersonState, Profile};
 use crate::people::roles::{self, Permission, StaffRole};
 use crate::people::sessions::{self, Limits};
-use crate::people::{invitations, staff};
+use crate::people::{invitations, staff, suppression};
 use crate::web::admin::people::may_see_people;
 use crate::web::admin::roles::{permission_names, role_name};
 use crate::web::forms::{Form, Nothing};
@@ -106,6 +106,15 @@ pub async fn invite(app: Data<App>, staff: Staff, path: Path<String>, _: Form<No
     let (by, now) = (staff.signed_in.person.id, app.clock.now());
     let outcome = change(&app, &staff, &handle, move |db, person, _| invitations::invite(db, person.id, by, now)).await;
     settle(&app, &staff, handle, None, outcome, "said-invited").await
+}
+
+/// `POST /admin/people/{handle}/mail`: mail to their addresses arrives again, so that it is sent there (BN-03).
+pub async fn mail_again(app: Data<App>, staff: Staff, path: Path<String>, _: Form<Nothing>) -> PageResult {
+    let handle = path.into_inner();
+    let now = app.clock.now();
+    let outcome =
+        change(&app, &staff, &handle, move |db, person, by| suppression::lift(db, person.id, by.person(), now)).await;
+    settle(&app, &staff, handle, None, outcome, "said-mailed-again").await
 }
 
 /// `POST /admin/people/{handle}/sessions/removal`
@@ -234,6 +243,9 @@ async fn person_page(
                 address: address.address,
                 is_primary: address.is_primary,
                 is_confirmed: address.confirmed_at.is_some(),
+                suppressed: address
+                    .suppressed_at
+                    .map(|since| t.with("person-address-suppressed", "time", t.date_time(&since))),
             })
             .collect(),
         belongings: belongings
@@ -295,6 +307,8 @@ struct AddressRow {
     address: String,
     is_primary: bool,
     is_confirmed: bool,
+    /// Since when nothing is mailed there, in words.
+    suppressed: Option<String>,
 }
 
 #[derive(Template)]

@@ -3,14 +3,14 @@
 use actix_web::web::{Data, Path};
 use serde::Deserialize;
 
-use crate::access::Actor;
+use crate::access::{self, Actor};
 use crate::app::App;
 use crate::db::DbConnection;
 use crate::db::types::OrganisationId;
 use crate::error::{Error, Result};
 use crate::mail::address::EmailAddress;
 use crate::people::person::{self, Origin, Person};
-use crate::people::{memberships, organisations};
+use crate::people::{memberships, organisations, suppression};
 use crate::teams::mailboxes;
 use crate::tickets::ticket::Ticket;
 use crate::tickets::{moving, participants};
@@ -54,6 +54,19 @@ pub async fn remove(app: Data<App>, agent: Agent, path: Path<(String, String)>, 
         participants::remove(db, ticket, person.id, by, now)
     };
     change(&app, &agent, reference, None, "said-participant-removed", verb).await
+}
+
+/// `POST /tickets/{reference}/participants/{person}/mail`: mail to them arrives again, says who knows it (BN-05).
+pub async fn mail_again(app: Data<App>, agent: Agent, path: Path<(String, String)>, _form: Form<NoForm>) -> PageResult {
+    let (reference, handle) = path.into_inner();
+    let verb = move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| {
+        if !access::can_work_on(by, &ticket.facts()) {
+            return Err(Error::Forbidden);
+        }
+        let person = in_ticket(db, ticket, &handle)?;
+        suppression::lift(db, person.id, by.person(), now)
+    };
+    change(&app, &agent, reference, None, "said-mailed-again", verb).await
 }
 
 /// Another requester by their address.

@@ -184,6 +184,7 @@ struct ParticipantView {
     address: String,
     is_requester: bool,
     is_proposed: bool,
+    is_suppressed: bool,
 }
 
 struct FailedMail {
@@ -408,7 +409,10 @@ fn unreached(t: &Texts, loaded: &Loaded, reader: PersonId) -> Option<String> {
     if requester.id == reader || loaded.readers.iter().any(|reader| reader.person.id == requester.id) {
         return None;
     }
-    let key = match (shown_address(&requester.address).is_empty(), loaded.readers.is_empty()) {
+    let is_alone = loaded.readers.is_empty();
+    let key = match (shown_address(&requester.address).is_empty(), is_alone) {
+        _ if requester.address_suppressed_at.is_some() && is_alone => "composer-came-back",
+        _ if requester.address_suppressed_at.is_some() => "composer-requester-came-back",
         (true, true) => "composer-no-address",
         (true, false) => "composer-requester-no-address",
         (false, true) => "composer-not-mailed",
@@ -424,6 +428,7 @@ fn participant_view(participant: &ParticipantShown) -> ParticipantView {
         address: shown_address(&participant.address).to_owned(),
         is_requester: participant.part == Part::Requester,
         is_proposed: participant.standing == Standing::Proposed,
+        is_suppressed: participant.is_suppressed,
     }
 }
 

@@ -3,19 +3,24 @@
 
 mod shapes;
 
+use accord::audit;
+use accord::db::types::PersonId;
 use accord::journal::State as JournalState;
 use accord::journal::unprocessed;
 use accord::mail::delivery_report::{self, Fate};
 use accord::mail::incoming;
+use accord::mail::transport::{FailureKind, SendFailure};
+use accord::notifications::readers;
 use accord::outbox::State;
 use accord::outbox::listing::{self, Outgoing, Which};
+use accord::people::person;
 use accord::tickets::Ticket;
 use accord::tickets::events::{self, Event, EventKind};
 use accord::tickets::messages::Remark;
 use accord::tickets::status::Status;
 use chrono::TimeDelta;
 
-use crate::support::desk::{Desk, Letter, Sent};
+use crate::support::desk::{Desk, Letter, Sent, address};
 
 /// A new customer wrote and got an answer, which the relay took.
 fn answered(desk: &Desk, customer: &str) -> (Ticket, Sent) {
@@ -205,4 +210,154 @@ fn bn_01_an_absence_told_to_the_address_for_bounces_is_no_failure() {
     assert!(held(&desk).is_empty());
     assert_eq!(desk.messages(&ticket).last().unwrap().remark, Some(Remark::Automatic));
     assert!(desk.sent().is_empty());
+}
+
+/// A ticket in which mails to Claire came back twice.
+fn suppressed(desk: &Desk) -> Ticket {
+    let (ticket, first) = answered(desk, "claire@acme.example");
+    desk.answer(&ticket, "Encore une idée.", Status::WaitingForCustomer);
+    let second = desk.sent_to("claire@acme.example").pop().unwrap();
+    for sent in [first, second] {
+        desk.receive(&shapes::postfix(&sent, "failed", "5.1.1", "550 5.1.1 User unknown"));
+    }
+    assert!(is_suppressed(desk, desk.claire));
+    ticket
+}
+
+fn is_suppressed(desk: &Desk, person: PersonId) -> bool {
+    desk.test.read(|db| person::by_id(db, person)).address_suppressed_at.is_some()
+}
+
+fn ledger(desk: &Desk, kind: &str) -> Vec<(Option<PersonId>, Option<PersonId>)> {
+    let rows = desk.test.read(|db| audit::list(db, None, 1_000));
+    rows.into_iter().filter(|(row, _)| row.kind == kind).map(|(row, _)| (row.actor, row.subject)).collect()
+}
+
+#[test]
+fn bn_03_two_hard_bounces_within_a_month_suppress_the_address_and_nothing_is_mailed_there() {
+    let desk = Desk::open();
+    let ticket = suppressed(&desk);
+    assert_eq!(ledger(&desk, "address_suppressed"), [(None, Some(desk.claire))]);
+    desk.answer(&ticket, "Toujours rien ?", Status::WaitingForCustomer);
+    assert!(desk.sent_to("claire@acme.example").is_empty());
+    let letterhead = desk.letterhead();
+    assert!(desk.test.read(|db| readers::of_answers(db, &letterhead, &ticket, Some(desk.zoe))).is_empty());
+    // Nobody else is concerned.
+    let (_, sent) = answered(&desk, "bob@acme.example");
+    assert_eq!(sent.recipient, "bob@acme.example");
+}
+
+#[test]
+fn bn_03_bounces_a_month_apart_or_for_other_reasons_do_not_suppress() {
+    let desk = Desk::open();
+    for (status, reply) in [("5.2.2", "552 5.2.2 Over quota"), ("5.7.1", "550 5.7.1 Spam"), ("4.4.1", "timed out")] {
+        for _ in 0..2 {
+            let (ticket, sent) = answered(&desk, "claire@acme.example");
+            desk.receive(&shapes::postfix(&sent, "failed", status, reply));
+            assert_eq!(state_of(&desk, &ticket, &sent), State::Dead);
+        }
+    }
+    assert!(!is_suppressed(&desk, desk.claire));
+    // Bob answers none of the mails that came back, so that nothing speaks for his address meanwhile.
+    let (ticket, first) = answered(&desk, "bob@acme.example");
+    desk.receive(&shapes::postfix(&first, "failed", "5.1.1", "550 5.1.1 User unknown"));
+    desk.test.clock.advance(TimeDelta::days(31));
+    desk.answer(&ticket, "Et maintenant ?", Status::WaitingForCustomer);
+    let second = desk.sent_to("bob@acme.example").pop().unwrap();
+    desk.receive(&shapes::postfix(&second, "failed", "5.1.1", "550 5.1.1 User unknown"));
+    assert!(!is_suppressed(&desk, desk.bob));
+    desk.test.clock.advance(TimeDelta::days(29));
+    desk.answer(&ticket, "Encore ?", Status::WaitingForCustomer);
+    let third = desk.sent_to("bob@acme.example").pop().unwrap();
+    desk.receive(&shapes::postfix(&third, "failed", "5.1.1", "550 5.1.1 User unknown"));
+    assert!(is_suppressed(&desk, desk.bob));
+}
+
+#[test]
+fn bn_02_no_forged_report_suppresses_an_address() {
+    let desk = Desk::open();
+    for _ in 0..3 {
+        let (_, sent) = answered(&desk, "claire@acme.example");
+        let genuine = shapes::postfix(&sent, "failed", "5.1.1", "550 5.1.1 User unknown");
+        let without_id = genuine.body.replace(sent.mail.message_id.as_deref().unwrap(), "<none@client.example>");
+        desk.receive(&genuine.to("support@garonne.example").text(&without_id));
+    }
+    assert!(!is_suppressed(&desk, desk.claire));
+    assert_eq!(held(&desk).len(), 3);
+}
+
+#[test]
+fn bn_03_an_answer_that_waited_is_looked_at_again_and_shows_as_failed() {
+    let desk = Desk::open();
+    let (ticket, first) = answered(&desk, "claire@acme.example");
+    desk.answer(&ticket, "Encore une idée.", Status::WaitingForCustomer);
+    let second = desk.sent_to("claire@acme.example").pop().unwrap();
+    desk.memory().fail_next(SendFailure { kind: FailureKind::Relay, code: Some(421), text: "busy".to_owned() });
+    desk.answer(&ticket, "Une troisième.", Status::WaitingForCustomer);
+    for sent in [first, second] {
+        desk.receive(&shapes::postfix(&sent, "failed", "5.1.1", "550 5.1.1 User unknown"));
+    }
+    desk.test.clock.advance(TimeDelta::hours(1));
+    desk.test.run_jobs();
+    assert!(desk.sent_to("claire@acme.example").is_empty());
+    assert_eq!(failures(&desk, &ticket).len(), 3);
+}
+
+#[test]
+fn bn_03_who_writes_from_the_address_or_confirms_it_is_mailed_again() {
+    let desk = Desk::open();
+    let ticket = suppressed(&desk);
+    let claire = desk.claire;
+    // Anybody can write that address into From.
+    desk.receive(&Letter::from("claire@acme.example").subject("Autre chose"));
+    assert!(is_suppressed(&desk, claire));
+    desk.receive(&Letter::from("claire@acme.example").subject("Encore").authenticated("fail"));
+    assert!(is_suppressed(&desk, claire));
+    desk.receive(&Letter::from("claire@acme.example").subject("Me revoilà").authenticated("pass"));
+    assert!(!is_suppressed(&desk, claire));
+    assert_eq!(ledger(&desk, "suppression_lifted"), [(None, Some(claire))]);
+    desk.sent();
+    desk.answer(&ticket, "Bienvenue.", Status::WaitingForCustomer);
+    let sent = desk.sent_to("claire@acme.example").pop().expect("she is mailed again");
+    // Two more are needed to suppress it again.
+    desk.receive(&shapes::postfix(&sent, "failed", "5.1.1", "550 5.1.1 User unknown"));
+    assert!(!is_suppressed(&desk, claire));
+    desk.answer(&ticket, "Et encore.", Status::WaitingForCustomer);
+    let sent = desk.sent_to("claire@acme.example").pop().unwrap();
+    desk.receive(&shapes::postfix(&sent, "failed", "5.1.1", "550 5.1.1 User unknown"));
+    assert!(is_suppressed(&desk, claire));
+    let now = desk.test.now();
+    desk.test.write(move |db| person::confirm_address(db, claire, &address("claire@acme.example"), now));
+    assert!(!is_suppressed(&desk, claire));
+}
+
+#[actix_web::test]
+async fn bn_05_the_ticket_says_that_nothing_is_mailed_and_an_agent_may_lift_it() {
+    let desk = Desk::open();
+    let ticket = suppressed(&desk);
+    let browser = desk.test.signed_in(desk.zoe).await;
+    let path = format!("/tickets/{}", ticket.reference);
+    let page = browser.get(&path).await.text();
+    assert!(page.contains("Plus aucun courriel n’est envoyé à"), "{page}");
+    assert!(page.contains("n’est envoyé à personne"), "the composer says so");
+    assert!(page.contains("User unknown"), "the reason stands beside the mail that failed");
+    let handle = desk.test.read(|db| person::by_id(db, desk.claire)).handle;
+    browser.post(&format!("{path}/participants/{handle}/mail"), &[]).await;
+    assert!(!is_suppressed(&desk, desk.claire));
+    assert_eq!(ledger(&desk, "suppression_lifted"), [(Some(desk.zoe), Some(desk.claire))]);
+    assert!(!browser.get(&path).await.text().contains("Plus aucun courriel"));
+}
+
+#[actix_web::test]
+async fn bn_03_an_administrator_lifts_it_on_the_page_of_the_person() {
+    let desk = Desk::open();
+    suppressed(&desk);
+    let handle = desk.test.read(|db| person::by_id(db, desk.claire)).handle;
+    let path = format!("/admin/people/{handle}");
+    let browser = desk.test.signed_in(desk.administrator).await;
+    assert!(browser.get(&path).await.text().contains("courriels revenus"));
+    browser.post(&format!("{path}/mail"), &[]).await;
+    assert!(!is_suppressed(&desk, desk.claire));
+    assert_eq!(ledger(&desk, "suppression_lifted"), [(Some(desk.administrator), Some(desk.claire))]);
+    assert!(!browser.get(&path).await.text().contains("courriels revenus"));
 }
