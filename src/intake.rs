@@ -6,6 +6,7 @@
 pub mod addressing;
 mod bounces;
 pub mod by_hand;
+mod complaints;
 pub mod evidence;
 pub mod floods;
 pub mod from_email;

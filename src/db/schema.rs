@@ -384,6 +384,7 @@ diesel::table! {
         version -> BigInt,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        complained_at -> Nullable<Timestamp>,
     }
 }
 

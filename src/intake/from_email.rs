@@ -13,7 +13,7 @@ use crate::i18n::Texts;
 use crate::intake::addressing::is_unattended;
 use crate::intake::bounces::{self, Heard};
 use crate::intake::evidence::{self, Gathered};
-use crate::intake::{House, Reading, floods, unsubscribing};
+use crate::intake::{House, Reading, complaints, floods, unsubscribing};
 use crate::journal::{self, Delivery, Outcome, Record, State};
 use crate::mail::address::EmailAddress;
 use crate::mail::authentication::Authentication;
@@ -171,14 +171,21 @@ impl Mail<'_> {
             record: Record { decision: decision.to_owned(), ..record },
             ticket,
         };
-        match bounces::hear(db, self.house, self.delivery, self.reading, gathered, self.now)? {
+        let (heard, believed, doubted) = match complaints::hear(db, self.house, self.reading, self.now)? {
+            Heard::Nothing => {
+                let heard = bounces::hear(db, self.house, self.delivery, self.reading, gathered, self.now)?;
+                (heard, "BN-03", "BN-02")
+            }
+            heard => (heard, "BN-04", "BN-04"),
+        };
+        match heard {
             Heard::Nothing => {}
             Heard::Suspicious => {
-                let record = Record { rule: "BN-02".to_owned(), ..record };
+                let record = Record { rule: doubted.to_owned(), ..record };
                 return Ok(applied(State::Held, "hold", record, None));
             }
             Heard::Proven { ticket, decision } => {
-                let record = Record { rule: "BN-03".to_owned(), ..record };
+                let record = Record { rule: believed.to_owned(), ..record };
                 let person = self.sender_person(db)?;
                 self.append(db, &ticket, person, Visibility::Staff, Some(Remark::Automatic), false)?;
                 return Ok(applied(State::Applied, decision, record, Some(*ticket)));

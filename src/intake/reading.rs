@@ -12,6 +12,7 @@ use crate::intake::House;
 use crate::journal::{Delivery, Way};
 use crate::mail::authentication::{self, Authentication};
 use crate::mail::automatic::{self, Class, Traits};
+use crate::mail::complaint::{self, Complaint};
 use crate::mail::delivery_report::{self, DeliveryReport};
 use crate::mail::incoming::{Attachment, Level, ParsedMail, parse_within};
 use crate::mail::message_id::read_loop_mark;
@@ -33,6 +34,8 @@ pub struct Reading {
     pub is_looping: bool,
     /// What it says of another mail, if it is a report.
     pub report: Option<DeliveryReport>,
+    /// What it complains of, if it is a complaint.
+    pub complaint: Option<Complaint>,
     pub authentication: Authentication,
     pub had_card_number: bool,
     pub took: Duration,
@@ -73,6 +76,8 @@ pub fn read(house: &House, storage: &Storage, delivery: &Delivery, surroundings:
         automatic::is_delivery_report(traits)
             .then(|| delivery_report::read(&mail, automatic::may_report_in_words(traits)))
     });
+    let is_complaint = with_traits(house, delivery, surroundings, &mail, automatic::is_complaint);
+    let complaint = is_complaint.then(|| complaint::read(&mail)).flatten();
     let authentication = authentication_of(house, delivery, &mail);
     let had_card_number = mask(&mut mail);
     let original = if had_card_number {
@@ -102,6 +107,7 @@ pub fn read(house: &House, storage: &Storage, delivery: &Delivery, surroundings:
         class,
         is_looping,
         report,
+        complaint,
         authentication,
         had_card_number,
         took: began.elapsed(),

@@ -78,6 +78,11 @@ pub fn may_report_in_words(mail: &Traits<'_>) -> bool {
     is_delivery_report(mail) && (is_mail_system(mail) || says_undelivered(mail) || has(mail, "x-failed-recipients"))
 }
 
+/// Whether a mail tells that somebody reported another as junk (BN-04).
+pub fn is_complaint(mail: &Traits<'_>) -> bool {
+    is_report(mail, Some("feedback-report"))
+}
+
 /// Whether a mail goes in circles: too many servers on its way, or one that we sent came back (LP-06). It is kept, and
 /// that is all.
 pub fn is_looping(mail: &Traits<'_>) -> bool {

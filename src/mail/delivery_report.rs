@@ -171,7 +171,7 @@ fn without_xtext(text: &str) -> String {
 }
 
 /// The Message-ID in the header of an embedded mail.
-fn message_id(mail: &[u8]) -> Option<String> {
+pub(super) fn message_id(mail: &[u8]) -> Option<String> {
     let (fields, _) = structure::header(mail, &mut Cuts::default(), |_| false);
     let field = fields.iter().find(|field| field.is("message-id"))?;
     bracketed(&decoding::header(field.value))

@@ -1,10 +1,13 @@
 //! Whoever wants no more mails about tickets, said by a token in such a mail and without signing in (OUT-06). In the account
 //! they are switched on again.
 
+use chrono::TimeDelta;
 use diesel::prelude::*;
+use serde_json::json;
 
 use super::person::{self, Person};
 use super::staff;
+use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::schema::people;
@@ -34,4 +37,30 @@ pub fn stop(db: &mut DbConnection, person: PersonId, now: UtcTime) -> Result<()>
         ))
         .execute(db)?;
     Ok(())
+}
+
+/// Somebody's provider told that they reported a mail of ours as junk (BN-04): they get no more news about tickets, and those
+/// who administer the desk find it on the person's page, in the ledger and counted among what needs them.
+pub fn complained(db: &mut DbConnection, person: PersonId, now: UtcTime) -> Result<()> {
+    stop(db, person, now)?;
+    diesel::update(people::table.find(person)).set(people::complained_at.eq(now)).execute(db)?;
+    let kind = "mail_complaint";
+    let entry = audit::Entry { kind, actor: None, subject: Some(person), organisation: None, detail: json!({}) };
+    audit::record(db, &entry, now)
+}
+
+/// When they last complained, while they want no mail.
+pub fn complaint_of(db: &mut DbConnection, person: PersonId) -> Result<Option<UtcTime>> {
+    let found: Option<Option<UtcTime>> = people::table
+        .find(person)
+        .filter(people::mailed_about_tickets.eq(false))
+        .select(people::complained_at)
+        .first(db)
+        .optional()?;
+    Ok(found.flatten())
+}
+
+/// How many complained within the last 30 days.
+pub fn recent_complaints(db: &mut DbConnection, now: UtcTime) -> Result<i64> {
+    Ok(people::table.filter(people::complained_at.gt(now.minus(TimeDelta::days(30)))).count().get_result(db)?)
 }

@@ -20,7 +20,7 @@ use crate::people::organisations::OrganisationKind;
 use crate::people::person::{self, Person, PersonState, Profile};
 use crate::people::roles::{self, Permission, StaffRole};
 use crate::people::sessions::{self, Limits};
-use crate::people::{invitations, staff, suppression};
+use crate::people::{invitations, mail_wishes, staff, suppression};
 use crate::web::admin::people::may_see_people;
 use crate::web::admin::roles::{permission_names, role_name};
 use crate::web::forms::{Form, Nothing};
@@ -218,7 +218,17 @@ async fn person_page(
     may_see_people(staff)?;
     let (limits, now) = (Limits::from(&app.config.security), app.clock.now());
     let found = app.database.read(move |db| load(db, &handle, &limits, now)).await?;
-    let Found { person, addresses, belongings, is_staff, own_roles, all_roles, undertaking, session_count } = found;
+    let Found {
+        person,
+        addresses,
+        belongings,
+        is_staff,
+        own_roles,
+        all_roles,
+        undertaking,
+        session_count,
+        complained_at,
+    } = found;
     let p = staff.page(app, "person-title", Place::People);
     let p = Page { title: person.display_name(), ..p };
     let t = p.t;
@@ -235,7 +245,7 @@ async fn person_page(
         may_give_roles: staff.staff.may(Permission::ManageStaff),
         languages: languages(&t, &typed.language),
         time_zones: time_zones(&typed.time_zone),
-        facts: facts(&t, &person, undertaking),
+        facts: facts(&t, &person, undertaking, complained_at),
         addresses: addresses
             .into_iter()
             .filter(|address| !shown_address(&address.address).is_empty())
@@ -278,6 +288,8 @@ struct Found {
     all_roles: Vec<StaffRole>,
     undertaking: Option<UtcTime>,
     session_count: usize,
+    /// When they reported a mail of ours as junk.
+    complained_at: Option<UtcTime>,
 }
 
 fn load(db: &mut DbConnection, handle: &str, limits: &Limits, now: UtcTime) -> Result<Found> {
@@ -290,15 +302,24 @@ fn load(db: &mut DbConnection, handle: &str, limits: &Limits, now: UtcTime) -> R
         own_roles: staff::roles_of(db, person.id)?,
         all_roles: roles::all(db)?,
         undertaking: member.and_then(|member| member.undertaking_accepted_at),
+        complained_at: mail_wishes::complaint_of(db, person.id)?,
         session_count: sessions::of_person(db, person.id, limits, now)?.len(),
         person,
     })
 }
 
-fn facts(t: &Texts, person: &Person, undertaking: Option<UtcTime>) -> Vec<(String, String)> {
+fn facts(
+    t: &Texts,
+    person: &Person,
+    undertaking: Option<UtcTime>,
+    complained_at: Option<UtcTime>,
+) -> Vec<(String, String)> {
     let mut facts = vec![(t.say("person-origin"), t.say(&format!("person-origin-{}", person.origin)))];
     if let Some(accepted_at) = undertaking {
         facts.push((t.say("person-undertaking"), t.date_time(&accepted_at)));
+    }
+    if let Some(at) = complained_at {
+        facts.push((t.say("person-complaint"), t.date_time(&at)));
     }
     facts
 }

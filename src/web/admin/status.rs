@@ -11,6 +11,7 @@ use crate::db::{DbConnection, disk};
 use crate::diagnostics::scrubbing::{self, Owed};
 use crate::error::Result;
 use crate::i18n::{Message, Texts};
+use crate::people::mail_wishes;
 use crate::people::roles::Permission;
 use crate::queue::{self, FailedJob};
 use crate::web::forms::{Form, Nothing};
@@ -29,7 +30,8 @@ const LEDGER_ROWS: i64 = 20_000;
 /// `GET /admin/status`
 pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
     staff.require(Permission::OperateInstallation)?;
-    let found = app.database.read(load).await?;
+    let now = app.clock.now();
+    let found = app.database.read(move |db| load(db, now)).await?;
     let room = disk::room(&app.config.data).ok();
     let has_ballast = app.storage.ballast().is_held();
     let p = staff.page(&app, "status-title", Place::Status);
@@ -64,6 +66,10 @@ pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
             Line::new(&t, "status-mail-out", "send", tone, text).leading_to("/admin/outgoing-mail")
         },
         {
+            let tone = if found.complaints > 0 { Tone::Act } else { Tone::Done };
+            Line::new(&t, "status-complaints", "alert", tone, t.count("status-complaints-count", found.complaints))
+        },
+        {
             let tone = if found.failed_jobs > 0 { Tone::Late } else { Tone::Done };
             let (waiting, failed) = (t.number(found.waiting_jobs), t.number(found.failed_jobs));
             let text = t.with2("status-jobs-counts", "waiting", waiting, "failed", failed);
@@ -88,6 +94,7 @@ struct Found {
     jobs: Vec<FailedJob>,
     journal: journal::unprocessed::Counts,
     outbox: outbox::listing::Counts,
+    complaints: i64,
     ledger: Ledger,
     owed: Option<Owed>,
 }
@@ -99,7 +106,7 @@ enum Ledger {
     Long(i64),
 }
 
-fn load(db: &mut DbConnection) -> Result<Found> {
+fn load(db: &mut DbConnection, now: UtcTime) -> Result<Found> {
     let (waiting_jobs, failed_jobs) = queue::counts(db)?;
     let rows = audit::list(db, None, 1)?.first().map_or(0, |(record, _)| record.sequence);
     let ledger =
@@ -110,6 +117,7 @@ fn load(db: &mut DbConnection) -> Result<Found> {
         jobs: queue::failed(db, FAILED_SHOWN)?,
         journal: journal::unprocessed::counts(db)?,
         outbox: outbox::listing::counts(db)?,
+        complaints: mail_wishes::recent_complaints(db, now)?,
         ledger,
         owed: scrubbing::owed(db)?,
     })

@@ -314,6 +314,7 @@ fn reason(t: &Texts, mail: &Unprocessed) -> String {
     let record = &mail.record.0;
     match mail.state {
         State::Held if record.rule == "D9" => t.say("unprocessed-reason-staff"),
+        State::Held if record.rule == "BN-04" => t.say("unprocessed-reason-complaint"),
         State::Held if record.rule == "BN-02" => t.say("unprocessed-reason-report"),
         State::Held if record.authentication == "fail" => t.say("unprocessed-reason-forged"),
         State::Held => t.say("unprocessed-reason-other"),

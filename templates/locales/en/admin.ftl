@@ -54,6 +54,7 @@ person-access-staff = The access of staff is settled with the right to give role
 person-state = State
 person-active = Active
 person-address-suppressed = mails came back, none sent since { $time }
+person-complaint = Reported our mail as junk, so gets no news
 person-disabled = disabled
 person-staff = staff
 person-send-invitation = Send an invitation
@@ -194,6 +195,12 @@ status-jobs-counts = { $waiting } waiting, { $failed } failed
 status-destroyed = Destroyed diagnostics
 status-destroyed-gone = Nothing readable of them is left in the database’s files.
 status-destroyed-owed = What was destroyed since { $since } may still stand in the database’s files: somebody reads an old state of it. It is tried again every minute.
+status-complaints = Complaints
+status-complaints-count = { $count ->
+    [0] Nobody reported our mail as junk in the last 30 days.
+    [one] One person reported our mail as junk in the last 30 days; the ledger says who. No news is mailed to them.
+   *[other] { $count } people reported our mail as junk in the last 30 days; the ledger says who. No news is mailed to them.
+}
 status-failed-jobs = Failed jobs
 status-failed-jobs-hint = They were tried several times. Remove the cause, then try them again: nothing is done twice.
 status-job = Job
@@ -227,6 +234,7 @@ ledger-password-changed = Password changed
 ledger-address-changed = Address changed
 ledger-address-suppressed = Address not mailed any more: mails came back
 ledger-suppression-lifted = Address mailed again
+ledger-mail-complaint = Our mail reported as junk
 ledger-address-removed = Address removed
 ledger-api-token-created = API secret created
 ledger-api-token-revoked = API secret revoked
@@ -362,6 +370,7 @@ unprocessed-flags = Technical remarks
 unprocessed-reason-forged = The sender’s authentication failed.
 unprocessed-reason-staff = The mail bears an address of staff without proof that it is theirs.
 unprocessed-reason-report = The mail says that another was not delivered, without proof that it is about one of ours.
+unprocessed-reason-complaint = The mail complains of another, without proof that it is about one of ours.
 unprocessed-reason-other = The mail could not be attributed with certainty.
 unprocessed-what = What we know
 unprocessed-content = What it says

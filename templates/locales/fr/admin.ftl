@@ -54,6 +54,7 @@ person-access-staff = L’accès d’un collaborateur se règle avec le droit de
 person-state = État
 person-active = Actif
 person-address-suppressed = courriels revenus, plus d’envoi depuis le { $time }
+person-complaint = A signalé notre courriel comme indésirable, ne reçoit donc plus de nouvelles
 person-disabled = désactivé
 person-staff = collaborateur
 person-send-invitation = Envoyer une invitation
@@ -194,6 +195,12 @@ status-jobs-counts = { $waiting } en attente, { $failed } en échec
 status-destroyed = Diagnostics détruits
 status-destroyed-gone = Il n’en reste rien de lisible dans les fichiers de la base.
 status-destroyed-owed = Ce qui a été détruit depuis le { $since } peut encore se trouver dans les fichiers de la base : quelqu’un en lit un état ancien. L’effacement est réessayé chaque minute.
+status-complaints = Plaintes
+status-complaints-count = { $count ->
+    [0] Personne n’a signalé nos courriels comme indésirables ces 30 derniers jours.
+    [one] Une personne a signalé nos courriels comme indésirables ces 30 derniers jours ; le registre dit laquelle. Elle ne reçoit plus de nouvelles.
+   *[other] { $count } personnes ont signalé nos courriels comme indésirables ces 30 derniers jours ; le registre dit lesquelles. Elles ne reçoivent plus de nouvelles.
+}
 status-failed-jobs = Tâches en échec
 status-failed-jobs-hint = Elles ont été tentées plusieurs fois. Corrigez la cause, puis relancez-les : rien n’est fait deux fois.
 status-job = Tâche
@@ -227,6 +234,7 @@ ledger-password-changed = Mot de passe changé
 ledger-address-changed = Adresse changée
 ledger-address-suppressed = Plus de courriel à l’adresse : des courriels sont revenus
 ledger-suppression-lifted = De nouveau des courriels à l’adresse
+ledger-mail-complaint = Notre courriel signalé comme indésirable
 ledger-address-removed = Adresse retirée
 ledger-api-token-created = Secret d’interface créé
 ledger-api-token-revoked = Secret d’interface révoqué
@@ -362,6 +370,7 @@ unprocessed-flags = Remarques techniques
 unprocessed-reason-forged = L’authentification de l’expéditeur a échoué.
 unprocessed-reason-staff = Le courrier porte l’adresse d’un collaborateur sans preuve qu’il vient de lui.
 unprocessed-reason-report = Le courrier dit qu’un autre n’a pas été remis, sans preuve qu’il s’agisse de l’un des nôtres.
+unprocessed-reason-complaint = Le courrier se plaint d’un autre, sans preuve qu’il s’agisse de l’un des nôtres.
 unprocessed-reason-other = Le courrier n’a pas pu être attribué avec certitude.
 unprocessed-what = Ce que nous savons
 unprocessed-content = Ce qu’il dit

@@ -361,3 +361,71 @@ async fn bn_03_an_administrator_lifts_it_on_the_page_of_the_person() {
     assert_eq!(ledger(&desk, "suppression_lifted"), [(Some(desk.administrator), Some(desk.claire))]);
     assert!(!browser.get(&path).await.text().contains("courriels revenus"));
 }
+
+/// A provider tells that Claire reported the mail as junk.
+fn complaint(sent: &Sent, kind: &str, mail_from: &str, id: &str) -> Letter {
+    let body = format!(
+        "--f\nContent-Type: text/plain\n\nThis is an email abuse report.\n\n--f\nContent-Type: message/feedback-report\n\n\
+         Feedback-Type: {kind}\nUser-Agent: Loop/1.0\nVersion: 1\nOriginal-Mail-From: <{mail_from}>\n\
+         Original-Rcpt-To: <{}>\nReported-Domain: garonne.example\n\n--f\nContent-Type: message/rfc822\n\n\
+         From: support@garonne.example\nTo: {}\nSubject: question\nMessage-ID: {id}\n\nBonjour.\n--f--\n",
+        sent.recipient, sent.recipient
+    );
+    Letter::from("feedback@provider.example")
+        .subject("FW: question")
+        .header("Content-Type", "multipart/report; report-type=feedback-report; boundary=f")
+        .text(&body.replace('\n', "\r\n"))
+}
+
+fn gets_news(desk: &Desk, person: PersonId) -> bool {
+    desk.test.read(|db| person::by_id(db, person)).mailed_about_tickets
+}
+
+#[test]
+fn bn_04_a_proven_complaint_ends_the_news_and_answers_still_go() {
+    let desk = Desk::open();
+    for by_address in [true, false] {
+        let customer = if by_address { ("claire@acme.example", desk.claire) } else { ("bob@acme.example", desk.bob) };
+        let (ticket, sent) = answered(&desk, customer.0);
+        let id = sent.mail.message_id.clone().unwrap();
+        let (from, id) =
+            if by_address { (sent.envelope_from.as_str(), "<x@y.example>") } else { ("a@b.example", id.as_str()) };
+        desk.receive(&complaint(&sent, "not-spam", from, id));
+        assert!(gets_news(&desk, customer.1), "taken back");
+        desk.receive(&complaint(&sent, "abuse", from, id));
+        assert!(!gets_news(&desk, customer.1));
+        assert_eq!(state_of(&desk, &ticket, &sent), State::Sent, "it did arrive");
+        assert!(!is_suppressed(&desk, customer.1));
+        assert!(desk.sent().is_empty(), "nobody answers a complaint");
+        desk.answer(&ticket, "Une réponse.", Status::WaitingForCustomer);
+        assert_eq!(desk.sent_to(customer.0).len(), 1);
+    }
+    assert_eq!(ledger(&desk, "mail_complaint"), [(None, Some(desk.bob)), (None, Some(desk.claire))]);
+}
+
+#[test]
+fn bn_04_a_complaint_that_proves_nothing_changes_nothing_and_is_held() {
+    let desk = Desk::open();
+    let (_, sent) = answered(&desk, "claire@acme.example");
+    let domain = sent.envelope_from.rsplit_once('@').unwrap().1.to_owned();
+    let made_up = format!("<m.{0}.{0}@{domain}>", "a".repeat(26));
+    let forged = format!("b+{}@{domain}", "a".repeat(52));
+    desk.receive(&complaint(&sent, "abuse", "support@garonne.example", "<x@y.example>"));
+    desk.receive(&complaint(&sent, "abuse", &forged, "<x@y.example>"));
+    desk.receive(&complaint(&sent, "abuse", &sent.reply_to(), "<x@y.example>"));
+    desk.receive(&complaint(&sent, "abuse", &sent.envelope_from, &made_up));
+    assert!(gets_news(&desk, desk.claire));
+    assert_eq!(held(&desk), ["BN-04"; 4]);
+}
+
+#[actix_web::test]
+async fn bn_04_administrators_are_told_where_they_look() {
+    let desk = Desk::open();
+    let (_, sent) = answered(&desk, "claire@acme.example");
+    desk.receive(&complaint(&sent, "abuse", &sent.envelope_from, "<x@y.example>"));
+    let browser = desk.test.signed_in(desk.administrator).await;
+    let handle = desk.test.read(|db| person::by_id(db, desk.claire)).handle;
+    browser.get(&format!("/admin/people/{handle}")).await.assert_says("A signalé notre courriel comme indésirable");
+    browser.get("/admin/status").await.assert_says("Une personne a signalé nos courriels");
+    browser.get("/admin/ledger").await.assert_says("Notre courriel signalé comme indésirable");
+}
