@@ -19,6 +19,8 @@ use crate::error::Result;
 const LEASE: TimeDelta = TimeDelta::seconds(120);
 /// Attempts before a job is kept as failed and shown to administrators.
 pub const ATTEMPTS: i32 = 8;
+/// The same for a job over which the code panics (FT-20).
+pub const STRIKES: i32 = 3;
 /// Due jobs looked at in one go; with several processes each begins elsewhere among them.
 const CANDIDATES: i64 = 16;
 
@@ -84,9 +86,9 @@ pub fn finish(db: &mut DbConnection, job: &Job) -> Result<()> {
     Ok(())
 }
 
-/// The job failed: it is tried again later, or kept as failed after the last attempt. Gives whether it is kept.
-pub fn fail(db: &mut DbConnection, job: &Job, error: &str, now: UtcTime) -> Result<bool> {
-    let last = job.attempts >= ATTEMPTS;
+/// The job failed: it is tried again later, or kept as failed after so many `tries`. Gives whether it is kept.
+pub fn fail(db: &mut DbConnection, job: &Job, tries: i32, error: &str, now: UtcTime) -> Result<bool> {
+    let last = job.attempts >= tries;
     let error: String = error.chars().take(500).collect();
     diesel::update(jobs::table.find(job.id))
         .set((

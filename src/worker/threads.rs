@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::app::App;
 use crate::carry;
+use crate::clock::UtcTime;
 use crate::db::types::JobId;
 use crate::error::{Error, Result};
 use crate::journal::claiming;
@@ -58,14 +59,23 @@ pub struct Threads(Vec<JoinHandle<()>>);
 impl Threads {
     /// Starts all of them.
     pub fn start(app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<Threads> {
+        Threads::start_with(app, stop, WORK)
+    }
+
+    /// The same with other work of those kinds, for tests in which it goes wrong.
+    pub fn start_with(
+        app: &Arc<App>,
+        stop: &CancellationToken,
+        work: &[(&'static str, usize, Work)],
+    ) -> std::io::Result<Threads> {
         free_leases(app);
         let mut threads = Vec::new();
-        for (name, count, work) in WORK {
-            for number in 0..*count {
+        for &(name, count, work) in work {
+            for number in 0..count {
                 let (app, stop) = (app.clone(), stop.clone());
                 // Names processes and threads apart in the leases.
                 let worker = format!("{name}-{number}-{}", random_handle());
-                let run = move || run_until_stopped(&app, name, &worker, *work, &stop);
+                let run = move || run_until_stopped(&app, name, &worker, work, &stop);
                 threads.push(carry::thread(format!("{name}-{number}"), run)?);
             }
         }
@@ -131,10 +141,17 @@ pub(super) fn stand_back() {
 
 fn run_recurring(app: &App, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        recurring::watch_log(app);
-        recurring::keep_ballast(app);
-        if let Err(error) = recurring::run_due(app, app.clock.now()) {
-            tracing::warn!(target: "accord::worker", ?error, "Recurring work could not be looked at");
+        let looked = catch_unwind(AssertUnwindSafe(|| {
+            recurring::watch_log(app);
+            recurring::keep_ballast(app);
+            recurring::run_due(app, app.clock.now())
+        }));
+        match looked {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => {
+                tracing::warn!(target: "accord::worker", ?error, "Recurring work could not be looked at");
+            }
+            Err(_) => tracing::error!(target: "accord::worker", "Looking at recurring work panicked; going on"),
         }
         let rounds = RECURRING_POLL.as_millis() / POLL.as_millis();
         for _ in 0..rounds {
@@ -148,21 +165,27 @@ fn run_recurring(app: &App, stop: &CancellationToken) {
 
 /// Claims and does one due job.
 pub fn run_next_job(app: &App, worker: &str) -> Result<Step> {
+    run_next_job_with(app, worker, handlers::run)
+}
+
+/// The same where `run` does it. A job over which it panics time and again is not tried as often as one that fails.
+pub fn run_next_job_with(app: &App, worker: &str, run: impl Fn(&App, &Job, UtcTime) -> Result<()>) -> Result<Step> {
     let now = app.clock.now();
     let due = app.database.read_now(|db| queue::due(db, now))?;
     let Some(job) = claim_one(app, worker, &due)? else { return Ok(Step::Idle) };
     let outcome = serving::for_job(app, &job, || {
         let span =
             tracing::info_span!(target: "accord::worker", "job", job.name = %job.name, job.attempts = job.attempts);
-        span.in_scope(|| catch_unwind(AssertUnwindSafe(|| handlers::run(app, &job, now))))
+        span.in_scope(|| catch_unwind(AssertUnwindSafe(|| run(app, &job, now))))
     });
+    let tries = if outcome.is_ok() { queue::ATTEMPTS } else { queue::STRIKES };
     let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("the job panicked")));
     match outcome {
         Ok(()) => app.database.write_now(move |db| queue::finish(db, &job))?,
         Err(error) => {
             let text = format!("{error:#}");
             let name = job.name.clone();
-            let kept = app.database.write_now(move |db| queue::fail(db, &job, &text, now))?;
+            let kept = app.database.write_now(move |db| queue::fail(db, &job, tries, &text, now))?;
             if kept {
                 tracing::error!(target: "accord::worker", job = name, ?error, "A job failed for good");
             } else {

@@ -11,5 +11,6 @@ mod journal;
 mod lmtp;
 mod loops;
 mod outbox;
+mod panics;
 mod threading;
 mod waiting;

@@ -74,6 +74,7 @@ pub(super) const CALLSITES: &[Callsite] = &[
     event("accord::worker", Level::Error, &["message", "error"], "src/worker/publishing.rs"),
     event("accord::worker", Level::Error, &["message", "job", "error"], "src/worker/threads.rs"),
     event("accord::worker", Level::Error, &["message"], "src/worker/destroying.rs"),
+    event("accord::worker", Level::Error, &["message", "work"], "src/worker/recurring.rs"),
     event("accord::worker", Level::Error, &["message", "work", "error"], "src/worker/recurring.rs"),
     event("accord::worker", Level::Error, &["message", "worker"], "src/worker/threads.rs"),
     event("accord::worker", Level::Warn, &["message"], "src/worker/recurring.rs"),

@@ -17,6 +17,7 @@ struct MemoryState {
     sent: Vec<SentMail>,
     failures: VecDeque<SendFailure>,
     outage: Option<SendFailure>,
+    poison: Option<String>,
 }
 
 /// One mail as it was handed over.
@@ -48,8 +49,14 @@ impl MailMemory {
         self.state().outage = failure;
     }
 
+    /// Panics over every mail to this recipient, until told otherwise with nothing.
+    pub fn panic_over(&self, recipient: Option<&str>) {
+        self.state().poison = recipient.map(str::to_owned);
+    }
+
     pub(super) fn send(&self, envelope_from: &str, recipient: &str, bytes: &[u8]) -> Result<(), SendFailure> {
         let mut state = self.state();
+        assert!(state.poison.as_deref() != Some(recipient), "a test wants sending to panic");
         if let Some(failure) = state.failures.pop_front().or_else(|| state.outage.clone()) {
             return Err(failure);
         }

@@ -1,0 +1,122 @@
+//! A fault in the code costs its own piece of work, and nothing else (FT-20): no thread ends of it, what it strikes is put
+//! aside after three times, and what stands behind goes on.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use accord::app::App;
+use accord::error::Result;
+use accord::outbox::State;
+use accord::outbox::listing::{self, Which};
+use accord::queue;
+use accord::worker::recurring::{self, Recurring};
+use accord::worker::threads::{Step, Threads, WORK, Work, run_next_job_with};
+use chrono::TimeDelta;
+use tokio_util::sync::CancellationToken;
+
+use crate::support::desk::{Desk, Letter};
+
+const CLAIRE: &str = "claire@acme.example";
+const ZOE: &str = "zoe@staff.example";
+
+/// How often each kind of work was begun.
+static BEGUN: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
+
+/// The work of that kind, over which the first two steps panic.
+fn stumbling<const KIND: usize>(app: &App, worker: &str) -> Result<Step> {
+    let before = BEGUN[KIND].fetch_add(1, Ordering::SeqCst);
+    assert!(before >= 2, "a test wants this step to panic");
+    (WORK[KIND].2)(app, worker)
+}
+
+#[test]
+fn ft_20_threads_of_every_kind_go_on_after_a_panic_and_mail_flows_from_end_to_end() {
+    assert_eq!(WORK.len(), BEGUN.len(), "every kind of work has its turn here");
+    let desk = Desk::open();
+    let steps: [Work; 4] = [stumbling::<0>, stumbling::<1>, stumbling::<2>, stumbling::<3>];
+    let work: Vec<(&'static str, usize, Work)> =
+        WORK.iter().zip(steps).map(|((name, threads, _), step)| (*name, *threads, step)).collect();
+    let stop = CancellationToken::new();
+    let threads = Threads::start_with(&desk.test.app, &stop, &work).unwrap();
+    desk.accept(&Letter::from(CLAIRE));
+    let began = Instant::now();
+    let is_done = || desk.memory().sent().len() == 2 && BEGUN.iter().all(|begun| begun.load(Ordering::SeqCst) >= 3);
+    while !is_done() {
+        assert!(began.elapsed() < Duration::from_secs(60), "{BEGUN:?}, {:?}", desk.memory().sent().len());
+        let changes = desk.test.app.database.changes();
+        changes.wait(changes.count(), Duration::from_millis(50));
+    }
+    stop.cancel();
+    threads.join();
+    assert_eq!(desk.ticket().requester_id, desk.claire);
+}
+
+#[test]
+fn ft_20_a_mail_over_which_sending_panics_is_put_aside_after_three_times_and_the_next_goes_out() {
+    let desk = Desk::open();
+    desk.memory().panic_over(Some(CLAIRE));
+    desk.receive(&Letter::from(CLAIRE));
+    for _ in 0..4 {
+        desk.test.pass(TimeDelta::hours(1));
+    }
+    assert_eq!(desk.sent().into_iter().map(|sent| sent.recipient).collect::<Vec<_>>(), [ZOE]);
+    let dead = desk.test.read(|db| listing::list(db, Which::Dead, None, 10)).rows;
+    assert_eq!(dead.iter().map(|mail| (mail.state, mail.attempts)).collect::<Vec<_>>(), [(State::Dead, 3)]);
+    desk.memory().panic_over(None);
+    desk.receive(&Letter::from(CLAIRE).subject("Autre chose"));
+    assert_eq!(desk.sent_to(CLAIRE).len(), 1);
+}
+
+#[test]
+fn ft_20_a_job_that_panics_is_put_aside_after_three_times_and_the_next_is_done() {
+    let desk = Desk::open();
+    let now = desk.test.now();
+    desk.test.write(move |db| {
+        queue::enqueue(db, "poison", &1, now, now)?;
+        queue::enqueue(db, "sound", &2, now, now)
+    });
+    let mut done = 0;
+    let strikes = AtomicU32::new(0);
+    for _ in 0..queue::ATTEMPTS {
+        while run_next_job_with(&desk.test.app, "test", |_, job, _| {
+            if job.name == "poison" {
+                strikes.fetch_add(1, Ordering::SeqCst);
+                panic!("a test wants this job to panic");
+            }
+            Ok(())
+        })
+        .unwrap()
+            != Step::Idle
+        {
+            done += 1;
+        }
+        desk.test.clock.advance(TimeDelta::hours(12));
+    }
+    assert_eq!((done, strikes.into_inner()), (4, 3));
+    let failed = desk.test.read(|db| queue::failed(db, 10));
+    assert_eq!(failed.iter().map(|job| (job.name.as_str(), job.attempts)).collect::<Vec<_>>(), [("poison", 3)]);
+}
+
+static SOUND_RUNS: AtomicU32 = AtomicU32::new(0);
+
+const FAULTY: &[Recurring] = &[
+    Recurring { name: "test_poison", every: TimeDelta::minutes(1), run: |_, _| panic!("a test wants this to panic") },
+    Recurring {
+        name: "test_sound",
+        every: TimeDelta::minutes(1),
+        run: |_, _| {
+            SOUND_RUNS.fetch_add(1, Ordering::SeqCst);
+            Ok(())
+        },
+    },
+];
+
+#[test]
+fn ft_20_recurring_work_that_panics_keeps_no_other_waiting_and_is_due_again() {
+    let desk = Desk::open();
+    for runs in 1..=3 {
+        let ran = recurring::run_due_of(FAULTY, &desk.test.app, desk.test.now()).unwrap();
+        assert_eq!((ran, SOUND_RUNS.load(Ordering::SeqCst)), (2, runs));
+        desk.test.clock.advance(TimeDelta::minutes(2));
+    }
+}
