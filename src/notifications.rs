@@ -1,7 +1,7 @@
 //! Who is told what by mail: answers to customers, acknowledgements, news for agents, mails about accounts. Three steps,
 //! so that no transaction waits for a disk or a mail writer: drafts are made in a transaction (`recipients`,
 //! `acknowledging`, `account`), written outside of any (`delivery`), and put into the outbox in another. Nothing here
-//! sends; `waiting` decides whether what waited still may be.
+//! sends; whether what waited still may go is decided in `reactions`, which knows consents too.
 
 pub mod account;
 pub mod acknowledging;
@@ -12,7 +12,6 @@ pub mod messages;
 pub mod readers;
 pub mod recipients;
 pub mod ticket_link;
-pub mod waiting;
 
 use crate::config::Config;
 use crate::keys::Keys;

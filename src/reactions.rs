@@ -1,6 +1,7 @@
-//! Who follows each ticket event: one page, one match.
+//! Who follows each ticket event: one page, one match. And whether a mail that followed one long ago still may.
 
 mod consents;
+pub mod waiting;
 
 use crate::clock::UtcTime;
 use crate::consent::stopping;

@@ -398,7 +398,7 @@ pub(super) fn agents_concerned(db: &mut DbConnection, ticket: &Ticket) -> Result
 }
 
 /// Whether `person` is an agent who may see and work on the ticket now.
-pub(super) fn may_work_on(db: &mut DbConnection, person: PersonId, ticket: &Ticket) -> Result<bool> {
+pub fn may_work_on(db: &mut DbConnection, person: PersonId, ticket: &Ticket) -> Result<bool> {
     let actor = access::actor_of(db, person)?;
     Ok(matches!(actor, Actor::Staff(_)) && access::can_work_on(&actor, &ticket.facts()))
 }

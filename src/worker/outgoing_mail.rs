@@ -8,10 +8,11 @@ use crate::clock::UtcTime;
 use crate::db::types::OutboxId;
 use crate::error::Result;
 use crate::mail::transport::{FailureKind, SendFailure, Transport};
-use crate::notifications::{delivery, waiting};
+use crate::notifications::delivery;
 use crate::outbox::courier::{Courier, Permit};
 use crate::outbox::sending::{self, Sending};
 use crate::outbox::{Letter, Settled};
+use crate::reactions::waiting;
 use crate::worker::serving;
 use crate::worker::threads::Step;
 
