@@ -152,14 +152,15 @@ async fn cn_01_nothing_that_products_send_is_kept_after_a_withdrawal_in_the_orde
     const ROUNDS: usize = 20;
     let desk = Desk::begin().await;
     let mut raced = 0;
-    for _ in 0..ROUNDS {
+    for round in 0..ROUNDS {
         let grant = desk.grant();
         let bytes: Vec<u8> = request(vec![desk.span(1), desk.span(2)]).encode_to_vec();
-        let withdrawn = Arc::new(AtomicBool::new(false));
+        let (withdrawn, is_sending) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let kept = std::thread::scope(|scope| {
             let senders: Vec<_> = (0..3)
                 .map(|_| {
                     let (withdrawn, bytes, grant) = (withdrawn.clone(), bytes.clone(), grant.clone());
+                    let is_sending = is_sending.clone();
                     let app = desk.test.app.clone();
                     let organisation = desk.cast.arnaud_handle.clone();
                     scope.spawn(move || {
@@ -180,6 +181,7 @@ async fn cn_01_nothing_that_products_send_is_kept_after_a_withdrawal_in_the_orde
                             match stored {
                                 Ok(_) => {
                                     assert!(!was_withdrawn, "kept although the withdrawal had been answered");
+                                    is_sending.store(true, Ordering::SeqCst);
                                     kept += 2;
                                 }
                                 Err(Error::Forbidden) => return kept,
@@ -189,6 +191,10 @@ async fn cn_01_nothing_that_products_send_is_kept_after_a_withdrawal_in_the_orde
                     })
                 })
                 .collect();
+            // Every other round in the midst of sending, however slow the senders begin.
+            while round % 2 == 0 && !is_sending.load(Ordering::SeqCst) && !senders.iter().all(|one| one.is_finished()) {
+                std::thread::yield_now();
+            }
             let began = Instant::now();
             desk.withdraw(&grant, Kept::UntilItsDate);
             assert!(began.elapsed() < Duration::from_secs(5), "it does not wait for as long as anything is sent");
