@@ -1,6 +1,7 @@
 //! Reports that a mail of ours did not arrive. One is believed when it came to the address that we signed for bounces of that
-//! conversation, or names the mail by a Message-ID that we signed (BN-02): only who had the mail, or carried it, knows those.
-//! What anybody could have written changes nothing, and waits for somebody to look at it.
+//! conversation, or names the mail by a Message-ID that we signed (BN-02). A Message-ID is known to whoever was mailed in the
+//! same conversation, so it marks that one mail and no more; only the address, which stands in no mail of anybody else, speaks
+//! against the reader's own. What anybody could have written changes nothing, and waits for somebody to look at it.
 
 use crate::cards::mask_numbers;
 use crate::clock::UtcTime;
@@ -49,9 +50,17 @@ pub(super) fn hear(
     let Some(proof) = prove(db, house, delivery, gathered, report)? else { return Ok(Heard::Suspicious) };
     let told = proof.mail.as_ref().and_then(|mail| Some((mail, of_recipient(report, &mail.recipient)?)));
     let decision = match told {
-        Some((mail, RecipientReport { fate: Fate::Failed { address_is_bad }, reason, .. })) => {
+        Some((mail, told @ RecipientReport { fate: Fate::Failed { address_is_bad }, reason, .. })) => {
             let is_news = delivery::bounced(db, mail, &mask_numbers(reason), now)?;
-            if let Some(address) = EmailAddress::parse(&mail.recipient).filter(|_| is_news && *address_is_bad) {
+            let came_back = gathered.is_bounce && mail.envelope_from.eq_ignore_ascii_case(&delivery.recipient);
+            // Where the mail was passed on from there, nobody may be elsewhere.
+            let is_it = told.addresses.first().is_some_and(|address| canonical(address) == canonical(&mail.recipient));
+            if is_news
+                && *address_is_bad
+                && came_back
+                && is_it
+                && let Some(address) = EmailAddress::parse(&mail.recipient)
+            {
                 suppression::note_bounce(db, &address, now)?;
             }
             "bounce"
@@ -96,10 +105,13 @@ fn prove(
 
 /// What the report says of `recipient`: a mail that was passed on may have failed elsewhere.
 fn of_recipient<'a>(report: &'a DeliveryReport, recipient: &str) -> Option<&'a RecipientReport> {
-    let canonical = |address: &str| match EmailAddress::parse(address) {
-        Some(address) => address.canonical().to_owned(),
-        None => address.to_lowercase(),
-    };
     let recipient = canonical(recipient);
     report.recipients.iter().find(|told| told.addresses.iter().any(|address| canonical(address) == recipient))
+}
+
+fn canonical(address: &str) -> String {
+    match EmailAddress::parse(address) {
+        Some(address) => address.canonical().to_owned(),
+        None => address.to_lowercase(),
+    }
 }

@@ -1,6 +1,9 @@
-//! Somebody reported a mail of ours as junk, as their provider tells (BN-04). Proven like a bounce, by the address for bounces
-//! or the Message-ID that we signed, it ends the news that are mailed to them; answers to what they ask still go.
+//! Somebody reported a mail of ours as junk, as their provider tells (BN-04). It ends the news that are mailed to them where it
+//! names the address for bounces of that very mail, which stands in no mail of anybody else; answers to what they ask still
+//! go. A Message-ID that we signed shows that it is about a mail of ours, and whoever was mailed in the same conversation may
+//! know it. Staff are silenced by nobody.
 
+use crate::access;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::types::PersonId;
@@ -10,7 +13,6 @@ use crate::intake::{House, Reading, addressing, evidence};
 use crate::mail::complaint::Complaint;
 use crate::mail::message_id;
 use crate::mail::reply_address::{self, AddressPurpose};
-use crate::outbox::bouncing;
 use crate::people::mail_wishes;
 use crate::tickets::ticket::Ticket;
 
@@ -18,22 +20,25 @@ use crate::tickets::ticket::Ticket;
 pub(super) fn hear(db: &mut DbConnection, house: &House, reading: &Reading, now: UtcTime) -> Result<Heard> {
     let Some(complaint) = &reading.complaint else { return Ok(Heard::Nothing) };
     let Some((ticket, person)) = prove(db, house, complaint)? else { return Ok(Heard::Suspicious) };
-    if !complaint.is_withdrawn
+    if complaint.is_of_somebody
         && let Some(person) = person
+        && !access::actor_of(db, person)?.is_staff()
     {
         mail_wishes::complained(db, person, now)?;
     }
     Ok(Heard::Proven { ticket: Box::new(ticket), decision: "complaint" })
 }
 
-/// The ticket that the mail belonged to, and who got it.
+/// The ticket that the mail belonged to, and who got it, if it names the address for bounces of theirs. Where that and the
+/// Message-ID are of two conversations, or the Message-ID has the look of ours and is not, somebody put it together.
 fn prove(db: &mut DbConnection, house: &House, complaint: &Complaint) -> Result<Option<(Ticket, Option<PersonId>)>> {
     let reply_domain = &house.letterhead.reply_domain;
+    let mut by_id = None;
     if let Some(id) = complaint.mail_id.as_deref().and_then(|id| message_id::parse(id, reply_domain)) {
         let Some((_, ticket)) = evidence::find_ours(db, house, &id)? else { return Ok(None) };
-        let mail = bouncing::by_mail_id(db, &id.as_minted(reply_domain))?.into_iter().next();
-        return Ok(Some((ticket, mail.and_then(|mail| mail.person))));
+        by_id = Some(ticket);
     }
+    let mut by_address = None;
     for sender in &complaint.senders {
         if !addressing::is_at_reply_domain(&house.letterhead, sender) {
             continue;
@@ -43,8 +48,14 @@ fn prove(db: &mut DbConnection, house: &House, complaint: &Complaint) -> Result<
         if let Some((ticket, _)) = addressing::find_genuine(db, &house.letterhead, &token)?
             && let Some(holder) = addressing::holder(db, &ticket, &token)?
         {
-            return Ok(Some((ticket, Some(holder.person_id))));
+            by_address = Some((ticket, holder.person_id));
+            break;
         }
     }
-    Ok(None)
+    Ok(match (by_address, by_id) {
+        (Some((ticket, _)), Some(other)) if ticket.id != other.id => None,
+        (Some((ticket, person)), _) => Some((ticket, Some(person))),
+        (None, Some(ticket)) => Some((ticket, None)),
+        (None, None) => None,
+    })
 }

@@ -11,13 +11,17 @@ use super::structure;
 /// A complaint as read, which proves nothing yet.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Complaint {
-    /// Says that the mail was no junk after all.
-    pub is_withdrawn: bool,
+    /// Whether somebody reported the mail (RFC 5965, 7.3). Reports of other kinds tell of viruses or failed checks, of which
+    /// nobody complained, or take a complaint back.
+    pub is_of_somebody: bool,
     /// The Message-ID of the mail, with its angle brackets.
     pub mail_id: Option<String>,
     /// The mail's envelope sender, as the report or the mail in it has it.
     pub senders: Vec<EmailAddress>,
 }
+
+/// Kinds of feedback that a person gave.
+const BY_PEOPLE: [&str; 4] = ["abuse", "fraud", "opt-out", "opt-out-list"];
 
 /// Reads the parts of a complaint; nothing, if none of them is one.
 pub fn read(mail: &ParsedMail) -> Option<Complaint> {
@@ -37,7 +41,7 @@ pub fn read(mail: &ParsedMail) -> Option<Complaint> {
         complaint.senders.extend(address);
         if is_report {
             let kind = value("feedback-type").unwrap_or_default();
-            complaint.is_withdrawn = kind.trim().eq_ignore_ascii_case("not-spam");
+            complaint.is_of_somebody = BY_PEOPLE.iter().any(|known| kind.trim().eq_ignore_ascii_case(known));
         } else if complaint.mail_id.is_none() {
             complaint.mail_id = message_id(&part.bytes);
         }

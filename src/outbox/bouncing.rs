@@ -19,6 +19,8 @@ pub struct Departed {
     pub message: Option<MessageId>,
     pub person: Option<PersonId>,
     pub recipient: String,
+    /// Where its bounces go.
+    pub envelope_from: String,
 }
 
 /// States from which a mail can turn out not to have arrived; one that a relay took may still count as on its way when the
@@ -34,6 +36,7 @@ macro_rules! departed {
             outbox::message_id,
             outbox::person_id,
             outbox::recipient,
+            outbox::envelope_from,
         ))
     };
 }

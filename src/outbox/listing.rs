@@ -61,6 +61,7 @@ diesel::alias! {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     pub waiting: i64,
+    /// Those that failed before they left.
     pub dead: i64,
     /// When the oldest was written that waits for us or for the relay, and not because its recipient's server said: later.
     pub oldest_waiting: Option<UtcTime>,
@@ -148,6 +149,11 @@ pub fn counts(db: &mut DbConnection) -> Result<Counts> {
         .filter(diesel::dsl::not(diesel::dsl::exists(held)))
         .select(diesel::dsl::min(outbox::created_at))
         .first(db)?;
-    let dead = outbox::table.filter(outbox::state.eq(State::Dead)).count().get_result(db)?;
+    // What left and came back has no bytes to send again: its ticket tells of it, and nobody can put it right here.
+    let dead = outbox::table
+        .filter(outbox::state.eq(State::Dead))
+        .filter(outbox::mime.is_not_null())
+        .count()
+        .get_result(db)?;
     Ok(Counts { waiting, dead, oldest_waiting })
 }

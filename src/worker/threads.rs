@@ -139,19 +139,20 @@ pub(super) fn stand_back() {
     }
 }
 
+fn run_what_is_due(app: &App) {
+    if let Err(error) = recurring::run_due(app, app.clock.now()) {
+        tracing::warn!(target: "accord::worker", ?error, "Recurring work could not be looked at");
+    }
+}
+
 fn run_recurring(app: &App, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        let looked = catch_unwind(AssertUnwindSafe(|| {
-            recurring::watch_log(app);
-            recurring::keep_ballast(app);
-            recurring::run_due(app, app.clock.now())
-        }));
-        match looked {
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(target: "accord::worker", ?error, "Recurring work could not be looked at");
+        // Each by itself: consents end in the last, whatever happens to the others.
+        let each: [fn(&App); 3] = [recurring::watch_log, recurring::keep_ballast, run_what_is_due];
+        for work in each {
+            if catch_unwind(AssertUnwindSafe(|| work(app))).is_err() {
+                tracing::error!(target: "accord::worker", "Looking at recurring work panicked; going on");
             }
-            Err(_) => tracing::error!(target: "accord::worker", "Looking at recurring work panicked; going on"),
         }
         let rounds = RECURRING_POLL.as_millis() / POLL.as_millis();
         for _ in 0..rounds {

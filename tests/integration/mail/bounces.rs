@@ -286,6 +286,40 @@ fn bn_02_no_forged_report_suppresses_an_address() {
     assert_eq!(held(&desk).len(), 3);
 }
 
+/// Whoever is in the conversation knows the Message-IDs of the others' mails.
+#[test]
+fn bn_02_a_message_id_alone_marks_its_mail_and_suppresses_nobody() {
+    let desk = Desk::open();
+    for _ in 0..3 {
+        let (ticket, sent) = answered(&desk, "claire@acme.example");
+        let genuine = shapes::postfix(&sent, "failed", "5.1.1", "550 5.1.1 User unknown");
+        desk.receive(&genuine.to("support@garonne.example"));
+        assert_eq!(state_of(&desk, &ticket, &sent), State::Dead);
+    }
+    assert!(!is_suppressed(&desk, desk.claire));
+}
+
+#[test]
+fn bn_03_a_mail_that_failed_where_it_was_passed_on_to_speaks_against_nobody_here() {
+    let desk = Desk::open();
+    for _ in 0..3 {
+        let (ticket, sent) = answered(&desk, "claire@acme.example");
+        let (_, _, shape) = shapes::all().into_iter().find(|(name, ..)| *name == "sendmail, through an alias").unwrap();
+        desk.receive(&shape(&sent));
+        assert_eq!(state_of(&desk, &ticket, &sent), State::Dead);
+    }
+    assert!(!is_suppressed(&desk, desk.claire));
+}
+
+#[test]
+fn ft_30_a_mail_that_came_back_is_nothing_that_the_desk_can_put_right() {
+    let desk = Desk::open();
+    let (_, sent) = answered(&desk, "claire@acme.example");
+    desk.receive(&shapes::postfix(&sent, "failed", "5.1.1", "550 5.1.1 User unknown"));
+    assert_eq!(desk.test.read(listing::counts).dead, 0);
+    assert_eq!(desk.test.read(|db| listing::list(db, Which::Dead, None, 10)).rows.len(), 1, "it is listed");
+}
+
 #[test]
 fn bn_03_an_answer_that_waited_is_looked_at_again_and_shows_as_failed() {
     let desk = Desk::open();
@@ -384,23 +418,33 @@ fn gets_news(desk: &Desk, person: PersonId) -> bool {
 #[test]
 fn bn_04_a_proven_complaint_ends_the_news_and_answers_still_go() {
     let desk = Desk::open();
-    for by_address in [true, false] {
-        let customer = if by_address { ("claire@acme.example", desk.claire) } else { ("bob@acme.example", desk.bob) };
-        let (ticket, sent) = answered(&desk, customer.0);
-        let id = sent.mail.message_id.clone().unwrap();
-        let (from, id) =
-            if by_address { (sent.envelope_from.as_str(), "<x@y.example>") } else { ("a@b.example", id.as_str()) };
-        desk.receive(&complaint(&sent, "not-spam", from, id));
-        assert!(gets_news(&desk, customer.1), "taken back");
-        desk.receive(&complaint(&sent, "abuse", from, id));
-        assert!(!gets_news(&desk, customer.1));
-        assert_eq!(state_of(&desk, &ticket, &sent), State::Sent, "it did arrive");
-        assert!(!is_suppressed(&desk, customer.1));
-        assert!(desk.sent().is_empty(), "nobody answers a complaint");
-        desk.answer(&ticket, "Une réponse.", Status::WaitingForCustomer);
-        assert_eq!(desk.sent_to(customer.0).len(), 1);
+    let (ticket, sent) = answered(&desk, "claire@acme.example");
+    for kind in ["not-spam", "auth-failure", "virus", "other", ""] {
+        desk.receive(&complaint(&sent, kind, &sent.envelope_from, "<x@y.example>"));
+        assert!(gets_news(&desk, desk.claire), "nobody complained: {kind}");
     }
-    assert_eq!(ledger(&desk, "mail_complaint"), [(None, Some(desk.bob)), (None, Some(desk.claire))]);
+    desk.receive(&complaint(&sent, "abuse", &sent.envelope_from, "<x@y.example>"));
+    assert!(!gets_news(&desk, desk.claire));
+    assert_eq!(state_of(&desk, &ticket, &sent), State::Sent, "it did arrive");
+    assert!(!is_suppressed(&desk, desk.claire));
+    assert!(desk.sent().is_empty(), "nobody answers a complaint");
+    desk.answer(&ticket, "Une réponse.", Status::WaitingForCustomer);
+    assert_eq!(desk.sent_to("claire@acme.example").len(), 1);
+    assert_eq!(ledger(&desk, "mail_complaint"), [(None, Some(desk.claire))]);
+}
+
+/// The Message-IDs of a conversation stand in the mails of everybody in it.
+#[test]
+fn bn_04_a_message_id_alone_silences_nobody_and_no_complaint_silences_an_agent() {
+    let desk = Desk::open();
+    let (_, sent) = answered(&desk, "bob@acme.example");
+    let id = sent.mail.message_id.clone().unwrap();
+    desk.receive(&complaint(&sent, "abuse", "a@b.example", &id));
+    assert!(gets_news(&desk, desk.bob));
+    let (_, to_yves) = answered(&desk, "yves@staff.example");
+    desk.receive(&complaint(&to_yves, "abuse", &to_yves.envelope_from, "<x@y.example>"));
+    assert!(gets_news(&desk, desk.yves));
+    assert!(held(&desk).is_empty());
 }
 
 #[test]
