@@ -49,7 +49,9 @@ fn real_db_09_a_desk_is_backed_up_while_it_is_served_and_comes_back_elsewhere() 
     let restored = run(&elsewhere, &restore);
     succeeds(&restored);
     assert!(said(&restored).contains("keys.json"), "{}", said(&restored));
-    for line in ["  nora@vendor.example: supervisor, administrator\n", "  claire@arnaud.example: Vignobles Arnaud\n"] {
+    for line in
+        ["  nora@vendor.example: supervisor, administrator; no queue\n", "  claire@arnaud.example: Vignobles Arnaud\n"]
+    {
         assert!(said(&restored).contains(line), "{line}: {}", said(&restored));
     }
     assert!(said(&restored).contains("API secrets in force: none\n"), "{}", said(&restored));
