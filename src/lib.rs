@@ -20,7 +20,7 @@
 //! | 7 | [`access`], [`teams`] | who may see and do what; queues, their members, mailboxes |
 //! | 8 | [`tickets`] | what the desk is about |
 //! | 9, 10 | [`consent`], [`notifications`], [`search`], [`diagnostics`], [`intake`] | asking before looking, telling people, finding things, looking inside by agreement, a mail or a form becoming a ticket |
-//! | 11, 12 | [`privacy`], [`backup`], [`reactions`] | kinds of data; an installation copied and restored; who follows each ticket event |
+//! | 11, 12 | [`privacy`], [`backup`], [`reactions`] | kinds of data; an installation copied and restored; who follows each ticket event, and whether mail that waited still may |
 //! | 13 | [`app`] | everything a request or job needs, built once |
 //! | 14 | [`demo`], [`web`], [`worker`] | the demonstration; pages and API; background work |
 //! | 15 | [`cli`] | the commands |
@@ -48,7 +48,8 @@
 //!
 //! *A mail*: LMTP, pipe or HTTP → [`journal`] (committed, then acknowledged) → a worker waits for room in memory
 //! ([`intake::reading_room`]), parses it ([`mail::incoming`]), decides where it belongs ([`mail::threading`], one pure
-//! table) → a ticket or a message in one transaction ([`intake::from_email`]).
+//! table) → a ticket or a message in one transaction ([`intake::from_email`]). A report that a mail of ours did not arrive
+//! ([`mail::delivery_report`]) is believed or held ([`intake`]), and marks that mail in the [`outbox`].
 //!
 //! *A trace of a product*: [`web::otlp`] decides on the headers of a request, by a token of its grant and by how that grant
 //! stands in the database → [`diagnostics::otlp`] takes the spans that lie inside the grant, redacts them like all that is

@@ -544,7 +544,8 @@ fn is_unique_violation(cause: &anyhow::Error) -> bool {
     cause.downcast_ref::<diesel::result::Error>().is_some_and(dialect::is_unique_violation)
 }
 
-fn record(
+/// Writes into the ledger what happened to `person`, where there is no more to say of it.
+pub(super) fn record(
     db: &mut DbConnection,
     kind: &'static str,
     by: Option<PersonId>,

@@ -5,9 +5,7 @@
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
-use serde_json::json;
 
-use crate::audit;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::one_text::one_text;
@@ -15,6 +13,7 @@ use crate::db::schema::person_addresses;
 use crate::db::types::PersonId;
 use crate::error::Result;
 use crate::mail::address::EmailAddress;
+use crate::people::person::record;
 
 /// Two failures within this time are more than an accident.
 const WITHIN: TimeDelta = TimeDelta::days(30);
@@ -73,15 +72,4 @@ pub fn lift(db: &mut DbConnection, person: PersonId, by: Option<PersonId>, now: 
         record(db, "suppression_lifted", by, person, now)?;
     }
     Ok(())
-}
-
-fn record(
-    db: &mut DbConnection,
-    kind: &'static str,
-    by: Option<PersonId>,
-    person: PersonId,
-    now: UtcTime,
-) -> Result<()> {
-    let entry = audit::Entry { kind, actor: by, subject: Some(person), organisation: None, detail: json!({}) };
-    audit::record(db, &entry, now)
 }
