@@ -285,7 +285,7 @@ fn real_cn_03_nothing_that_a_process_does_when_wholly_cut_off_from_the_database_
         records.iter().filter(is_one).count()
     };
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| program.wait_for_other(there, WAITED_FOR));
+        let waiting = scope.spawn(|| (program.wait_for_other(there, WAITED_FOR), Instant::now()));
         // It looks at the list every second, and each look is captured.
         wait_until("what the waiting request reads is captured", PATIENCE, || {
             reads(&two.records(&grant), &|_| true) > 3
@@ -293,9 +293,12 @@ fn real_cn_03_nothing_that_a_process_does_when_wholly_cut_off_from_the_database_
         two.wire.silence();
         let (silent, silent_at) = (Instant::now(), Clock::system().now());
         wait_until("the lease is over", PATIENCE, || silent.elapsed() > LEASE + Duration::from_secs(2));
-        assert!(!waiting.is_finished(), "the request is under way all the while");
         two.wire.cut();
-        let answer = waiting.join().unwrap().unwrap();
+        let (answer, answered) = waiting.join().unwrap();
+        let answer = answer.unwrap();
+        // Its look hangs on a silent connection until the cut, or, when others hang on all of them, waits for one as
+        // long as may be waited: as long as the lease lasts, and it began later.
+        assert!(answered - silent >= LEASE, "the request is under way past the end of the lease");
         assert_eq!(answer.status, 503, "it learns that its last look at the list failed: {}", answer.text);
         let silence =
             Silence { from: silent_at.plus(TimeDelta::from_std(LEASE).unwrap()), until: Clock::system().now() };
