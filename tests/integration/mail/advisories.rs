@@ -129,6 +129,39 @@ fn adv_13_line_ends_and_separators_in_names_and_subjects_stay_one_recipient_and_
 }
 
 #[test]
+fn s_01_only_the_trusted_server_and_nothing_else_in_a_header_says_who_the_sender_is() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from("claire@acme.example"));
+    let ticket = desk.ticket();
+    let claims = [
+        ("Authentication-Results", "mx.evil.example; dmarc=pass header.from=acme.example"),
+        ("Authentication-Results", "mx.garonne.example.evil.example; dmarc=pass header.from=acme.example"),
+        ("ARC-Authentication-Results", "i=1; mx.garonne.example; dmarc=pass header.from=acme.example"),
+        ("X-Authentication-Results", "mx.garonne.example; dmarc=pass header.from=acme.example"),
+        ("X-Spam-Status", "No, score=-10 DKIM_VALID_AU"),
+        ("Received-SPF", "pass (acme.example) identity=mailfrom"),
+        ("X-Accord-Authentication", "pass"),
+    ];
+    for (number, (name, value)) in claims.into_iter().enumerate() {
+        let letter = Letter::from("claire@acme.example").subject(&format!("Re: [{}] {number}", ticket.reference));
+        desk.receive(&letter.on_top(name, value));
+    }
+    // The name of the trusted server below the first Received was there before the mail came to it.
+    let below = Letter::from("claire@acme.example")
+        .subject(&format!("Re: [{}] below", ticket.reference))
+        .authenticated("pass")
+        .on_top("Received", "from evil by mx.garonne.example; Mon, 23 Nov 2026 08:00:00 +0000");
+    desk.receive(&below);
+    let messages = desk.messages(&ticket);
+    assert_eq!(messages.len(), 9);
+    assert!(messages[1..].iter().all(|message| message.visibility == Visibility::Staff));
+    assert_eq!(desk.public_messages(&ticket).len(), 1, "no claim made the sender believed");
+    let believed = Letter::from("claire@acme.example").subject(&format!("Re: [{}] believed", ticket.reference));
+    desk.receive(&believed.authenticated("pass"));
+    assert_eq!(desk.public_messages(&ticket).len(), 2);
+}
+
+#[test]
 fn s_02_only_plain_addresses_of_ours_are_taken() {
     let desk = Desk::open();
     let letterhead = desk.letterhead();

@@ -111,3 +111,31 @@ fn out_10_an_answer_to_an_address_nobody_confirmed_repeats_nothing_of_the_reques
         assert!(!sent.mail.text.contains("evil.example"));
     }
 }
+
+#[test]
+fn out_11_no_mail_tells_us_that_it_was_read_and_links_lead_where_they_say() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from("claire@acme.example"));
+    let link = "https://docs.example.org/guide?a=1&b=2#c";
+    desk.answer(&desk.ticket(), &format!("Voyez {link} et **ceci**."), Status::WaitingForCustomer);
+    let sent = desk.sent();
+    assert_eq!(sent.len(), 3);
+    for one in &sent {
+        let html = one.mail.html.as_ref().unwrap();
+        for tracker in ["<img", "<iframe", "<link", "<script", "background=", "url(", "srcset", "src="] {
+            assert!(!html.to_ascii_lowercase().contains(tracker), "{tracker} in {html}");
+        }
+        let links: Vec<&str> = html.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        assert!(!links.is_empty(), "{html}");
+        for found in links {
+            let is_ours = found.starts_with("http://desk.example/");
+            assert!(is_ours || found == link.replace('&', "&amp;"), "{found}");
+        }
+        for wish in ["disposition-notification-to", "return-receipt-to", "x-confirm-reading-to"] {
+            assert_eq!(one.header(wish), None);
+        }
+    }
+    let answer = sent.last().unwrap();
+    assert!(answer.mail.text.contains(link), "{}", answer.mail.text);
+    assert!(answer.mail.html.as_ref().unwrap().contains(&format!("href=\"{}\"", link.replace('&', "&amp;"))));
+}

@@ -4,9 +4,10 @@
 use accord::db::schema::journal;
 use accord::journal::{NewMail, Recipient, State, Way, accept};
 use accord::teams::mailboxes;
+use accord::tickets::attachments;
 use diesel::prelude::*;
 
-use crate::support::desk::{Desk, SUPPORT};
+use crate::support::desk::{Desk, Letter, SUPPORT};
 
 /// With the fields that every mail has, and these besides.
 fn mail(number: usize, fields: &str, body: &[u8]) -> Vec<u8> {
@@ -132,4 +133,53 @@ fn adv_32_ft_18_each_message_made_to_hurt_becomes_a_ticket_within_its_limits_and
         assert!(kept == raw, "{name} is kept otherwise than it came");
     }
     assert!(!desk.tickets().is_empty());
+}
+
+/// A mail with one file, which arrives; the file as it is kept.
+fn kept_file(media_type: &str, name: &str, bytes: &[u8]) -> (Desk, Vec<u8>) {
+    let desk = Desk::open();
+    let body = format!(
+        "--b\r\n\r\nVoir le fichier.\r\n--b\r\nContent-Type: {media_type}; name={name}\r\n\
+         Content-Disposition: attachment; filename={name}\r\nContent-Transfer-Encoding: base64\r\n\r\n{}\r\n--b--\r\n",
+        data_encoding::BASE64.encode(bytes)
+    );
+    desk.receive(
+        &Letter::from("claire@acme.example").header("Content-Type", "multipart/mixed; boundary=b").text(&body),
+    );
+    let files = desk.test.read(|db| attachments::of_ticket(db, &desk.ticket()));
+    assert_eq!(files.iter().map(|file| file.file_name.as_str()).collect::<Vec<_>>(), [name]);
+    let kept = desk.test.app.storage.get(&files[0].content_hash).unwrap();
+    (desk, kept)
+}
+
+#[test]
+fn b_14_an_archive_is_a_file_like_any_other_and_is_never_unpacked() {
+    // The local header of an entry that says it becomes four gigabytes, with an archive in it.
+    let mut bomb = b"PK\x03\x04\x14\0\0\0\x08\0".to_vec();
+    bomb.extend_from_slice(&[0, 0, 0, 0, 1, 2, 3, 4, 0, 1, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 5, 0, 0, 0]);
+    bomb.extend_from_slice(b"1.zipPK\x03\x04");
+    bomb.extend(std::iter::repeat_n(0xAA, 256));
+    for (media_type, name) in [
+        ("application/zip", "42.zip"),
+        ("application/vnd.openxmlformats-officedocument.wordprocessingml.document", "letter.docx"),
+    ] {
+        let (desk, kept) = kept_file(media_type, name, &bomb);
+        assert!(kept == bomb, "{name} is kept as it came");
+        assert_eq!(desk.messages(&desk.ticket())[0].body_text.trim(), "Voir le fichier.");
+    }
+}
+
+#[test]
+fn b_15_a_picture_of_two_and_a_half_gigapixels_is_kept_and_never_decoded() {
+    let mut picture = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec();
+    picture.extend_from_slice(&50_000_u32.to_be_bytes());
+    picture.extend_from_slice(&50_000_u32.to_be_bytes());
+    picture.extend_from_slice(&[8, 6, 0, 0, 0, 0, 0, 0, 0]);
+    let (_, kept) = kept_file("image/png", "huge.png", &picture);
+    assert!(kept == picture);
+    // Nothing in the program could: no crate that it is built of decodes pictures.
+    let lock = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.lock")).unwrap();
+    for decoder in ["image", "png", "zune-png", "zune-jpeg", "jpeg-decoder", "gif", "image-webp", "resvg"] {
+        assert!(!lock.contains(&format!("name = \"{decoder}\"\n")), "{decoder} decodes pictures");
+    }
 }

@@ -324,3 +324,67 @@ fn bn_01_a_bounce_is_no_answer() {
     assert_eq!(desk.public_messages(&ticket).len(), 2);
     assert!(desk.sent().is_empty());
 }
+
+#[test]
+fn th_03_a_reference_in_the_subject_is_never_enough_by_itself() {
+    let (desk, ticket, _) = answered();
+    let said = desk.public_messages(&ticket).len();
+    // A stranger whose domain stands by them is a stranger; a participant whose domain does not could be anybody.
+    desk.receive(&by_subject("mallory@evil.example", &ticket).authenticated("pass"));
+    desk.receive(&by_subject("claire@acme.example", &ticket));
+    desk.receive(&by_subject("claire@acme.example", &ticket).authenticated("fail"));
+    desk.receive(&by_subject("zoe@staff.example", &ticket).authenticated("pass"));
+    assert_eq!(desk.public_messages(&ticket).len(), said);
+}
+
+#[test]
+fn th_04_what_the_text_says_is_no_evidence() {
+    let (desk, ticket, sent) = answered();
+    let body = format!(
+        "{}\r\n[{}] {} {}\r\nhttp://desk.example/tickets/{}\r\nX-Accord-Ticket: {}\r\n",
+        sent.mail.text,
+        ticket.reference,
+        sent.reply_to(),
+        sent.mail.message_id.clone().unwrap(),
+        ticket.reference,
+        ticket.reference,
+    );
+    desk.receive(&Letter::from("claire@acme.example").subject("Bonjour").text(&body).authenticated("pass"));
+    assert_eq!(desk.messages(&ticket).len(), 2);
+    let tickets = desk.tickets();
+    assert_eq!(tickets.len(), 2);
+    assert!(!has_event(&desk, &tickets[1], EventKind::MayBelongTo));
+}
+
+#[test]
+fn th_08_nothing_of_a_ticket_is_told_to_a_sender_whose_mail_is_not_appended() {
+    let (desk, ticket, sent) = answered();
+    desk.sent();
+    let mallory = "mallory@evil.example";
+    for (number, letter) in [
+        by_token(mallory, &sent),
+        by_id(mallory, &sent),
+        by_subject(mallory, &ticket),
+        by_subject(mallory, &ticket).authenticated("pass"),
+        by_token(mallory, &sent).authenticated("fail"),
+        Letter::answering(mallory, &sent).header("Reply-To", "other@evil.example"),
+        by_subject("claire@acme.example", &ticket).header("Reply-To", mallory),
+        by_token("Claire <claire@acme.example>, mallory@evil.example", &sent),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        // Each alone, so that what one address may get in a day hides none.
+        desk.test.clock.advance(TimeDelta::days(2));
+        desk.receive(&letter.text(&format!("Bonjour {number}")));
+        for told in desk.sent().iter().filter(|told| told.recipient != "zoe@staff.example") {
+            assert_eq!(told.recipient, mallory, "{number}");
+            for secret in [&*ticket.reference, "cran noir", "Redémarrez", "Claire", "claire@", "acme"] {
+                let shown = [&told.mail.subject, &told.mail.text, told.mail.html.as_ref().unwrap()];
+                assert!(shown.iter().all(|shown| !shown.contains(secret)), "{number}: {secret}");
+                assert!(!told.raw.contains(secret), "{number}: {secret}");
+            }
+        }
+    }
+    assert_eq!(desk.public_messages(&ticket).len(), 2);
+}
