@@ -1,6 +1,8 @@
 //! What became of a mail, recorded in the transaction in which it happens; the raw bytes leave the row in that same
 //! transaction (J-01).
 
+use std::collections::HashMap;
+
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +10,7 @@ use super::claiming::is_waiting;
 use super::{Delivery, State};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
+use crate::db::one_of::one_of;
 use crate::db::one_text::one_text;
 use crate::db::prepared_once::prepared_once;
 use crate::db::schema::journal;
@@ -120,6 +123,18 @@ pub fn of_ticket(db: &mut DbConnection, ticket: TicketId) -> Result<Vec<(Journal
         .select((journal::id, journal::original_hash, journal::record))
         .load(db)?;
     Ok(rows.into_iter().map(|(id, hash, record)| (id, hash, record.0)).collect())
+}
+
+/// Of each of these mails, whether its sender's domain stands by it (AU-06).
+pub fn authentications(
+    db: &mut DbConnection,
+    mails: impl IntoIterator<Item = JournalId>,
+) -> Result<HashMap<JournalId, String>> {
+    let recorded: Vec<(JournalId, Json<Record>)> = journal::table
+        .filter(one_of(journal::id, mails.into_iter().map(|id| id.0)))
+        .select((journal::id, journal::record))
+        .load(db)?;
+    Ok(recorded.into_iter().map(|(id, record)| (id, record.0.authentication)).collect())
 }
 
 /// How the mail of that row was understood.

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::clock::UtcTime;
-use crate::db::types::MessageId;
+use crate::db::types::{JournalId, MessageId};
 use crate::html::from_text;
 use crate::i18n::Texts;
 use crate::mail::address::visible;
@@ -34,6 +34,8 @@ pub struct MessageView {
     pub remark: Option<&'static str>,
     /// Whether an agent has to say whether it is the customer's.
     pub in_doubt: bool,
+    /// The key of whether the sender's domain stands by the mail (AU-06).
+    pub authentication: Option<&'static str>,
     /// Whether the mail it came in can be looked at.
     pub has_original: bool,
     /// What was noted of a call, a fax or a letter.
@@ -53,6 +55,8 @@ pub struct Around {
     pub rendered: HashMap<MessageId, String>,
     pub attachments: Vec<Attachment>,
     pub contacts: Vec<Contact>,
+    /// Of each mail, whether its sender's domain stands by it, as it was recorded.
+    pub authentications: HashMap<JournalId, String>,
 }
 
 /// The messages for a reader; `base` stands before the addresses of frames and files (`/l/…` for who holds a link).
@@ -82,6 +86,11 @@ fn view(t: &Texts, message: &Message, around: &Around, base: &str, for_staff: bo
             && message.kind == MessageKind::Customer
             && message.visibility == Visibility::Staff
             && matches!(message.remark, Some(Remark::DifferentSender | Remark::NotAuthenticated)),
+        authentication: message
+            .ingest_id
+            .filter(|_| for_staff && message.kind == MessageKind::Customer)
+            .and_then(|ingest| around.authentications.get(&ingest))
+            .and_then(|recorded| authentication_key(recorded)),
         has_original: for_staff && message.ingest_id.is_some(),
         contact: around
             .contacts
@@ -123,6 +132,16 @@ pub fn contact_line(t: &Texts, channel: Channel, contact: &Contact) -> ContactLi
         _ => "letter",
     };
     ContactLine { icon, text: parts.join(" · ") }
+}
+
+/// What is said of the sender; nothing of a mail about which nothing was recorded.
+fn authentication_key(recorded: &str) -> Option<&'static str> {
+    match recorded {
+        "pass" => Some("sender-authentication-pass"),
+        "none" => Some("sender-authentication-none"),
+        "fail" => Some("sender-authentication-fail"),
+        _ => None,
+    }
 }
 
 /// The key of a channel's name.

@@ -18,6 +18,7 @@ use crate::db::DbConnection;
 use crate::db::types::{PersonId, QueueId};
 use crate::error::{FieldErrors, Result};
 use crate::i18n::{Locale, Message as Text, Texts};
+use crate::journal::outcome;
 use crate::mail::address::shown_address;
 use crate::mail::address::visible;
 use crate::notifications::Letterhead;
@@ -234,6 +235,7 @@ pub fn load(
         rendered: messages::rendered(db, &ticket, reading)?,
         attachments: attachments::of_ticket(db, &ticket)?,
         contacts: contacts::of_ticket(db, &ticket)?,
+        authentications: outcome::authentications(db, messages.iter().filter_map(|message| message.ingest_id))?,
     };
     let events = events::of_ticket(db, &ticket, EVENTS)?;
     let requester = person::by_id(db, ticket.requester_id)?;

@@ -139,3 +139,20 @@ fn out_11_no_mail_tells_us_that_it_was_read_and_links_lead_where_they_say() {
     assert!(answer.mail.text.contains(link), "{}", answer.mail.text);
     assert!(answer.mail.html.as_ref().unwrap().contains(&format!("href=\"{}\"", link.replace('&', "&amp;"))));
 }
+
+#[actix_web::test]
+async fn au_06_agents_read_in_words_whether_the_senders_domain_stands_by_a_mail() {
+    let desk = Desk::open();
+    let words = ["Expéditeur confirmé par son domaine", "ce qui est courant chez les petits expéditeurs"];
+    let letter = |subject: &str| Letter::from("claire@acme.example").subject(subject);
+    for (number, letter) in [letter("un").authenticated("pass"), letter("deux")].iter().enumerate() {
+        desk.receive(letter);
+        let reference = desk.tickets()[number].reference.clone();
+        let page = desk.test.browser_of(desk.zoe).await.get(&format!("/tickets/{reference}")).await.text();
+        assert!(page.contains(words[number]) && !page.contains(words[1 - number]), "{page}");
+    }
+    desk.receive(&letter("trois").authenticated("fail"));
+    assert_eq!(desk.tickets().len(), 2, "what its domain disowns is held");
+    let page = desk.test.browser_of(desk.administrator).await.get("/admin/unprocessed-mail").await.text();
+    assert!(page.contains("L’authentification de l’expéditeur a échoué."), "{page}");
+}
