@@ -6,6 +6,7 @@ use std::sync::Arc;
 use actix_web::web::Data;
 use serde_json::Value;
 
+use crate::access::CustomerActor;
 use crate::app::App;
 use crate::carry;
 use crate::clock::UtcTime;
@@ -344,6 +345,17 @@ pub struct ConsentLine {
     pub is_open: bool,
     pub running: Option<String>,
     pub has_receipt: bool,
+    /// Where it is stopped at once, for whoever may.
+    pub stop_action: Option<String>,
+}
+
+impl ConsentLine {
+    /// The same line where it can be stopped, if it runs and `customer` may.
+    pub fn to_stop(mut self, request: &ConsentRequest, grant: Option<&Grant>, customer: &CustomerActor) -> ConsentLine {
+        let may_stop = self.running.is_some() && grant.is_some_and(|grant| grant.may_be_withdrawn_by(customer));
+        self.stop_action = may_stop.then(|| format!("/consents/{}/withdrawal", request.handle));
+        self
+    }
 }
 
 /// The line of one consent; its page is at `href`.
@@ -367,6 +379,7 @@ pub fn line(
         is_open: is_open(request, now),
         running: grant.filter(|grant| grant.is_live(now)).map(|grant| left(t, grant.expires_at, now)),
         has_receipt: grant.is_some(),
+        stop_action: None,
     }
 }
 

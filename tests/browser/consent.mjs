@@ -317,7 +317,8 @@ await main(await launch(), async (browser) => {
   await claire.click("form[action$='/withdrawal'] .button.primary");
   await claire.waitForURL(/said-consent-withdrawn/);
   await claire.click("a[href$='/records']");
-  await claire.click("form[action$='/destruction'] button");
+  await claire.click("button[popovertarget='destroy']");
+  await claire.click("form[action$='/destruction'] .danger-fill");
   await claire.waitForURL(/said-consent-destruction/);
   await until("the certificate is there", async () => {
     await claire.reload();

@@ -7,6 +7,7 @@ use crate::app::App;
 use crate::audit;
 use crate::backup::last;
 use crate::clock::UtcTime;
+use crate::config::mail::Outgoing;
 use crate::db::{DbConnection, disk};
 use crate::diagnostics::scrubbing::{self, Owed};
 use crate::error::Result;
@@ -60,9 +61,17 @@ pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
             Line::new(&t, "status-mail-in", "inbox", tone, text).leading_to("/admin/unprocessed-mail")
         },
         {
-            let tone = if found.outbox.dead > 0 { Tone::Late } else { Tone::Done };
+            let goes_to_files = matches!(app.config.mail.outgoing, Outgoing::Files(_));
+            let tone = match (found.outbox.dead, goes_to_files) {
+                (1.., _) => Tone::Late,
+                (_, true) => Tone::Act,
+                (_, false) => Tone::Done,
+            };
             let (waiting, dead) = (t.number(found.outbox.waiting), t.number(found.outbox.dead));
-            let text = t.with2("status-mail-out-counts", "waiting", waiting, "dead", dead);
+            let mut text = t.with2("status-mail-out-counts", "waiting", waiting, "dead", dead);
+            if goes_to_files {
+                text = format!("{text}. {}", t.say("status-mail-to-files"));
+            }
             Line::new(&t, "status-mail-out", "send", tone, text).leading_to("/admin/outgoing-mail")
         },
         {

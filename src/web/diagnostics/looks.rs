@@ -16,6 +16,7 @@ use crate::consent::wording::{component_key, level_key};
 use crate::consent::{Component, Level as Closeness};
 use crate::db::DbConnection;
 use crate::diagnostics::reading_record::{self, Action, ReaderKind, Reading};
+use crate::diagnostics::redaction::Rule;
 use crate::diagnostics::trace_store;
 use crate::diagnostics::viewing::Form;
 use crate::error::Result;
@@ -23,6 +24,7 @@ use crate::i18n::Texts;
 use crate::mail::address::visible;
 use crate::web::consents;
 use crate::web::diagnostics::live::{self, Beat, Source, Stay};
+use crate::web::diagnostics::records::rule_key;
 use crate::web::diagnostics::{Find, Loaded, load, seat};
 use crate::web::page::Page;
 use crate::web::page_error::PageResult;
@@ -176,8 +178,10 @@ fn counters(t: &Texts, loaded: &Loaded) -> Vec<(String, String)> {
         ("diagnostics-late", dropped.late),
     ];
     let numbers = numbers.into_iter().map(|(key, count)| (t.say(key), t.number(count)));
-    let masked =
-        counters.masked.iter().map(|(rule, count)| (t.with("diagnostics-masked", "rule", rule), t.number(*count)));
+    let masked = counters.masked.iter().map(|(code, count)| {
+        let rule = Rule::parse(code).map_or_else(|| code.clone(), |rule| t.say(rule_key(rule)));
+        (t.with("diagnostics-masked", "rule", rule), t.number(*count))
+    });
     numbers.chain(masked).collect()
 }
 

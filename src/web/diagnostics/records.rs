@@ -6,6 +6,7 @@ use crate::consent::Grant;
 use crate::consent::wording::component_key;
 use crate::diagnostics::catalogue::Level;
 use crate::diagnostics::record::{Body, Gap, Reason, Record, Value};
+use crate::diagnostics::redaction::Rule;
 use crate::diagnostics::viewing::{Line, admitted_by};
 use crate::i18n::Texts;
 use crate::mail::address::visible;
@@ -36,7 +37,9 @@ pub fn view(t: &Texts, grant: &Grant, line: &Line) -> RecordView {
     };
     let marks = line.redacted.masked.iter();
     let mut notes: Vec<String> = marks
-        .map(|mark| t.with2("diagnostics-note-masked", "field", visible(&mark.field), "rule", mark.rule))
+        .map(|mark| {
+            t.with2("diagnostics-note-masked", "field", visible(&mark.field), "rule", t.say(rule_key(mark.rule)))
+        })
         .collect();
     if line.redacted.left_out > 0 {
         notes.push(t.count("diagnostics-note-left-out", line.redacted.left_out));
@@ -111,4 +114,25 @@ fn value(value: &Value) -> String {
 pub fn milliseconds(nanos: i64) -> String {
     let nanos = nanos.max(0);
     format!("{}.{:03} ms", nanos / 1_000_000, nanos / 1_000 % 1_000)
+}
+
+/// Why something was masked.
+pub fn rule_key(rule: Rule) -> &'static str {
+    match rule {
+        Rule::Unlisted => "diagnostics-rule-unlisted",
+        Rule::Name => "diagnostics-rule-name",
+        Rule::PrivateKey => "diagnostics-rule-private-key",
+        Rule::Login => "diagnostics-rule-login",
+        Rule::Assigned => "diagnostics-rule-secret",
+        Rule::Jwt => "diagnostics-rule-jwt",
+        Rule::Bearer => "diagnostics-rule-bearer",
+        Rule::Token => "diagnostics-rule-token",
+        Rule::Sql => "diagnostics-rule-sql",
+        Rule::Query => "diagnostics-rule-query",
+        Rule::Email => "diagnostics-rule-email",
+        Rule::Iban => "diagnostics-rule-iban",
+        Rule::Card => "diagnostics-rule-card",
+        Rule::Random => "diagnostics-rule-random",
+        Rule::Length => "diagnostics-rule-length",
+    }
 }

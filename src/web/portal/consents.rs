@@ -135,7 +135,8 @@ pub async fn list(app: Data<App>, reader: SignedIn) -> PageResult {
                 let grant = grants::of_request(db, request.id)?;
                 let reference = ticket::by_id(db, request.ticket_id)?.reference;
                 let href = format!("/consents/{}", request.handle);
-                lines.push(consents::line(&texts, &request, grant.as_ref(), &reference, href, now));
+                let line = consents::line(&texts, &request, grant.as_ref(), &reference, href, now);
+                lines.push(line.to_stop(&request, grant.as_ref(), &customer));
             }
             Ok(lines)
         })

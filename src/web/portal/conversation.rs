@@ -1,7 +1,7 @@
 //! A request as its customers see it: what was said to them, what happened, who takes part, and what was recorded about
 //! the reader (A1). Notes among staff are no part of it. Shown by the request's page and by the link in a mail.
 
-use crate::access::Actor;
+use crate::access::{Actor, CustomerActor};
 use crate::clock::UtcTime;
 use crate::consent::{ConsentRequest, Grant, asking, grants};
 use crate::db::DbConnection;
@@ -45,6 +45,8 @@ pub struct Loaded {
     recorded: Option<(ConnectionContext, UtcTime)>,
     consents: Vec<(ConsentRequest, Option<Grant>)>,
     has_earlier: bool,
+    /// Who reads it, if they are signed in as a customer.
+    customer: Option<CustomerActor>,
 }
 
 /// Reads the request for `actor`, who may see it.
@@ -94,8 +96,13 @@ pub fn load(db: &mut DbConnection, ticket: Ticket, actor: &Actor, reader: &Perso
         let grant = grants::of_request(db, request.id)?;
         consents.push((request, grant));
     }
+    let customer = match actor {
+        Actor::Customer(customer) => Some(customer.clone()),
+        _ => None,
+    };
     Ok(Loaded {
         consents,
+        customer,
         messages,
         files: attachments::of_ticket(db, &ticket)?,
         contacts: contacts::of_ticket(db, &ticket)?,
@@ -238,7 +245,11 @@ impl Loaded {
                 .iter()
                 .map(|(request, grant)| {
                     let href = format!("/consents/{}", request.handle);
-                    consents::line(texts, request, grant.as_ref(), &self.ticket.reference, href, now)
+                    let line = consents::line(texts, request, grant.as_ref(), &self.ticket.reference, href, now);
+                    match &self.customer {
+                        Some(customer) => line.to_stop(request, grant.as_ref(), customer),
+                        None => line,
+                    }
                 })
                 .collect(),
             base,

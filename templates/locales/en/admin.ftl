@@ -190,6 +190,7 @@ status-mail-in = Mail in
 status-mail-in-counts = { $waiting } waiting, { $held } to look at, { $failed } failed
 status-mail-out = Mail out
 status-mail-out-counts = { $waiting } waiting, { $dead } failed
+status-mail-to-files = They do not leave: each is written to a file. To let them leave, set mail.smtp.host.
 status-jobs = Jobs
 status-jobs-counts = { $waiting } waiting, { $failed } failed
 status-destroyed = Destroyed diagnostics

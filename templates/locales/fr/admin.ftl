@@ -190,6 +190,7 @@ status-mail-in = Courrier entrant
 status-mail-in-counts = { $waiting } en attente, { $held } à examiner, { $failed } en échec
 status-mail-out = Courrier sortant
 status-mail-out-counts = { $waiting } en attente, { $dead } en échec
+status-mail-to-files = Ils ne partent pas : chacun est écrit dans un fichier. Pour qu’ils partent, réglez mail.smtp.host.
 status-jobs = Tâches
 status-jobs-counts = { $waiting } en attente, { $failed } en échec
 status-destroyed = Diagnostics détruits

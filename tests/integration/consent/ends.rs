@@ -1,5 +1,6 @@
 //! Every end of a grant, and what becomes of what was captured.
 
+use accord::consent::granting::Outcome;
 use accord::consent::life::{EndReason, GrantState, RequestState};
 use accord::consent::links::{self, Opens};
 use accord::consent::receipt::{self, Counts, Kind};
@@ -137,6 +138,23 @@ async fn an_agent_stops_early_and_takes_questions_back() {
     // An agent of no queue of it does not even see it.
     let marc = story.test.signed_in(story.cast.marc).await;
     marc.post(&format!("{base}/{}/stop", request.handle), &[]).await.assert_status(404);
+}
+
+#[actix_web::test]
+async fn who_may_stop_a_recording_does_so_in_the_request_and_in_the_list_as_the_question_promised() {
+    let story = Story::begin();
+    let request = story.ask(story.terms(Subject::Person(story.cast.paul)));
+    assert!(matches!(story.grant(&request, None, story.cast.paul), Ok(Outcome::Granted(_))));
+    let paul = story.test.signed_in(story.cast.paul).await;
+    let stop = format!("action=\"/consents/{}/withdrawal\"", request.handle);
+    for path in ["/account/consents", &format!("/requests/{}", story.ticket.reference)] {
+        let text = paul.get(path).await.text();
+        assert_eq!(text.matches(&stop).count(), 2, "in the banner and where the recording stands: {path}");
+    }
+    paul.post(&format!("/consents/{}/withdrawal", request.handle), &[]).await.assert_status(303);
+    for path in ["/account/consents", &format!("/requests/{}", story.ticket.reference)] {
+        paul.get(path).await.assert_silent_about(&stop);
+    }
 }
 
 #[actix_web::test]

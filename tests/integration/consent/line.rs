@@ -89,7 +89,9 @@ async fn an_agent_asks_and_the_customer_narrows_watches_and_stops() {
         claire.get(path).await.assert_says("consent-banner").assert_says(&stop).assert_says("30 minutes");
     }
     let paul = story.test.signed_in(story.cast.paul).await;
-    paul.get("/requests").await.assert_says("consent-banner").assert_silent_about(&stop);
+    for path in ["/requests", &format!("/requests/{}", story.ticket.reference)] {
+        paul.get(path).await.assert_says("consent-banner").assert_silent_about(&stop);
+    }
     let zoe = story.test.signed_in(story.cast.zoe).await;
     zoe.get("/requests").await.assert_silent_about("class=\"consent-banner\"");
     zoe.get(&format!("/consents/{handle}")).await.assert_status(404);
