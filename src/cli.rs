@@ -3,6 +3,7 @@
 pub mod asking;
 pub mod backup;
 pub mod check;
+pub mod dkim;
 pub mod logging;
 pub mod mail;
 pub mod migrate;
@@ -67,6 +68,8 @@ enum Command {
     Migrate,
     /// Make, list and revoke API secrets, by which programs use the desk.
     Token(token::Token),
+    /// Make the keys by which a domain signs its mail (DKIM), and print the records to publish.
+    Dkim(dkim::Dkim),
     /// Make a backup: one sealed file, while the desk is served.
     Backup(backup::Backup),
     /// Restore a backup into an empty folder.
@@ -98,6 +101,7 @@ pub fn run() -> ExitCode {
         Command::Worker(worker) => worker.run(&common),
         Command::Migrate => migrate::run(&common),
         Command::Token(token) => token.run(&common),
+        Command::Dkim(dkim) => dkim.run(&common),
         Command::Backup(backup) => backup.run(&common),
         Command::Restore(restore) => restore.run(&common),
         Command::Check => check::run(&common),

@@ -6,6 +6,7 @@
 
 pub mod database;
 pub mod diagnostics;
+pub mod dkim;
 pub mod http;
 pub mod limits;
 pub mod log;

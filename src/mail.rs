@@ -7,6 +7,7 @@ pub mod automatic;
 pub mod complaint;
 pub mod decoding;
 pub mod delivery_report;
+pub mod dkim;
 pub mod incoming;
 pub mod limits;
 pub mod mac;

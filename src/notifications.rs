@@ -13,7 +13,10 @@ pub mod readers;
 pub mod recipients;
 pub mod ticket_link;
 
+use std::sync::Arc;
+
 use crate::config::Config;
+use crate::config::dkim::Selector;
 use crate::keys::Keys;
 use crate::mail::address::EmailAddress;
 use crate::mail::mac::MacKeys;
@@ -24,6 +27,8 @@ pub use delivery::{Draft, Finished};
 #[derive(Clone, Debug)]
 pub struct Letterhead {
     pub keys: MacKeys,
+    /// The keys by which domains stand by their mail (OUT-07).
+    pub dkim: Arc<[Selector]>,
     pub reply_domain: String,
     pub base_url: String,
 }
@@ -32,6 +37,7 @@ impl Letterhead {
     pub fn new(keys: &Keys, config: &Config) -> Letterhead {
         Letterhead {
             keys: keys.for_mail(),
+            dkim: config.mail.dkim.clone(),
             reply_domain: config.mail.reply_domain.clone(),
             base_url: config.http.base_url.clone(),
         }

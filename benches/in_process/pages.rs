@@ -22,6 +22,7 @@ fn page(desk: &Desk) -> Page {
 fn letterhead() -> Letterhead {
     Letterhead {
         keys: Keys::ephemeral().for_mail(),
+        dkim: [].into(),
         reply_domain: "desk.example".to_owned(),
         base_url: "https://desk.example".to_owned(),
     }

@@ -10,7 +10,10 @@ use crate::db::connection::{Role, open};
 use crate::db::migrations;
 use crate::diagnostics::{reading_record, trace_store};
 use crate::keys::Keys;
+use crate::mail::address::EmailAddress;
+use crate::mail::dkim;
 use crate::mail::transport::Transport;
+use crate::teams::mailboxes;
 use crate::web::server;
 use crate::{audit, clock};
 
@@ -37,6 +40,9 @@ pub fn run(common: &Common) -> ExitCode {
         ("keys", check_keys(&config)),
         ("outgoing mail", check_mail(&config)),
     ];
+    if !config.mail.dkim.is_empty() {
+        checks.push(("signatures", check_signatures(&config)));
+    }
     if let Some(tls) = &config.http.tls {
         let usable = server::tls_config(tls).map(|_| "the certificate and its key can be used".to_owned());
         checks.push(("HTTPS", usable.map_err(|problem| problem.to_string())));
@@ -64,6 +70,9 @@ fn show(config: &Config) {
     match &config.mail.outgoing {
         Outgoing::Files(folder) => println!("outgoing mail   files in {}", folder.display()),
         Outgoing::Smtp(smtp) => println!("outgoing mail   {}:{} ({:?})", smtp.host, smtp.port, smtp.tls),
+    }
+    for selector in config.mail.dkim.iter() {
+        println!("signed by       {} ({:?})", selector.record_name(), selector.algorithm());
     }
     match &config.mail.lmtp {
         Some(listen) => println!("LMTP            {listen}"),
@@ -122,4 +131,22 @@ fn check_mail(config: &Config) -> Result<String, String> {
     let transport = Transport::new(&config.mail.outgoing).map_err(|error| error.to_string())?;
     transport.check().map_err(|failure| failure.text)?;
     Ok("the way out is open".to_owned())
+}
+
+/// Mail from every mailbox is signed, if any is.
+fn check_signatures(config: &Config) -> Result<String, String> {
+    let mut db = open(&config.database.url, Role::Reader).map_err(|error| error.to_string())?;
+    let mailboxes = mailboxes::all(&mut db).map_err(|error| format!("{error:#}"))?;
+    let unsigned: Vec<&str> = mailboxes
+        .iter()
+        .map(|mailbox| mailbox.address.as_str())
+        .filter(|address| {
+            let address = EmailAddress::parse(address);
+            address.is_none_or(|address| dkim::selectors_for(&config.mail.dkim, address.domain()).is_empty())
+        })
+        .collect();
+    if unsigned.is_empty() {
+        return Ok("mail from every mailbox is signed by the domain in From".to_owned());
+    }
+    Err(format!("no key in mail.dkim is of the domain of {}; their mail leaves unsigned", unsigned.join(", ")))
 }

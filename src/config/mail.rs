@@ -8,13 +8,16 @@
 //! | `smtp.host`, `smtp.port` | the relay | port 587, or 465 with `tls = "wrapper"` |
 //! | `smtp.tls` | `starttls`, `wrapper`, `opportunistic`, or `none` (loopback only) | `starttls` |
 //! | `smtp.user`, `smtp.password` (or `smtp.password_file`) | for the relay | none |
+//! | `dkim` | by which keys the mail that goes out is signed, each as `selector._domainkey.domain = key file` (`config::dkim`); an RSA key for each domain, and an Ed25519 key beside it if you like | none |
 //! | `lmtp` | address to take mail on: `127.0.0.1:2424`, or `unix:/run/accord/lmtp` | off |
 //! | `trusted_authserv_id` | whose Authentication-Results are believed (AU-01) | none |
 //! | `http_inbound` | whether `POST /api/v1/inbound` takes mail | `true` |
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::dkim::{self, Selector};
 use super::http::HttpConfig;
 use super::{Overrides, Reader};
 use crate::secret::Secret;
@@ -24,6 +27,8 @@ use crate::secret::Secret;
 pub struct MailConfig {
     pub reply_domain: String,
     pub outgoing: Outgoing,
+    /// Who signs what goes out.
+    pub dkim: Arc<[Selector]>,
     pub lmtp: Option<LmtpListen>,
     pub trusted_authserv_id: Option<String>,
     pub http_inbound: bool,
@@ -110,6 +115,7 @@ impl MailConfig {
         MailConfig {
             reply_domain,
             outgoing,
+            dkim: dkim::read(reader),
             lmtp,
             trusted_authserv_id: reader.text("mail.trusted_authserv_id"),
             http_inbound: reader.flag("mail.http_inbound", true),

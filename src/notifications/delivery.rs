@@ -9,6 +9,7 @@ use crate::db::types::{MailboxId, MessageId, OrganisationId, PersonId, TicketId}
 use crate::error::{Error, Result};
 use crate::html::file_name::FileName;
 use crate::mail::address::EmailAddress;
+use crate::mail::dkim;
 use crate::mail::message_id::{self, MessageIdFor};
 use crate::mail::outgoing::{Automatic, OutgoingAttachment, OutgoingMail, Unsubscribe, freeze};
 use crate::mail::reply_address::{self, AddressPurpose, TokenFor};
@@ -107,7 +108,7 @@ impl Finished {
 }
 
 impl Draft {
-    /// Writes the mail: signed addresses, Message-ID, bytes (O-02).
+    /// Writes the mail: signed addresses, Message-ID, bytes (O-02), the signatures of the domain in From (OUT-07).
     pub fn write(&self, letterhead: &Letterhead, storage: &Storage) -> Result<Finished> {
         let (words, files, writer) = self.words()?;
         let loop_mark = message_id::mint_loop_mark(&letterhead.keys, &self.instance, 1);
@@ -152,7 +153,7 @@ impl Draft {
             envelope_from: if self.is_unanswerable { String::new() } else { frozen.envelope_from },
             mail_id: frozen.message_id,
             subject: frozen.subject,
-            mime: frozen.bytes,
+            mime: dkim::sign(&letterhead.dkim, &from, frozen.bytes)?,
             expires_at: self.expires_at,
         };
         let ticket = conversation.map(|conversation| conversation.ticket.clone());

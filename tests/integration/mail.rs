@@ -12,5 +12,6 @@ mod lmtp;
 mod loops;
 mod outbox;
 mod panics;
+mod signing;
 mod threading;
 mod waiting;

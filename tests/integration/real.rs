@@ -24,6 +24,7 @@ mod products;
 mod relay;
 mod secrets;
 mod sharing;
+mod signatures;
 mod starting;
 mod stopping;
 mod withdrawing;

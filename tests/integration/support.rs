@@ -5,6 +5,7 @@ pub mod browser;
 pub mod cast;
 pub mod database;
 pub mod desk;
+pub mod dkim;
 pub mod dump;
 pub mod files;
 pub mod given;

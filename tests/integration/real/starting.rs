@@ -200,6 +200,12 @@ fn real_wrong_settings_are_named_with_a_remedy_and_status_78_before_the_database
             &["mail.lmtp", "choose another address"],
         ),
         ("exposed keys", free.clone(), format!("[security]\nkeys_file = {exposed:?}\n"), &["chmod 600"]),
+        (
+            "an exposed key to sign with",
+            free.clone(),
+            format!("[mail]\ndkim = [\"s1._domainkey.garonne.example = {}\"]\n", exposed.display()),
+            &["mail.dkim", "chmod 600"],
+        ),
         ("two faults", taken.clone(), lmtp(&taken), &["http.listen", "mail.lmtp"]),
     ];
     for (what, listen, settings, words) in cases {
