@@ -16,6 +16,7 @@ use crate::diagnostics::otlp::door::Door;
 use crate::diagnostics::seats::Looking;
 use crate::intake::reading_room::ReadingRoom;
 use crate::keys::{Keys, Purpose};
+use crate::mail::sender_check::SenderCheck;
 use crate::mail::transport::Transport;
 use crate::outbox::Courier;
 use crate::storage::Storage;
@@ -32,6 +33,8 @@ pub struct App {
     pub courier: Courier,
     /// The memory that mails being read share.
     pub reading_room: ReadingRoom,
+    /// Looks up whether a sender's domain stands by a mail.
+    pub senders: Arc<SenderCheck>,
     /// What this process remembers of products that send.
     pub products: Door,
     /// Who has how much of looking under way in this process.
@@ -148,6 +151,7 @@ impl App {
         let mask = keys.mac(Purpose::Cursor, &[b"mask"]);
         paging::set_mask(u64::from_be_bytes(std::array::from_fn(|index| mask[index])));
         let unrecorded = Unrecorded::below(&config.data);
+        let senders = Arc::new(SenderCheck::new(&config.mail.sender_checks));
         Ok(Arc::new(App {
             config,
             clock,
@@ -157,6 +161,7 @@ impl App {
             transport,
             courier: Courier::default(),
             reading_room: ReadingRoom::default(),
+            senders,
             products: Door::default(),
             looking: Looking::default(),
             unrecorded,

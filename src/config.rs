@@ -14,6 +14,7 @@ pub mod mail;
 pub mod mail_environment;
 mod reader;
 pub mod security;
+pub mod sender_checks;
 
 use std::collections::BTreeMap;
 use std::fmt;

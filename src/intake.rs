@@ -15,8 +15,11 @@ pub mod reading;
 pub mod reading_room;
 mod unsubscribing;
 
+use std::sync::Arc;
+
 use crate::config::Config;
 use crate::keys::Keys;
+use crate::mail::sender_check::SenderCheck;
 use crate::notifications::Letterhead;
 
 pub use reading::Reading;
@@ -27,15 +30,18 @@ pub struct House {
     pub letterhead: Letterhead,
     /// Whose authentication results are believed (AU-01).
     pub trusted_authserv_id: Option<String>,
+    /// Who finds it out otherwise (AU-03).
+    pub senders: Arc<SenderCheck>,
     /// The largest mail that is read (L-01).
     pub mail_bytes: usize,
 }
 
 impl House {
-    pub fn new(keys: &Keys, config: &Config) -> House {
+    pub fn new(keys: &Keys, config: &Config, senders: &Arc<SenderCheck>) -> House {
         House {
             letterhead: Letterhead::new(keys, config),
             trusted_authserv_id: config.mail.trusted_authserv_id.clone(),
+            senders: senders.clone(),
             mail_bytes: config.limits.mail_bytes,
         }
     }

@@ -47,7 +47,8 @@
 //! is to be told.
 //!
 //! *A mail*: LMTP, pipe or HTTP → [`journal`] (committed, then acknowledged) → a worker waits for room in memory
-//! ([`intake::reading_room`]), parses it ([`mail::incoming`]), decides where it belongs ([`mail::threading`], one pure
+//! ([`intake::reading_room`]), parses it ([`mail::incoming`]), finds out whether its sender's domain stands by it
+//! ([`mail::authentication`], [`mail::sender_check`]), decides where it belongs ([`mail::threading`], one pure
 //! table) → a ticket or a message in one transaction ([`intake::from_email`]). A report that a mail of ours did not arrive
 //! ([`mail::delivery_report`]) is believed or held ([`intake`]), and marks that mail in the [`outbox`].
 //!

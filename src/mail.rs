@@ -15,6 +15,7 @@ pub mod message_id;
 pub mod outgoing;
 pub mod reply_address;
 pub mod reply_text;
+pub mod sender_check;
 pub mod structure;
 pub mod threading;
 pub mod transport;

@@ -12,6 +12,7 @@ use crate::diagnostics::{reading_record, trace_store};
 use crate::keys::Keys;
 use crate::mail::address::EmailAddress;
 use crate::mail::dkim;
+use crate::mail::sender_check::SenderCheck;
 use crate::mail::transport::Transport;
 use crate::teams::mailboxes;
 use crate::web::server;
@@ -40,6 +41,7 @@ pub fn run(common: &Common) -> ExitCode {
         ("keys", check_keys(&config)),
         ("outgoing mail", check_mail(&config)),
     ];
+    checks.push(("senders", SenderCheck::asks(&config.mail.sender_checks)));
     if !config.mail.dkim.is_empty() {
         checks.push(("signatures", check_signatures(&config)));
     }

@@ -11,6 +11,8 @@
 //! | `dkim` | by which keys the mail that goes out is signed, each as `selector._domainkey.domain = key file` (`config::dkim`); an RSA key for each domain, and an Ed25519 key beside it if you like | none |
 //! | `lmtp` | address to take mail on: `127.0.0.1:2424`, or `unix:/run/accord/lmtp` | off |
 //! | `trusted_authserv_id` | whose Authentication-Results are believed (AU-01) | none |
+//! | `check_senders` | whether DKIM and DMARC of a sender's domain are looked up, where no trusted mail server tells of them (AU-04) | `true` once `smtp.host`, `lmtp` or `dns_records` is set |
+//! | `dns_records` | a file of records (lines of a zone file) to look in instead of DNS, where there is none to ask | none |
 //! | `http_inbound` | whether `POST /api/v1/inbound` takes mail | `true` |
 
 use std::net::SocketAddr;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 use super::dkim::{self, Selector};
 use super::http::HttpConfig;
+use super::sender_checks::{self, SenderChecks};
 use super::{Overrides, Reader};
 use crate::secret::Secret;
 
@@ -31,6 +34,7 @@ pub struct MailConfig {
     pub dkim: Arc<[Selector]>,
     pub lmtp: Option<LmtpListen>,
     pub trusted_authserv_id: Option<String>,
+    pub sender_checks: SenderChecks,
     pub http_inbound: bool,
 }
 
@@ -112,12 +116,14 @@ impl MailConfig {
             (Some(false) | None, _) => Outgoing::Files(files),
         };
         let lmtp = reader.text("mail.lmtp").and_then(|text| read_lmtp(reader, &text));
+        let is_set_up = !overrides.demo && (lmtp.is_some() || matches!(outgoing, Outgoing::Smtp(_)));
         MailConfig {
             reply_domain,
             outgoing,
             dkim: dkim::read(reader),
             lmtp,
             trusted_authserv_id: reader.text("mail.trusted_authserv_id"),
+            sender_checks: sender_checks::read(reader, is_set_up),
             http_inbound: reader.flag("mail.http_inbound", true),
         }
     }

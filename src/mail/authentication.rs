@@ -1,5 +1,5 @@
 //! Whether the sender's domain stands by a mail ("authentication result A"), read from the `Authentication-Results`
-//! fields of the one host that is trusted (AU-01). Nothing is checked here against DNS, and whatever is odd counts as
+//! fields of the one host that is trusted (AU-01). Nothing is checked here against DNS (`sender_check` does), and whatever is odd counts as
 //! no result (AU-02): such a field is written by a program, so there is no reason to be generous.
 
 /// What is known of the sender's domain.
@@ -35,20 +35,29 @@ const MOST_RESULTS: usize = 50;
 /// which our own mail server writes its results, given only when the mail came through that server. It writes them
 /// above its own `Received` field; whatever stands below the first `Received` was already there when the mail arrived,
 /// and is not looked at.
-pub fn read(headers: &[(String, String)], trusted_authserv_id: Option<&str>, from_domain: &str) -> Authentication {
-    let Some(trusted) = trusted_authserv_id else { return Authentication::None };
+/// `None` when that server says nothing at all of the mail.
+pub fn read(
+    headers: &[(String, String)],
+    trusted_authserv_id: Option<&str>,
+    from_domain: &str,
+) -> Option<Authentication> {
+    let trusted = trusted_authserv_id?;
     let mut results = Vec::new();
+    let mut is_told = false;
     for (name, value) in headers.iter().take_while(|(name, _)| name != "received") {
         if name != "authentication-results" {
             continue;
         }
         match parse_field(value, trusted) {
-            Field::Ours(found) => results.extend(found),
+            Field::Ours(found) => {
+                is_told = true;
+                results.extend(found);
+            }
             Field::Foreign => {}
-            Field::Odd => return Authentication::None,
+            Field::Odd => return Some(Authentication::None),
         }
     }
-    judge(&results, from_domain)
+    is_told.then(|| judge(&results, from_domain))
 }
 
 /// pass: DMARC passed, or DKIM or SPF passed for a domain aligned with From's. fail: DMARC failed and the domain asks for
@@ -88,7 +97,7 @@ fn judge(results: &[MethodResult], from_domain: &str) -> Authentication {
 /// the same, or one is below the other and the upper one has at least two labels. Relaxed alignment proper would also
 /// join two sub-domains of one domain; this is stricter there, and more generous only for a domain whose sub-domains
 /// are given to strangers, which publishes a DMARC policy if it cares.
-fn are_aligned(one: &str, other: &str) -> bool {
+pub(super) fn are_aligned(one: &str, other: &str) -> bool {
     let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
     let is_below = |lower: &str, upper: &str| {
         upper.contains('.') && lower.strip_suffix(upper).is_some_and(|rest| rest.ends_with('.'))
@@ -318,7 +327,7 @@ mod tests {
             ("received", "from mail.acme.example by mx.vendor.example"),
             ("from", "anne@acme.example"),
         ]);
-        read(&headers, Some(OURS), "acme.example")
+        read(&headers, Some(OURS), "acme.example").unwrap_or(Authentication::None)
     }
 
     #[test]
@@ -429,12 +438,20 @@ mod tests {
         const PASS: (&str, &str) = ("authentication-results", "mx.vendor.example; dmarc=pass header.from=acme.example");
         let received = ("received", "from mail.acme.example by mx.vendor.example");
         let below = headers(&[received, PASS]);
-        assert_eq!(read(&below, Some(OURS), "acme.example"), Authentication::None);
+        assert_eq!(read(&below, Some(OURS), "acme.example"), None);
         let above = headers(&[PASS, received]);
-        assert_eq!(read(&above, Some(OURS), "acme.example"), Authentication::Pass);
-        assert_eq!(read(&above, None, "acme.example"), Authentication::None);
-        assert_eq!(read(&above, Some("mx.other.example"), "acme.example"), Authentication::None);
-        assert_eq!(read(&[], Some(OURS), "acme.example"), Authentication::None);
+        assert_eq!(read(&above, Some(OURS), "acme.example"), Some(Authentication::Pass));
+        assert_eq!(read(&above, None, "acme.example"), None);
+        assert_eq!(read(&above, Some("mx.other.example"), "acme.example"), None);
+        assert_eq!(read(&[], Some(OURS), "acme.example"), None);
+    }
+
+    #[test]
+    fn au_01_what_the_trusted_server_says_counts_even_if_it_is_that_it_knows_nothing() {
+        for value in ["mx.vendor.example; none", "mx.vendor.example", "mx.vendor.example; dmarc pass"] {
+            let told = headers(&[("authentication-results", value), ("received", "by mx.vendor.example")]);
+            assert_eq!(read(&told, Some(OURS), "acme.example"), Some(Authentication::None), "{value}");
+        }
     }
 
     #[test]
@@ -445,7 +462,7 @@ mod tests {
             ("authentication-results", "mx.vendor.example; dkim=pass header.d=acme.example"),
             ("received", "by mx.vendor.example"),
         ]);
-        assert_eq!(read(&both, Some(OURS), "acme.example"), Authentication::Pass);
+        assert_eq!(read(&both, Some(OURS), "acme.example"), Some(Authentication::Pass));
     }
 
     #[test]

@@ -65,8 +65,8 @@ fn read_and_apply(
     goes_on: bool,
 ) -> Result<Option<Claimed>> {
     let now = app.clock.now();
-    let house = Arc::new(House::new(&app.keys, &app.config));
-    let read = catch_unwind(AssertUnwindSafe(|| reading::read(&house, &app.storage, &delivery, surroundings)));
+    let house = Arc::new(House::new(&app.keys, &app.config, &app.senders));
+    let read = catch_unwind(AssertUnwindSafe(|| reading::read(&house, &app.storage, &delivery, surroundings, now)));
     let reading = match read {
         Ok(Ok(reading)) => Arc::new(reading),
         Ok(Err(error)) => return set_back(app, &delivery, worker, Stage::Reading, &error, now),

@@ -12,6 +12,7 @@ mod lmtp;
 mod loops;
 mod outbox;
 mod panics;
+mod senders;
 mod signing;
 mod threading;
 mod waiting;

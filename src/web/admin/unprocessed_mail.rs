@@ -240,8 +240,8 @@ async fn read_again(
         .await?;
     let app = app.clone();
     let read = move || {
-        let house = House::new(&app.keys, &app.config);
-        let reading = reading::read(&house, &app.storage, &delivery, &surroundings)?;
+        let house = House::new(&app.keys, &app.config, &app.senders);
+        let reading = reading::read(&house, &app.storage, &delivery, &surroundings, app.clock.now())?;
         Ok::<_, Error>((house, delivery, reading))
     };
     Ok(carry::blocking(read).await.map_err(|_| Error::Busy)??)

@@ -1,0 +1,345 @@
+//! Whether the domain of a sender stands by a mail, found out here, where no trusted mail server in front of us says so
+//! (AU-03, AU-04): by the mail's own signatures (DKIM) and by what the domain asks for (DMARC). SPF is not looked at: it is
+//! about the machine that delivers, and no way in tells which that was.
+//!
+//! Whoever writes a mail chooses what is looked up for it, and how slowly that answers. So it is few names, for five seconds
+//! in all, and what is not known then counts as nothing; and only what was signed is believed, of a mail that can be read in
+//! one way only.
+
+mod records;
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use mail_auth::common::crypto::Algorithm;
+use mail_auth::dmarc::Policy;
+use mail_auth::dmarc::verify::DmarcParameters;
+use mail_auth::hickory_resolver::config::{ResolverConfig, ResolverOpts};
+use mail_auth::hickory_resolver::system_conf::read_system_conf;
+use mail_auth::{
+    AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult, MessageAuthenticator, Parameters, SpfOutput,
+};
+use tokio::runtime::Runtime;
+
+use super::address::EmailAddress;
+use super::authentication::{Authentication, are_aligned};
+use crate::clock::UtcTime;
+use crate::config::sender_checks::SenderChecks;
+use records::Records;
+
+/// All look-ups for one mail together (FT-31).
+const BUDGET: Duration = Duration::from_secs(5);
+/// The same after a few mails in a row without an answer: then it is DNS that is slow, not one sender's, and the mail behind
+/// shall not wait for it.
+const SHORT_BUDGET: Duration = Duration::from_millis(500);
+const PATIENT_FOR: u32 = 3;
+/// One question of a look-up; a second name server is asked after it.
+const QUESTION: Duration = Duration::from_secs(2);
+/// More signatures than mail collects on an honest way. Each costs a look-up.
+const MOST_SIGNATURES: usize = 8;
+/// Fields of which a mail has one (RFC 5322, 3.6; RFC 2045). A signature is about the last; a client may show the first.
+const SINGLE: [&str; 12] = [
+    "from",
+    "sender",
+    "reply-to",
+    "to",
+    "cc",
+    "subject",
+    "date",
+    "message-id",
+    "mime-version",
+    "content-type",
+    "content-transfer-encoding",
+    "content-disposition",
+];
+
+/// Looks records up, and remembers what it found.
+pub struct SenderCheck {
+    source: Source,
+    records: Records,
+    /// Mails in a row for which nobody answered in time.
+    unanswered: AtomicU32,
+}
+
+enum Source {
+    Off,
+    Dns(ResolverConfig, ResolverOpts),
+    /// What is not in the records does not exist.
+    Nowhere,
+}
+
+/// A mail as it came.
+pub struct Arrived<'a> {
+    pub raw: &'a [u8],
+    /// Names in lower case; all fields of the mail.
+    pub headers: &'a [(String, String)],
+    pub from: &'a EmailAddress,
+    /// Empty where the way in does not tell, `<>` for the null sender.
+    pub envelope_from: &'a str,
+}
+
+impl std::fmt::Debug for SenderCheck {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self.source {
+            Source::Off => "SenderCheck(off)",
+            Source::Dns(..) => "SenderCheck(DNS)",
+            Source::Nowhere => "SenderCheck(records)",
+        })
+    }
+}
+
+impl SenderCheck {
+    /// As the settings want it. Where this machine names no name server, nothing is looked up; `accord check` says so.
+    pub fn new(wanted: &SenderChecks) -> SenderCheck {
+        let (source, records) = match wanted {
+            SenderChecks::Off => (Source::Off, Records::default()),
+            SenderChecks::Dns => match name_servers() {
+                Ok((config, options)) => (Source::Dns(config, options), Records::default()),
+                Err(_) => (Source::Off, Records::default()),
+            },
+            SenderChecks::Records(texts) => (Source::Nowhere, Records::only(texts)),
+        };
+        SenderCheck { source, records, unanswered: AtomicU32::new(0) }
+    }
+
+    /// The name servers that it would ask, or why there are none.
+    pub fn asks(wanted: &SenderChecks) -> Result<String, String> {
+        match wanted {
+            SenderChecks::Off => Ok("nothing is looked up".to_owned()),
+            SenderChecks::Records(texts) => Ok(format!("looked up in a file with {} names, nowhere else", texts.len())),
+            SenderChecks::Dns => {
+                let (config, _) =
+                    name_servers().map_err(|error| format!("this machine names no name server: {error}"))?;
+                let servers: Vec<_> = config.name_servers().iter().map(|server| server.ip.to_string()).collect();
+                Ok(format!("looked up in DNS, by {}", servers.join(", ")))
+            }
+        }
+    }
+
+    /// What is known of the domain in From. It may take the whole budget, so it is for no transaction, and for no place
+    /// before the mail is acknowledged.
+    pub fn judge(&self, mail: &Arrived<'_>, now: UtcTime) -> Authentication {
+        if matches!(self.source, Source::Off) {
+            return Authentication::None;
+        }
+        // What a look-up and its timer need, for this mail only: nothing of it lives on.
+        match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => self.judge_on(&runtime, mail, now),
+            Err(_) => Authentication::None,
+        }
+    }
+
+    fn judge_on(&self, runtime: &Runtime, mail: &Arrived<'_>, now: UtcTime) -> Authentication {
+        let Some(raw) = in_whole_lines(mail.raw) else { return Authentication::None };
+        // The library unwraps here and there.
+        let judged = catch_unwind(AssertUnwindSafe(|| {
+            let message = message_with_signatures(&raw, mail)?;
+            let (from, envelope_from) = (mail.from.domain(), mail.envelope_from);
+            if message.dkim_headers.is_empty() && path_may_meet(envelope_from, from) {
+                // Whatever the domain publishes, nothing follows from it.
+                return None;
+            }
+            let found = self.find(runtime, &message, now);
+            self.remember_whether_answered(found.as_ref());
+            Some(verdict(&found?, from, envelope_from))
+        }));
+        judged.ok().flatten().unwrap_or(Authentication::None)
+    }
+
+    /// `None` when it is not known in time.
+    fn find(&self, runtime: &Runtime, message: &AuthenticatedMessage<'_>, now: UtcTime) -> Option<Found> {
+        let budget = if self.unanswered.load(Ordering::Relaxed) < PATIENT_FOR { BUDGET } else { SHORT_BUDGET };
+        runtime.block_on(async {
+            let authenticator = self.authenticator()?;
+            let look_up = async {
+                let records = self.records.at(now);
+                let dkim = authenticator.verify_dkim(Parameters::new(message).with_txt_cache(&records)).await;
+                let parameters = DmarcParameters {
+                    message,
+                    dkim_output: &dkim,
+                    dkim2_output: None,
+                    rfc5321_mail_from_domain: "",
+                    spf_output: &SpfOutput::default(),
+                };
+                let dmarc = authenticator.verify_dmarc(Parameters::new(parameters).with_txt_cache(&records)).await;
+                Found::new(&dkim, &dmarc)
+            };
+            tokio::time::timeout(budget, look_up).await.ok()
+        })
+    }
+
+    fn authenticator(&self) -> Option<MessageAuthenticator> {
+        let (config, options) = match &self.source {
+            Source::Dns(config, options) => (config.clone(), options.clone()),
+            Source::Off | Source::Nowhere => {
+                (ResolverConfig::from_parts(None, Vec::new(), Vec::new()), ResolverOpts::default())
+            }
+        };
+        MessageAuthenticator::new(config, options).ok()
+    }
+
+    fn remember_whether_answered(&self, found: Option<&Found>) {
+        if found.is_some_and(|found| !found.is_in_doubt()) {
+            self.unanswered.store(0, Ordering::Relaxed);
+        } else {
+            self.unanswered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Those of the machine. DNSSEC stays off, whatever the machine says: see deny.toml.
+fn name_servers() -> Result<(ResolverConfig, ResolverOpts), String> {
+    let (config, mut options) = read_system_conf().map_err(|error| error.to_string())?;
+    (options.validate, options.trust_anchor) = (false, None);
+    (options.timeout, options.attempts) = (QUESTION, 1);
+    // Names in mail are whole.
+    let (_, _, servers) = config.into_parts();
+    Ok((ResolverConfig::from_parts(None, Vec::new(), servers), options))
+}
+
+/// The mail as the library reads it, with the signatures that may count; `None` where it reads another sender than we do, or a
+/// field twice that a mail has once, so that what was signed need not be what is shown.
+fn message_with_signatures<'a>(raw: &'a [u8], mail: &Arrived<'_>) -> Option<AuthenticatedMessage<'a>> {
+    let mut message = AuthenticatedMessage::parse(raw)?;
+    let ours = mail.headers.iter().map(|(name, _)| Cow::from(name.as_str()));
+    let theirs = message.headers.iter().map(|(name, _)| String::from_utf8_lossy(name));
+    if message.from != [mail.from.canonical()] || !is_unambiguous(ours) || !is_unambiguous(theirs) {
+        return None;
+    }
+    message.dkim_headers.retain(|field| {
+        let signature = &field.header;
+        // RFC 8301 and RFC 6376, 5.4: such a signature says nothing, and the library takes both.
+        signature.a != Algorithm::RsaSha1 && signature.h.iter().any(|name| name.eq_ignore_ascii_case("from"))
+    });
+    for field in &mut message.dkim_headers {
+        // Nobody is sent reports, and nobody else signs for a domain.
+        (field.header.r, field.header.atps) = (false, None);
+    }
+    Some(message)
+}
+
+/// Whether no field that a mail has once is there twice, and signatures are few.
+fn is_unambiguous<'a>(names: impl Iterator<Item = Cow<'a, str>>) -> bool {
+    let mut singles = [0; SINGLE.len()];
+    let mut signatures = 0;
+    for name in names {
+        let name = name.trim().to_ascii_lowercase();
+        if let Some(place) = SINGLE.iter().position(|single| *single == name) {
+            singles[place] += 1;
+        } else if name == "dkim-signature" {
+            signatures += 1;
+        }
+    }
+    singles.iter().all(|count| *count <= 1) && signatures <= MOST_SIGNATURES
+}
+
+/// The bytes with CRLF between lines. A mail that came with LF alone, as pipes hand it over, had CRLF when it was signed; one
+/// that mixes them, or has a lone CR, is read in several ways, and a signature speaks for one.
+fn in_whole_lines(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
+    let (mut alone, mut pairs) = (0_usize, 0_usize);
+    let mut before = 0;
+    for byte in raw {
+        match (before, *byte) {
+            (b'\r', b'\n') => pairs += 1,
+            (b'\r', _) => return None,
+            (_, b'\n') => alone += 1,
+            _ => {}
+        }
+        before = *byte;
+    }
+    match (alone, pairs) {
+        _ if before == b'\r' => None,
+        (0, _) => Some(Cow::Borrowed(raw)),
+        (_, 0) => {
+            let mut whole = Vec::with_capacity(raw.len() + alone);
+            for line in raw.split_inclusive(|byte| *byte == b'\n') {
+                match line.strip_suffix(b"\n") {
+                    Some(line) => whole.extend_from_slice(&[line, b"\r\n"].concat()),
+                    None => whole.extend_from_slice(line),
+                }
+            }
+            Some(Cow::Owned(whole))
+        }
+        _ => None,
+    }
+}
+
+/// What was found, as far as the verdict needs it.
+#[derive(Debug, Default, PartialEq)]
+struct Found {
+    /// Domains whose signature holds.
+    signed_by: Vec<String>,
+    /// Some signature could not be looked up.
+    signature_in_doubt: bool,
+    policy: FoundPolicy,
+}
+
+#[derive(Debug, Default, PartialEq)]
+enum FoundPolicy {
+    /// The domain publishes none.
+    #[default]
+    None,
+    /// It could not be looked up.
+    InDoubt,
+    Published {
+        /// A signature that holds is of the same organisation as From, as the policy wants it.
+        is_met: bool,
+        asks_for_refusal: bool,
+    },
+}
+
+impl Found {
+    fn new(dkim: &[DkimOutput<'_>], dmarc: &DmarcOutput) -> Found {
+        let passed = dkim.iter().filter(|output| *output.result() == DkimResult::Pass);
+        let policy = match dmarc.dkim_result() {
+            DmarcResult::TempError(_) | DmarcResult::PermError(_) => FoundPolicy::InDoubt,
+            result if dmarc.dmarc_record().is_some() => FoundPolicy::Published {
+                is_met: *result == DmarcResult::Pass,
+                asks_for_refusal: matches!(dmarc.policy(), Policy::Quarantine | Policy::Reject),
+            },
+            _ => FoundPolicy::None,
+        };
+        Found {
+            signed_by: passed.filter_map(|output| output.signature()).map(|signature| signature.d.clone()).collect(),
+            signature_in_doubt: dkim.iter().any(|output| matches!(output.result(), DkimResult::TempError(_))),
+            policy,
+        }
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.signature_in_doubt || self.policy == FoundPolicy::InDoubt
+    }
+}
+
+/// pass: the policy of the domain is met by a signature, or it has none and a signature is its own. fail: it asks for
+/// quarantine or refusal, no signature meets it, and the way that the mail came cannot have met it either. Everything
+/// else is none (AU-03).
+fn verdict(found: &Found, from: &str, envelope_from: &str) -> Authentication {
+    match found.policy {
+        FoundPolicy::Published { is_met: true, .. } => Authentication::Pass,
+        FoundPolicy::Published { asks_for_refusal: true, .. }
+            if !found.signature_in_doubt && !path_may_meet(envelope_from, from) =>
+        {
+            Authentication::Fail
+        }
+        FoundPolicy::None if found.signed_by.iter().any(|domain| are_aligned(domain, from)) => Authentication::Pass,
+        FoundPolicy::None | FoundPolicy::InDoubt | FoundPolicy::Published { .. } => Authentication::None,
+    }
+}
+
+/// Whether SPF, which is not looked at, could have passed for the domain in From: not where the envelope names a sender
+/// elsewhere. A null sender stands for the name of a host, which is not known.
+fn path_may_meet(envelope_from: &str, from: &str) -> bool {
+    let Some((_, domain)) = envelope_from.rsplit_once('@') else { return true };
+    // Two labels may be an organisation, or a suffix that many share; in doubt it could have.
+    let organisation = |domain: &str| {
+        let domain = domain.to_ascii_lowercase();
+        let labels: Vec<&str> = domain.trim_end_matches(['.', '>']).rsplit('.').take(2).collect();
+        labels.join(".")
+    };
+    organisation(domain) == organisation(from)
+}

@@ -1,0 +1,115 @@
+//! Where no trusted mail server tells whether a sender's domain stands by a mail, it is found out here: after the mail was
+//! acknowledged, by records that the domain publishes.
+
+use std::collections::BTreeMap;
+
+use accord::config::{self, Overrides};
+use accord::db::schema::journal as rows;
+use accord::db::types::Json;
+use accord::journal::{Record, State};
+use accord::mail::dkim::sign;
+use diesel::prelude::*;
+
+use crate::support::desk::{AUTHSERV, Desk, Letter, address};
+use crate::support::dkim::settings;
+
+/// A desk where there is no DNS to ask, but what ACME publishes: its keys, and that everything else is to be refused.
+struct Town {
+    desk: Desk,
+    folder: tempfile::TempDir,
+}
+
+impl Town {
+    fn new() -> Town {
+        let folder = tempfile::tempdir().unwrap();
+        let mut zone: Vec<String> = keys(&folder).iter().map(|selector| selector.zone_line()).collect();
+        zone.push("_dmarc.acme.example. IN TXT \"v=DMARC1; p=reject\"".to_owned());
+        let file = folder.path().join("zone");
+        std::fs::write(&file, zone.join("\n")).unwrap();
+        let settings = format!("[mail]\ntrusted_authserv_id = \"{AUTHSERV}\"\ndns_records = {file:?}");
+        Town { desk: Desk::with_settings(&settings), folder }
+    }
+
+    /// The letter with ACME's signatures.
+    fn signed(&self, letter: Letter) -> Letter {
+        let bytes = letter.bytes();
+        let signed = sign(&keys(&self.folder), &address("claire@acme.example"), bytes.clone()).unwrap();
+        let fields = String::from_utf8(signed[..signed.len() - bytes.len()].to_vec()).unwrap();
+        let fields = fields.strip_prefix("DKIM-Signature: ").unwrap().strip_suffix("\r\n").unwrap();
+        letter.on_top("DKIM-Signature", fields)
+    }
+
+    /// How the newest mail was understood.
+    fn newest(&self) -> (State, Record) {
+        let (state, record) = self.desk.test.read(|db| {
+            Ok(rows::table
+                .order(rows::id.desc())
+                .select((rows::state, rows::record))
+                .first::<(State, Json<Record>)>(db)?)
+        });
+        (state, record.0)
+    }
+}
+
+fn keys(folder: &tempfile::TempDir) -> Vec<accord::config::dkim::Selector> {
+    let text = format!("[mail]\n{}", settings(folder.path(), "acme.example"));
+    config::parse(&text, BTreeMap::new(), &Overrides::default()).unwrap().mail.dkim.to_vec()
+}
+
+#[test]
+fn au_01_au_03_a_signed_mail_is_its_domain_s_where_no_mail_server_in_front_says_anything() {
+    let town = Town::new();
+    let letter = town.signed(Letter::from("claire@acme.example"));
+    town.desk.accept(&letter);
+    assert_eq!(town.newest().1.authentication, "", "acknowledged before anything is looked up");
+    town.desk.test.run_jobs();
+    let (state, record) = town.newest();
+    assert_eq!((state, record.authentication.as_str()), (State::Applied, "pass"));
+    // It proves the sender as the trusted server's word does: a tag in the subject is enough now (D6).
+    let ticket = town.desk.ticket();
+    let tagged = Letter::from("claire@acme.example").subject(&format!("Re: [{}] Panne", ticket.reference));
+    town.desk.receive(&town.signed(tagged));
+    assert_eq!(town.newest().1.rule, "D6");
+}
+
+#[test]
+fn au_01_the_trusted_server_s_word_comes_first_and_a_forged_one_counts_as_none() {
+    let town = Town::new();
+    for (said, wanted) in [
+        (format!("{AUTHSERV}; none"), "none"),
+        (format!("{AUTHSERV}; dmarc=fail (p=reject) header.from=acme.example"), "fail"),
+        // Another's word is nobody's: what is found here counts.
+        ("mx.evil.test; dmarc=fail (p=reject) header.from=acme.example".to_owned(), "pass"),
+    ] {
+        let letter = town.signed(Letter::from("claire@acme.example")).on_top("Authentication-Results", &said);
+        town.desk.receive(&letter);
+        assert_eq!(town.newest().1.authentication, wanted, "{said}");
+    }
+    let forged = Letter::from("claire@acme.example")
+        .on_top("Authentication-Results", &format!("{AUTHSERV}; dmarc=pass header.from=acme.example"))
+        .on_top("Received", "from evil.test by mx.garonne.example")
+        .envelope("x@evil.test");
+    town.desk.receive(&forged);
+    let (state, record) = town.newest();
+    assert_eq!((state, record.authentication.as_str()), (State::Held, "fail"));
+}
+
+#[test]
+fn au_03_who_only_uses_the_address_is_held_or_not_believed() {
+    let town = Town::new();
+    town.desk.receive(&Letter::from("claire@acme.example").envelope("x@evil.test"));
+    assert_eq!((town.newest().0, town.newest().1.authentication.as_str()), (State::Held, "fail"));
+    // SPF may have passed for this one; that is not known.
+    town.desk.receive(&Letter::from("claire@acme.example"));
+    assert_eq!((town.newest().0, town.newest().1.authentication.as_str()), (State::Applied, "none"));
+    town.desk.receive(&town.signed(Letter::from("claire@acme.example")).text("Autre chose.\r\n"));
+    assert_eq!((town.newest().0, town.newest().1.authentication.as_str()), (State::Applied, "none"));
+    town.desk.receive(&Letter::from("x@unknown.example"));
+    assert_eq!((town.newest().0, town.newest().1.authentication.as_str()), (State::Applied, "none"));
+}
+
+#[test]
+fn au_04_a_fresh_desk_looks_nothing_up() {
+    let desk = Desk::open();
+    assert_eq!(format!("{:?}", desk.test.app.senders), "SenderCheck(off)");
+}
