@@ -15,6 +15,7 @@ use crate::clock::Clock;
 use crate::config::database::DatabaseUrl;
 use crate::config::mail_environment::MailEnvironment;
 use crate::config::{Config, Overrides};
+use crate::db::disk;
 use crate::mail::address::EmailAddress;
 use crate::mail::limits::PIPE_BYTES;
 use crate::worker::local_socket::{self, Answer, Ask};
@@ -35,6 +36,8 @@ pub struct Mail {
 impl Mail {
     /// Runs the command.
     pub fn run(&self, common: &Common) -> ExitCode {
+        // A mail server gives a mail back to its sender for a 74, which is no more than a disk that fails here and now.
+        disk::end_with_if_it_fails(EXIT_TRY_LATER);
         // A mail server takes the status of a panic for a refusal as well; what was wrong stands on standard error.
         let taken = catch_unwind(AssertUnwindSafe(|| self.take(common)))
             .unwrap_or_else(|_| Err("there is a fault in this program".to_owned()));

@@ -2,12 +2,13 @@
 //! process ends, for it no longer knows what is there (DB-08).
 
 use std::path::Path;
+use std::sync::atomic::{AtomicI32, Ordering};
 
 use crate::db::dialect;
 use crate::error::{Error, Result};
 
-/// `EX_IOERR` of sysexits.h.
-const EXIT_DISK_FAILED: i32 = 74;
+/// What a process ends with whose disk failed: `EX_IOERR` of sysexits.h, or what its command says instead.
+static EXIT_DISK_FAILED: AtomicI32 = AtomicI32::new(74);
 
 /// The disk where a folder is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,5 +60,10 @@ pub fn stop_if_it_failed_meanwhile<T>(outcome: &Result<T>) {
 /// acknowledged is read again at the next start, by a process that knows nothing of what should be there (DB-08).
 pub fn stop_since_it_failed(error: &dyn std::fmt::Display) -> ! {
     tracing::error!(target: "accord::db", %error, "The disk failed; stopping at once");
-    std::process::exit(EXIT_DISK_FAILED);
+    std::process::exit(EXIT_DISK_FAILED.load(Ordering::Relaxed));
+}
+
+/// If its disk fails, this process ends with `status`: that of a command for whose caller 74 would mean something else.
+pub fn end_with_if_it_fails(status: u8) {
+    EXIT_DISK_FAILED.store(status.into(), Ordering::Relaxed);
 }

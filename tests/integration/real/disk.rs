@@ -12,6 +12,7 @@ use accord::secret::random_long_handle;
 use diesel::prelude::*;
 use tempfile::TempDir;
 
+use super::failing::compiled;
 use super::mail_wire::deliver_by_lmtp;
 use super::process::{Installation, Kind, PATIENCE, Server, free_address, wait_until};
 use super::{desk, http};
@@ -141,10 +142,7 @@ fn real_db_08_when_the_disk_fails_nothing_more_is_acknowledged_and_the_process_e
     let lmtp = free_address();
     let installation = Installation::empty(Kind::Sqlite).taking_mail(lmtp);
     set_up(&installation);
-    let shim = installation.folder.path().join("failing_fsync.so");
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/faults/failing_fsync.c");
-    let compiled = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&shim).arg(source).status();
-    assert!(compiled.expect("this test needs a C compiler").success());
+    let shim = compiled("failing_fsync.c", installation.folder.path());
     let fails = installation.folder.path().join("the-disk-fails");
     let (mut command, address, metrics) = installation.serve_command(&[]);
     command.env("LD_PRELOAD", &shim).env("FAILING_FSYNC", &fails);

@@ -100,15 +100,27 @@ fn kill_while_mail_comes_in(kind: Kind) {
         }
     });
 
+    drop(db);
+    let acknowledged = acknowledged.into_inner().unwrap();
+    println!("{} mails acknowledged; slowest start {slowest:?}", acknowledged.len());
+    assert!(acknowledged.len() > kills() as usize, "too few mails to mean anything: {}", acknowledged.len());
+    read_all(&installation);
+    assert_each_is_there_once(&installation, &acknowledged);
+}
+
+/// The desk is served until every mail that it has taken is read.
+pub fn read_all(installation: &Installation) {
+    let mut db = installation.database();
     desk::two_minutes_pass(&mut db);
     let server = installation.serve();
     wait_until("every mail in the journal is read", PATIENCE, || waiting_in_journal(&mut db) == 0);
     let (status, _) = server.stop();
     assert!(status.success());
-    let acknowledged = acknowledged.lock().unwrap();
-    println!("{} mails acknowledged; slowest start {slowest:?}", acknowledged.len());
-    assert!(acknowledged.len() > kills() as usize, "too few mails to mean anything: {}", acknowledged.len());
+}
 
+/// Each mail of `acknowledged`, by its id, became a message, and none became two.
+pub fn assert_each_is_there_once(installation: &Installation, acknowledged: &BTreeSet<String>) {
+    let mut db = installation.database();
     let states: Vec<(String, i64)> = journal::table
         .group_by(journal::state)
         .select((journal::state, diesel::dsl::count_star()))
@@ -124,7 +136,7 @@ fn kill_while_mail_comes_in(kind: Kind) {
     let doubled: Vec<_> = counts.iter().filter(|(_, count)| **count > 1).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");
     assert!(doubled.is_empty(), "there more than once: {doubled:?}");
-    desk::assert_sound(&installation);
+    desk::assert_sound(installation);
 }
 
 fn kill_while_mail_goes_out(kind: Kind) {
@@ -187,14 +199,14 @@ fn kill_while_mail_goes_out(kind: Kind) {
 }
 
 /// One mail that somebody wrote.
-struct Mail {
-    id: String,
-    from: String,
-    text: String,
+pub struct Mail {
+    pub id: String,
+    pub from: String,
+    pub text: String,
 }
 
 impl Mail {
-    fn new(sender: usize, number: u32) -> Mail {
+    pub fn new(sender: usize, number: u32) -> Mail {
         let id = format!("{sender}.{number}@client.example");
         let from = format!("personne{sender}.{number}@client.example");
         let text = format!(
