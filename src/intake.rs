@@ -1,6 +1,7 @@
 //! From what arrives to a ticket. A mail is read outside of any transaction (`reading`), what speaks for its belonging
 //! to a ticket is gathered (`evidence`), the decision table of `mail::threading` decides, and one transaction carries it
-//! out and records the outcome in the journal (`from_email`). What the table holds back waits for an agent
+//! out and records the outcome in the journal (`from_email`); too much mail ends in `floods`, and machines that pass for
+//! people are not answered for ever by `storms`. What the table holds back waits for an agent
 //! (`by_hand`). What a mail reports of another is heard in `bounces`. A request filed on a page comes by `from_form`.
 
 pub mod addressing;
@@ -13,6 +14,7 @@ pub mod from_email;
 pub mod from_form;
 pub mod reading;
 pub mod reading_room;
+mod storms;
 mod unsubscribing;
 
 use std::sync::Arc;

@@ -5,6 +5,7 @@
 
 pub mod account;
 pub mod acknowledging;
+pub mod budget;
 pub mod consent;
 pub mod delivery;
 pub mod digest;

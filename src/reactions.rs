@@ -3,17 +3,20 @@
 mod consents;
 pub mod waiting;
 
+use chrono::TimeDelta;
+
 use crate::clock::UtcTime;
 use crate::consent::stopping;
 use crate::db::DbConnection;
 use crate::db::types::{ConsentRequestId, EventId};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::intake::floods::is_quiet;
 use crate::journal;
 use crate::mail::authentication::Authentication;
 use crate::notifications::acknowledging::{self, Leave};
 use crate::notifications::{Draft, Letterhead, recipients};
 use crate::search;
+use crate::throttle::{self, BackOff, Rate};
 use crate::tickets::events::{self, Event, EventKind, Maker};
 use crate::tickets::messages::{self, Channel, Message, Remark};
 use crate::tickets::ticket::{self, Ticket};
@@ -24,6 +27,20 @@ pub fn consents_over(db: &mut DbConnection, event: EventId) -> Result<Vec<Consen
     let ticket = ticket::by_id(db, event.ticket_id)?;
     stopping::over_with_ticket(db, &ticket)
 }
+
+/// How long agents are left in peace after they were told of mail of one sender that is held beside a ticket: an hour, then
+/// two, then four. What comes meanwhile is told after the pause, all of it in one mail, so that nothing is ever held in
+/// silence, and an agent who is away answers their own alerts five times a day and not all day (LP-07).
+const ALERTS: BackOff = BackOff {
+    free: 0,
+    first: TimeDelta::hours(1),
+    longest: TimeDelta::hours(16),
+    forgotten_after: TimeDelta::hours(36),
+};
+/// For how long held mails are added up, and an alert is known to be about this very event.
+const ALERTED: Rate = Rate { times: 1, within: TimeDelta::days(2) };
+/// What was held shorter than this before an alert may not have been counted in it.
+const SURELY_COUNTED: TimeDelta = TimeDelta::minutes(1);
 
 /// What follows from an event: the index is brought up to it, and the mails to be written are given. Running it again
 /// changes the index no more and makes the same drafts again; the job is removed in the transaction that puts them into
@@ -46,7 +63,7 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
             None => Ok(Vec::new()),
         },
         EventKind::Assigned => recipients::of_assignment(db, letterhead, &ticket, &event, now),
-        EventKind::MailHeld if event.details.0.to.is_some() => recipients::of_held_mail(db, letterhead, &ticket, now),
+        EventKind::MailHeld if event.details.0.to.is_some() => held(db, letterhead, &ticket, &event, now),
         EventKind::Noted
         | EventKind::MailHeld
         | EventKind::StatusChanged
@@ -76,6 +93,38 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
         | EventKind::ConsentStopped
         | EventKind::TracesDestroyed => consents::follow(db, letterhead, &ticket, &event, now),
     }
+}
+
+/// Mail of somebody is held: agents are told now, or after the pause since they were told of others of the same sender,
+/// unless one of those alerts counted it.
+fn held(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    ticket: &Ticket,
+    event: &Event,
+    now: UtcTime,
+) -> Result<Vec<Draft>> {
+    // However it is written: each way of writing it would have pauses of its own.
+    let sender = event.details.0.address.as_deref().unwrap_or_default().to_ascii_lowercase();
+    let alerts = throttle::name("mail-held", &format!("{} {sender}", ticket.reference));
+    // The job that tells of it runs again when its mails could not be put into the outbox.
+    let own = throttle::name("mail-held-told", &event.id.0.to_string());
+    if throttle::allows(db, &own, ALERTED, now)? {
+        if throttle::last(db, &alerts)?.is_some_and(|told| told.since(event.created_at) > SURELY_COUNTED) {
+            return Ok(Vec::new());
+        }
+        match throttle::try_once(db, &alerts, ALERTS, now) {
+            Ok(()) => throttle::take(db, &own, ALERTED, now)?,
+            Err(Error::TooMany { retry_after_secs }) => {
+                let pause = TimeDelta::seconds(i64::try_from(retry_after_secs).unwrap_or(i64::MAX / 1_000));
+                events::follow_later(db, event.id, now.plus(pause), now)?;
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let count = events::held_mails(db, ticket, &sender, now.minus(ALERTED.within))?;
+    recipients::of_held_mail(db, letterhead, ticket, count, now)
 }
 
 fn opened(

@@ -68,6 +68,40 @@ pub fn take(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Resu
     Ok(())
 }
 
+/// The same where no span of that length may ever hold more, also when several count at the same time: a bucket empties
+/// while it is filled, and lets up to twice as many through in its first such span. Each time has a row of its own, so
+/// this is for small numbers; its rows are not for [`allows`] and [`give_back`].
+pub fn take_strictly(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Result<()> {
+    for number in 0..rate.times {
+        if claim(db, &format!("{name}/{number}"), rate.within, now)? {
+            return Ok(());
+        }
+    }
+    // One of them is free by then at the latest.
+    Err(Error::TooMany { retry_after_secs: rate.within.num_seconds().unsigned_abs() })
+}
+
+/// Takes what may be taken once in so long a time. Compare and set: of those who try at the same time one has it.
+fn claim(db: &mut DbConnection, name: &str, within: TimeDelta, now: UtcTime) -> Result<bool> {
+    let free = throttles::table.find(name).filter(throttles::updated_at.le(now.minus(within)));
+    let claimed = diesel::update(free).set((throttles::spent.eq(1.0), throttles::updated_at.eq(now))).execute(db)? > 0;
+    if claimed {
+        return Ok(true);
+    }
+    let row = (
+        throttles::name.eq(name),
+        throttles::spent.eq(1.0),
+        throttles::updated_at.eq(now),
+        throttles::blocked_until.eq(None::<UtcTime>),
+    );
+    let inserted = on_each_backend!(db, db => diesel::insert_into(throttles::table)
+        .values(row)
+        .on_conflict(throttles::name)
+        .do_nothing()
+        .execute(db))?;
+    Ok(inserted > 0)
+}
+
 /// Whether one more would be allowed now, without counting it.
 pub fn allows(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Result<bool> {
     Ok(level(db, name, rate, now)?.1 == 0)
@@ -91,6 +125,8 @@ pub fn give_back(db: &mut DbConnection, name: &str) -> Result<()> {
 #[derive(Clone, Copy, Debug)]
 pub struct BackOff {
     pub free: u32,
+    /// The first pause; each further one is twice as long.
+    pub first: TimeDelta,
     pub longest: TimeDelta,
     /// Tries are forgotten when there was none for so long.
     pub forgotten_after: TimeDelta,
@@ -115,7 +151,7 @@ pub fn try_once(db: &mut DbConnection, name: &str, back_off: BackOff, now: UtcTi
     let tries = row.filter(|_| !forgotten).map_or(0.0, |(spent, _, _)| spent) + 1.0;
     let doublings = tries as u32 - 1;
     let blocked_until = (doublings >= back_off.free).then(|| {
-        let pause = TimeDelta::seconds(1 << (doublings - back_off.free).min(20));
+        let pause = back_off.first * (1 << (doublings - back_off.free).min(20));
         now.plus(pause.min(back_off.longest))
     });
     let counted = match row {
@@ -142,6 +178,11 @@ pub fn try_once(db: &mut DbConnection, name: &str, back_off: BackOff, now: UtcTi
         }
     };
     if counted == 0 { Err(Error::TooMany { retry_after_secs: 1 }) } else { Ok(()) }
+}
+
+/// When something of that name was counted last, if that was not long ago.
+pub fn last(db: &mut DbConnection, name: &str) -> Result<Option<UtcTime>> {
+    Ok(throttles::table.find(name).select(throttles::updated_at).first(db).optional()?)
 }
 
 /// Removes buckets that have long been empty.

@@ -13,7 +13,7 @@ use crate::i18n::Texts;
 use crate::intake::addressing::is_unattended;
 use crate::intake::bounces::{self, Heard};
 use crate::intake::evidence::{self, Gathered};
-use crate::intake::{House, Reading, complaints, floods, unsubscribing};
+use crate::intake::{House, Reading, complaints, floods, storms, unsubscribing};
 use crate::journal::{self, Delivery, Outcome, Record, State};
 use crate::mail::address::EmailAddress;
 use crate::mail::authentication::Authentication;
@@ -254,7 +254,18 @@ impl Mail<'_> {
                     && self.reading.class.may_acknowledge()
                     && self.reading.mail.from.identity.is_some()
                     && self.reading.mail.level == Level::Full
-                    && self.reading.authentication != Authentication::Fail;
+                    && self.reading.authentication != Authentication::Fail
+                    && !storms::is_an_answer(db, &self.house.letterhead, self.reading, person.id, self.now)?;
+                if record.may_acknowledge
+                    && ticket.is_none()
+                    && let Some(same) =
+                        storms::repeated_request(db, self.reading, person.id, self.mailbox.id, self.now)?
+                {
+                    record.may_acknowledge = false;
+                    record.flags.push("repeated_request".to_owned());
+                    self.append(db, &same, person, Visibility::Everyone, None, true)?;
+                    return Ok(applied(State::Applied, "append", record, Some(same)));
+                }
                 let hint = ticket.as_ref().filter(|_| decision.hint).map(|ticket| (EventKind::MayBelongTo, ticket));
                 let remark = decision.automatic.then_some(Remark::Automatic);
                 let new = self.open_ticket(db, person, hint, remark, None)?;

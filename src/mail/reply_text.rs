@@ -36,6 +36,20 @@ pub fn marker_line(text: &str) -> String {
     format!("{MARKER_START} {} {MARKER_END}", text.trim())
 }
 
+/// Whether a line above which a desk asked to answer stands in `text` as its own, not in what it quotes or forwards: a desk
+/// wrote it, or somebody answers one without a word of whom. Zendesk's lines look like ours.
+pub fn has_marker(text: &str) -> bool {
+    let lines = lines(within_limit(text));
+    history_start(&lines).is_some_and(|start| is_marker(lines[start].text))
+}
+
+fn is_marker(line: &str) -> bool {
+    line.starts_with(MARKER_START)
+        && line.ends_with(MARKER_END)
+        && line.len() > MARKER_START.len() + MARKER_END.len()
+        && line.len() <= LONGEST_MARK
+}
+
 /// Cuts `text` where the history or the signature at its end begins. When that would leave nothing written, as in a
 /// forwarded mail without a comment, all of it counts as written.
 pub fn split(text: &str) -> ReplyText<'_> {
@@ -120,10 +134,7 @@ fn kind(raw: &str) -> Kind {
     }
     let is_drawn = |c: char| matches!(c, '-' | '_' | '=' | '*');
     let inner = line.trim_matches(|c: char| is_drawn(c) || c.is_whitespace()).to_lowercase();
-    if line.starts_with(MARKER_START)
-        && line.ends_with(MARKER_END)
-        && line.len() > MARKER_START.len() + MARKER_END.len()
-    {
+    if is_marker(line) {
         return Kind::Separator;
     }
     if inner.is_empty() {

@@ -9,12 +9,13 @@ use crate::error::{Error, Result};
 use crate::i18n::Texts;
 use crate::mail::address::EmailAddress;
 use crate::mail::reply_text::marker_line;
-use crate::notifications::Letterhead;
 use crate::notifications::delivery::{Content, Conversation, Draft, instance};
 use crate::notifications::messages::{Acknowledgement, FirstRequest};
 use crate::notifications::recipients::{mailbox_of, subject_or_none};
+use crate::notifications::{Letterhead, budget};
 use crate::outbox::Kind;
 use crate::people::person::{self, PersonState};
+use crate::people::staff;
 use crate::settings;
 use crate::teams::mailboxes;
 use crate::throttle::{self, Rate};
@@ -22,9 +23,6 @@ use crate::tickets::messages::{Channel, Message};
 use crate::tickets::ticket::Ticket;
 use crate::tickets::{links, mail_ids, participants};
 
-/// Acknowledgements to one address (LP-02).
-const AN_HOUR: Rate = Rate { times: 3, within: TimeDelta::hours(1) };
-const A_DAY: Rate = Rate { times: 10, within: TimeDelta::days(1) };
 /// Mails to an address that nobody confirmed, whoever causes them (LP-02, ADV-10).
 const UNCONFIRMED: Rate = Rate { times: 1, within: TimeDelta::days(1) };
 const UNCONFIRMED_NAME: &str = "ack-unconfirmed";
@@ -54,21 +52,20 @@ pub fn draft(
         return Ok(None);
     }
     let Some(to) = EmailAddress::parse(&requester.address) else { return Ok(None) };
-    if requester.address_suppressed_at.is_some() || is_own_domain(letterhead, &to, &mailboxes::canonical_addresses(db)?)
+    if requester.address_suppressed_at.is_some()
+        || is_own_domain(letterhead, &to, &mailboxes::canonical_addresses(db)?)
+        || staff::is_staff(db, requester.id)?
     {
         return Ok(None);
     }
     let Some(participant) = participants::find(db, ticket.id, requester.id)? else { return Ok(None) };
     // A stranger may file in anybody's name; only the ticket knows whether the mailbox stands behind it.
     let is_confirmed = ticket.address_confirmed;
-    let budgets: &[(&str, Rate)] =
-        if is_confirmed { &[("ack-hour", AN_HOUR), ("ack-day", A_DAY)] } else { &[(UNCONFIRMED_NAME, UNCONFIRMED)] };
-    for (what, rate) in budgets {
-        match throttle::take(db, &throttle::name(what, to.canonical()), *rate, now) {
-            Ok(()) => {}
-            Err(Error::TooMany { .. }) => return Ok(None),
-            Err(error) => return Err(error),
-        }
+    let has_room = if is_confirmed { budget::take(db, &to, now) } else { count_unconfirmed(db, &to, now) };
+    match has_room {
+        Ok(()) => {}
+        Err(Error::TooMany { .. }) => return Ok(None),
+        Err(error) => return Err(error),
     }
     let t = Texts::new(requester.language.0, requester.zone());
     let operator = settings::operator_name(db)?;
@@ -122,7 +119,8 @@ pub fn count_unconfirmed(db: &mut DbConnection, to: &EmailAddress, now: UtcTime)
     throttle::take(db, &throttle::name(UNCONFIRMED_NAME, to.canonical()), UNCONFIRMED, now)
 }
 
-/// The domain of a mailbox of ours: colleagues need no acknowledgement, and systems beside ours get none (LP-02).
+/// The domain of a mailbox of ours: colleagues need no acknowledgement, wherever they read mail, and systems beside ours
+/// get none (LP-02).
 fn is_own_domain(letterhead: &Letterhead, to: &EmailAddress, mailboxes: &[String]) -> bool {
     to.domain() == letterhead.reply_domain
         || mailboxes.iter().filter_map(|mailbox| mailbox.rsplit_once('@')).any(|(_, domain)| domain == to.domain())

@@ -7,10 +7,10 @@ use crate::db::DbConnection;
 use crate::db::types::PersonId;
 use crate::error::Result;
 use crate::i18n::{Message, Texts};
-use crate::notifications::Letterhead;
 use crate::notifications::delivery::{Content, Draft, instance};
 use crate::notifications::messages::{Consent, Document};
 use crate::notifications::recipients::{self, MessageNamed, Occasion};
+use crate::notifications::{Letterhead, budget};
 use crate::outbox::Kind;
 use crate::people::person::{self, full_name};
 use crate::tickets::participants;
@@ -44,6 +44,7 @@ pub fn draft(
     // What an agent typed goes to nobody who has not shown to read mail there (OUT-10); the page tells them.
     let address = occasion.address_of(&person).filter(|_| person.address_confirmed_at.is_some());
     let Some(address) = address else { return Ok(None) };
+    budget::count(db, &address, now)?;
     let t = Texts::new(person.language.0, person.zone());
     let content = Content::Consent(Box::new(Consent {
         subject: t.message(&news.subject),

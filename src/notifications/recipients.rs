@@ -6,7 +6,7 @@ use chrono::TimeDelta;
 use crate::access::{self, Actor};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::types::PersonId;
+use crate::db::types::{EventId, PersonId};
 use crate::error::{Error, Result};
 use crate::html::from_text;
 use crate::html::sanitize_mail;
@@ -24,10 +24,10 @@ use crate::teams::mailboxes::{self, Mailbox};
 use crate::teams::{members, queues};
 use crate::throttle::{self, Rate};
 use crate::tickets::attachments;
-use crate::tickets::events::Event;
+use crate::tickets::events::{self, Event};
 use crate::tickets::links;
 use crate::tickets::mail_ids;
-use crate::tickets::messages::{self, Message, MessageKind, Visibility};
+use crate::tickets::messages::{self, Channel, Message, MessageKind, Remark, Visibility};
 use crate::tickets::participants::{self, Participant};
 use crate::tickets::ticket::Ticket;
 
@@ -35,6 +35,10 @@ use crate::tickets::ticket::Ticket;
 const TO_AN_AGENT: Rate = Rate { times: 10, within: TimeDelta::minutes(10) };
 /// Mails that a participant gets about what other participants write (LP-05).
 const TO_A_PARTICIPANT: Rate = Rate { times: 10, within: TimeDelta::minutes(10) };
+
+/// The same as long as nothing but mail happens in the ticket: machines that write to each other may take their time
+/// (LP-07). Whatever a person does on a page, agent or customer, begins it anew.
+const BY_MAIL_ALONE: Rate = Rate { times: 10, within: TimeDelta::days(1) };
 
 /// What all mails about one event share.
 pub(super) struct Occasion<'a> {
@@ -219,6 +223,8 @@ pub fn of_customer_message(
     now: UtcTime,
 ) -> Result<Vec<Draft>> {
     let occasion = Occasion::new(db, letterhead, ticket, now)?;
+    let since = if may_be_withheld(message, is_first) { events::last_on_a_page(db, ticket)? } else { None };
+    let news = News { message, is_first, since };
     let mut drafts = Vec::new();
     let author = name_of(message);
     let text = text_of(message);
@@ -227,7 +233,9 @@ pub fn of_customer_message(
             continue;
         }
         let Some(address) = occasion.address_of(&agent) else { continue };
-        if !within_rate(db, "agent-mail", &agent, ticket, TO_AN_AGENT, now)? {
+        if !within_rate(db, "agent-mail", &agent, ticket, TO_AN_AGENT, now)?
+            || !news.has_room(db, &agent, ticket, now)?
+        {
             continue;
         }
         let t = Texts::new(agent.language.0, agent.zone());
@@ -264,19 +272,48 @@ pub fn of_customer_message(
         ));
     }
     if !is_first && message.visibility == Visibility::Everyone {
-        drafts.extend(to_other_participants(db, &occasion, message, &author, &text)?);
+        drafts.extend(to_other_participants(db, &occasion, &news, &author, &text)?);
     }
     Ok(drafts)
+}
+
+/// What a customer wrote, and since which event mail alone happened in the ticket.
+struct News<'a> {
+    message: &'a Message,
+    is_first: bool,
+    since: Option<EventId>,
+}
+
+impl News<'_> {
+    /// Whether `person` may be mailed of it: not for ever, while nobody does anything but mail (LP-07). Nothing else is
+    /// ever withheld by this: no assignment, no held mail, no consent.
+    fn has_room(&self, db: &mut DbConnection, person: &Person, ticket: &Ticket, now: UtcTime) -> Result<bool> {
+        if !may_be_withheld(self.message, self.is_first) {
+            return Ok(true);
+        }
+        let since = self.since.map_or(0, |event| event.0);
+        let name = throttle::name("news-by-mail-alone", &format!("{} {} {since}", person.handle, ticket.reference));
+        match throttle::take_strictly(db, &name, BY_MAIL_ALONE, now) {
+            Ok(()) => Ok(true),
+            Err(Error::TooMany { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// What opens a ticket, what was written on a page and what an agent accepted by hand is news, however much there was.
+fn may_be_withheld(message: &Message, is_first: bool) -> bool {
+    !is_first && message.channel == Channel::Email && message.remark != Some(Remark::Accepted)
 }
 
 fn to_other_participants(
     db: &mut DbConnection,
     occasion: &Occasion<'_>,
-    message: &Message,
+    news: &News<'_>,
     author: &str,
     text: &str,
 ) -> Result<Vec<Draft>> {
-    let ticket = occasion.ticket;
+    let (ticket, message) = (occasion.ticket, news.message);
     let mut drafts = Vec::new();
     for participant in participants::active(db, ticket)? {
         let person = person::by_id(db, participant.person_id)?;
@@ -284,7 +321,9 @@ fn to_other_participants(
             && person.mailed_about_tickets
             && person.address_confirmed_at.is_some();
         let Some(address) = occasion.address_of(&person).filter(|_| is_told) else { continue };
-        if !within_rate(db, "participant-mail", &person, ticket, TO_A_PARTICIPANT, occasion.now)? {
+        if !within_rate(db, "participant-mail", &person, ticket, TO_A_PARTICIPANT, occasion.now)?
+            || !news.has_room(db, &person, ticket, occasion.now)?
+        {
             continue;
         }
         let t = Texts::new(person.language.0, person.zone());
@@ -332,19 +371,41 @@ pub fn of_assignment(
     })
 }
 
-/// A mail that claims to belong to the ticket is held: those who would get it are told to look (D9).
+/// Mail that claims to belong to the ticket is held, by now `count` of one sender: those who would get it are told to look
+/// (D9). No budget silences this; how often it comes is up to the caller.
 pub fn of_held_mail(
     db: &mut DbConnection,
     letterhead: &Letterhead,
     ticket: &Ticket,
+    count: usize,
     now: UtcTime,
 ) -> Result<Vec<Draft>> {
     let agents = agents_concerned(db, ticket)?;
-    notice_to_agents(db, letterhead, ticket, agents, now, |t| t.with("mail-agent-held", "reference", &ticket.reference))
+    notices(db, letterhead, ticket, agents, now, |t| {
+        let held = t.with("mail-agent-held", "reference", &ticket.reference);
+        if count > 1 { format!("{held} {}", t.count("mail-agent-held-count", count as i64)) } else { held }
+    })
 }
 
-/// Tells agents something about the ticket, each in their language.
+/// Tells agents something about the ticket, each in their language, unless they are told too much already.
 pub(super) fn notice_to_agents(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    ticket: &Ticket,
+    agents: Vec<Person>,
+    now: UtcTime,
+    lead: impl Fn(&Texts) -> String,
+) -> Result<Vec<Draft>> {
+    let mut told = Vec::new();
+    for agent in agents {
+        if within_rate(db, "agent-mail", &agent, ticket, TO_AN_AGENT, now)? {
+            told.push(agent);
+        }
+    }
+    notices(db, letterhead, ticket, told, now, lead)
+}
+
+fn notices(
     db: &mut DbConnection,
     letterhead: &Letterhead,
     ticket: &Ticket,
@@ -356,7 +417,7 @@ pub(super) fn notice_to_agents(
     let mut drafts = Vec::new();
     for agent in agents {
         let Some(address) = occasion.address_of(&agent).filter(|_| agent.mailed_about_tickets) else { continue };
-        if !may_work_on(db, agent.id, ticket)? || !within_rate(db, "agent-mail", &agent, ticket, TO_AN_AGENT, now)? {
+        if !may_work_on(db, agent.id, ticket)? {
             continue;
         }
         let t = Texts::new(agent.language.0, agent.zone());

@@ -19,7 +19,12 @@ use crate::secret::Token;
 use crate::throttle::{self, BackOff, Rate};
 
 /// Guesses at one account from one place: two are free, then pauses double up to half a minute, which locks nobody out.
-const PAUSES: BackOff = BackOff { free: 2, longest: TimeDelta::seconds(30), forgotten_after: TimeDelta::hours(1) };
+const PAUSES: BackOff = BackOff {
+    free: 2,
+    first: TimeDelta::seconds(1),
+    longest: TimeDelta::seconds(30),
+    forgotten_after: TimeDelta::hours(1),
+};
 /// Guesses at one account from everywhere together. Places where the person has a session are not counted, so that a
 /// crowd of strangers cannot keep them out.
 const FROM_EVERYWHERE: Rate = Rate { times: 60, within: TimeDelta::minutes(10) };

@@ -255,6 +255,41 @@ pub fn of_ticket(db: &mut DbConnection, ticket: &Ticket, limit: i64) -> Result<V
     Ok(events)
 }
 
+/// The latest that somebody did there, or a program of theirs, other than by mail; what the installation does by itself
+/// does not count.
+pub fn last_on_a_page(db: &mut DbConnection, ticket: &Ticket) -> Result<Option<EventId>> {
+    Ok(one_text!(
+        ticket_events::table
+            .filter(ticket_events::ticket_id.eq(ticket.id))
+            .filter(ticket_events::actor.ne(Maker::Mail))
+            .filter(ticket_events::actor.ne(Maker::System))
+            .order(ticket_events::id.desc())
+            .select(ticket_events::id)
+            .limit(1)
+    )
+    .first(db)
+    .optional()?)
+}
+
+/// The mails of that sender that were held beside the ticket, and of which agents are to be told, since then.
+pub fn held_mails(db: &mut DbConnection, ticket: &Ticket, address: &str, since: UtcTime) -> Result<usize> {
+    let held: Vec<Json<Details>> = ticket_events::table
+        .filter(ticket_events::ticket_id.eq(ticket.id))
+        .filter(ticket_events::kind.eq(EventKind::MailHeld))
+        .filter(ticket_events::created_at.ge(since))
+        .select(ticket_events::details)
+        .load(db)?;
+    let is_of_sender = |details: &Details| {
+        details.to.is_some() && details.address.as_deref().is_some_and(|of| of.eq_ignore_ascii_case(address))
+    };
+    Ok(held.iter().filter(|details| is_of_sender(&details.0)).count())
+}
+
+/// Has an event followed up once more, later.
+pub fn follow_later(db: &mut DbConnection, event: EventId, at: UtcTime, now: UtcTime) -> Result<()> {
+    queue::enqueue(db, TICKET_CHANGED, &TicketChanged { event }, at, now)
+}
+
 /// The events which customers may see, the oldest first.
 pub fn for_customers(db: &mut DbConnection, ticket: &Ticket, limit: i64) -> Result<Vec<Event>> {
     let kinds = EventKind::ALL.iter().copied().filter(|kind| kind.is_for_customers());

@@ -14,5 +14,6 @@ mod outbox;
 mod panics;
 mod senders;
 mod signing;
+mod storms;
 mod threading;
 mod waiting;

@@ -19,6 +19,10 @@ mail-agent-wrote = { $name } wrote in { $reference }:
 mail-agent-assigned = { $name } assigned the ticket { $reference } to you: { $subject }
 mail-agent-assigned-by-nobody = The ticket { $reference } was assigned to you: { $subject }
 mail-agent-held = A mail that claims to belong to { $reference } is being held, for its sender could not be believed. Please look at it and decide.
+mail-agent-held-count = { $count ->
+    [one] It is one mail of this sender.
+   *[other] By now it is { $count } mails of this sender.
+}
 mail-digest-subject = { $count ->
     [one] News in one ticket, late
    *[other] News in { $count } tickets, late

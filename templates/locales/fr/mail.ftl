@@ -19,6 +19,10 @@ mail-agent-wrote = { $name } a écrit dans { $reference } :
 mail-agent-assigned = { $name } vous a confié le ticket { $reference } : { $subject }
 mail-agent-assigned-by-nobody = Le ticket { $reference } vous a été confié : { $subject }
 mail-agent-held = Un message qui dit appartenir à { $reference } est retenu, car son expéditeur n’est pas sûr. Merci de l’examiner et de décider.
+mail-agent-held-count = { $count ->
+    [one] C’est un message de cet expéditeur.
+   *[other] Cela fait maintenant { $count } messages de cet expéditeur.
+}
 mail-digest-subject = { $count ->
     [one] Du nouveau dans un ticket, avec retard
    *[other] Du nouveau dans { $count } tickets, avec retard

@@ -301,7 +301,7 @@ async fn adv_39_s_09_what_only_looks_like_an_end_smuggles_no_second_mail_however
         let listening = listen(&desk);
         for (already, piece_bytes) in [1, 7, 100_000].into_iter().enumerate() {
             let mut peer = Peer::greeted(&listening).await;
-            let mut content = Letter::from("claire@acme.example").bytes();
+            let mut content = Letter::from("claire@acme.example").subject(&format!("Écran {piece_bytes}")).bytes();
             content.extend_from_slice(false_end.as_bytes());
             content.extend_from_slice(smuggled.as_bytes());
             // The real end, and in the same breath the beginning of a second mail, which is the peer's own.
@@ -322,7 +322,7 @@ async fn adv_39_s_09_what_only_looks_like_an_end_smuggles_no_second_mail_however
             let tickets = desk.tickets();
             assert_eq!(tickets.len(), already + 1, "{false_end:?}");
             assert!(
-                tickets.iter().all(|ticket| ticket.requester_id == desk.claire && ticket.subject == "Écran noir"),
+                tickets.iter().all(|ticket| ticket.requester_id == desk.claire && ticket.subject.starts_with("Écran")),
                 "{false_end:?}"
             );
         }

@@ -24,6 +24,8 @@ use super::database::TestDatabase;
 
 /// Where the application believes to be reached.
 pub const BASE_URL: &str = "http://desk.example";
+/// Where answers to its mails arrive, unless its settings say otherwise.
+pub const REPLY_DOMAIN: &str = "reply.desk.example";
 
 /// One installation for one test.
 pub struct TestApp {
@@ -58,10 +60,10 @@ impl TestApp {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::fresh(folder.path());
         let overrides = Overrides { data: Some(folder.path().to_owned()), ..Overrides::default() };
-        let variables = BTreeMap::from([
-            ("ACCORD_HTTP_BASE_URL".to_owned(), BASE_URL.to_owned()),
-            ("ACCORD_MAIL_REPLY_DOMAIN".to_owned(), "reply.desk.example".to_owned()),
-        ]);
+        let mut variables = BTreeMap::from([("ACCORD_HTTP_BASE_URL".to_owned(), BASE_URL.to_owned())]);
+        if !settings.contains("reply_domain") {
+            variables.insert("ACCORD_MAIL_REPLY_DOMAIN".to_owned(), REPLY_DOMAIN.to_owned());
+        }
         let mut config = config::parse(settings, variables, &overrides).unwrap();
         config.database.url = database.url.clone();
         let clock = Clock::at(UtcTime::parse_rfc3339("2026-11-23T08:00:00Z").unwrap());

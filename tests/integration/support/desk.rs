@@ -53,8 +53,13 @@ impl Desk {
     }
 
     pub fn with_settings(settings: &str) -> Desk {
+        Desk::at(SUPPORT, settings)
+    }
+
+    /// The desk of another operator, to which customers write at `support`.
+    pub fn at(support: &str, settings: &str) -> Desk {
         let test = TestApp::with_settings(settings);
-        let now = test.now();
+        let (now, support) = (test.now(), support.to_owned());
         let (administrator, zoe, yves, acme, claire, bob) = test.write(move |db| {
             let mut errors = FieldErrors::default();
             let form = SetupForm {
@@ -62,7 +67,7 @@ impl Desk {
                 first_name: "Anne".to_owned(),
                 last_name: "Martin".to_owned(),
                 email: "anne@staff.example".to_owned(),
-                support_address: SUPPORT.to_owned(),
+                support_address: support.clone(),
                 time_zone: String::new(),
             };
             let first = form.check(&mut errors, Locale::Fr, now).expect("a form without faults");
@@ -131,18 +136,18 @@ impl Desk {
 
     /// A mail is handed over; nothing follows yet.
     pub fn accept(&self, letter: &Letter) -> Acceptance {
-        let recipient = letter.recipient.clone();
+        self.accept_bytes(&letter.recipient, &letter.envelope_from, letter.bytes())
+    }
+
+    /// A mail of these bytes is handed over; nothing follows yet.
+    pub fn accept_bytes(&self, recipient: &str, envelope_from: &str, bytes: Vec<u8>) -> Acceptance {
         let letterhead = self.letterhead();
         let mailbox = self
             .test
-            .read(|db| addressing::mailbox_for(db, &letterhead, &recipient))
+            .read(|db| addressing::mailbox_for(db, &letterhead, recipient))
             .unwrap_or_else(|| panic!("nobody takes mail for {recipient}"));
-        let mail = NewMail::new(
-            vec![Recipient { mailbox, address: letter.recipient.clone() }],
-            letter.envelope_from.clone(),
-            Way::Lmtp,
-            letter.bytes(),
-        );
+        let recipients = vec![Recipient { mailbox, address: recipient.to_owned() }];
+        let mail = NewMail::new(recipients, envelope_from.to_owned(), Way::Lmtp, bytes);
         let now = self.test.now();
         self.test.write(move |db| journal::accept(db, &mail, now))[0]
     }
