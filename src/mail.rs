@@ -16,6 +16,7 @@ pub mod outgoing;
 pub mod reply_address;
 pub mod reply_text;
 pub mod sender_check;
+pub mod setup_check;
 pub mod structure;
 pub mod threading;
 pub mod transport;

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::dkim::{self, Selector};
 use super::http::HttpConfig;
-use super::sender_checks::{self, SenderChecks};
+use super::sender_checks::{self, Records, SenderChecks};
 use super::{Overrides, Reader};
 use crate::secret::Secret;
 
@@ -35,6 +35,8 @@ pub struct MailConfig {
     pub lmtp: Option<LmtpListen>,
     pub trusted_authserv_id: Option<String>,
     pub sender_checks: SenderChecks,
+    /// What is looked in instead of DNS.
+    pub dns_records: Option<Records>,
     pub http_inbound: bool,
 }
 
@@ -117,13 +119,15 @@ impl MailConfig {
         };
         let lmtp = reader.text("mail.lmtp").and_then(|text| read_lmtp(reader, &text));
         let is_set_up = !overrides.demo && (lmtp.is_some() || matches!(outgoing, Outgoing::Smtp(_)));
+        let dns_records = sender_checks::records(reader);
         MailConfig {
             reply_domain,
             outgoing,
             dkim: dkim::read(reader),
             lmtp,
             trusted_authserv_id: reader.text("mail.trusted_authserv_id"),
-            sender_checks: sender_checks::read(reader, is_set_up),
+            sender_checks: sender_checks::read(reader, dns_records.as_ref(), is_set_up),
+            dns_records,
             http_inbound: reader.flag("mail.http_inbound", true),
         }
     }

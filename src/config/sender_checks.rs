@@ -8,28 +8,35 @@ use super::Reader;
 
 const FILE: &str = "mail.dns_records";
 
+/// Texts by the name that they are published under.
+pub type Records = Arc<BTreeMap<String, Vec<String>>>;
+
 /// Where the records of domains are looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SenderChecks {
     Off,
     /// By the name servers of this machine.
     Dns,
-    /// In these, and nowhere else: where there is no DNS to ask. Texts by the name that they are published under.
-    Records(Arc<BTreeMap<String, Vec<String>>>),
+    /// In these, and nowhere else: where there is no DNS to ask.
+    Records(Records),
 }
 
-/// Reads the two keys.
-pub(super) fn read(reader: &mut Reader, mail_is_set_up: bool) -> SenderChecks {
-    let records = reader.text(FILE).and_then(|path| {
+/// The records of a file, if one is named.
+pub(super) fn records(reader: &mut Reader) -> Option<Records> {
+    reader.text(FILE).and_then(|path| {
         let found = std::fs::read_to_string(&path)
             .map_err(|error| format!("the file {path} cannot be read ({error})"))
             .and_then(|text| parse(&text));
-        found.map_err(|problem| reader.problem(FILE, &problem)).ok()
-    });
+        found.map(Arc::new).map_err(|problem| reader.problem(FILE, &problem)).ok()
+    })
+}
+
+/// Whether senders are checked, and where.
+pub(super) fn read(reader: &mut Reader, records: Option<&Records>, mail_is_set_up: bool) -> SenderChecks {
     let wanted = reader.flag("mail.check_senders", mail_is_set_up || records.is_some());
     match records {
         _ if !wanted => SenderChecks::Off,
-        Some(records) => SenderChecks::Records(Arc::new(records)),
+        Some(records) => SenderChecks::Records(records.clone()),
         None => SenderChecks::Dns,
     }
 }

@@ -8,7 +8,7 @@
 
 mod records;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -192,7 +192,7 @@ impl SenderCheck {
 }
 
 /// Those of the machine. DNSSEC stays off, whatever the machine says: see deny.toml.
-fn name_servers() -> Result<(ResolverConfig, ResolverOpts), String> {
+pub(super) fn name_servers() -> Result<(ResolverConfig, ResolverOpts), String> {
     let (config, mut options) = read_system_conf().map_err(|error| error.to_string())?;
     (options.validate, options.trust_anchor) = (false, None);
     (options.timeout, options.attempts) = (QUESTION, 1);

@@ -3,6 +3,7 @@
 
 pub mod development_mail;
 pub mod ledger;
+pub mod mail_setup;
 pub mod mailboxes;
 pub mod organisations;
 pub mod outgoing_mail;

@@ -207,6 +207,8 @@ table! {
     POST "/admin/settings" => admin::settings::update,
     GET "/admin/status" => admin::status::show,
     POST "/admin/status/jobs" => admin::status::retry_jobs,
+    GET "/admin/status/mail" => admin::mail_setup::show,
+    POST "/admin/status/mail" => admin::mail_setup::look,
     GET "/admin/unprocessed-mail" => admin::unprocessed_mail::list,
     GET "/admin/unprocessed-mail/{handle}" => admin::unprocessed_mail::show,
     GET "/admin/unprocessed-mail/{handle}/original" => admin::unprocessed_mail::download,

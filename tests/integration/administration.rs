@@ -589,6 +589,24 @@ async fn the_status_page_says_what_wants_attention() {
 }
 
 #[actix_web::test]
+async fn out_08_the_set_up_of_mail_is_looked_up_when_asked_and_told_in_words() {
+    let folder = tempfile::tempdir().unwrap();
+    let zone = folder.path().join("zone");
+    std::fs::write(&zone, "_dmarc.garonne.example. IN TXT \"v=DMARC1; p=reject\"\n").unwrap();
+    let (app, cast) = TestApp::cast_with_settings(&format!("[mail]\ndns_records = {zone:?}\ncheck_senders = false"));
+    let anne = app.signed_in(cast.anne).await;
+    anne.get("/admin/status").await.assert_says("/admin/status/mail");
+    let before = anne.get("/admin/status/mail").await;
+    before.assert_status(200).assert_says("Consulter maintenant");
+    assert!(!before.text().contains("DMARC"), "nothing is looked up before somebody asks");
+    let found = anne.post("/admin/status/mail", &[]).await;
+    found.assert_status(200).assert_says("v=DMARC1; p=reject").assert_says("Aucun enregistrement n’est publié");
+    for (tone, word) in [("tone-done", "en ordre"), ("tone-act", "à examiner"), ("tone-late", "à corriger")] {
+        found.assert_says(tone).assert_says(word);
+    }
+}
+
+#[actix_web::test]
 async fn the_ledger_names_who_did_what_and_shows_no_internal_number() {
     let (app, cast) = TestApp::with_cast();
     let anne = app.signed_in(cast.anne).await;

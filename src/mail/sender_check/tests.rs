@@ -225,24 +225,24 @@ fn au_04_where_nothing_is_to_be_looked_up_nothing_is_known() {
 }
 
 /// A name server on loopback that says what a test wants.
-struct Server {
-    address: std::net::SocketAddr,
+pub(in crate::mail) struct Server {
+    pub(in crate::mail) address: std::net::SocketAddr,
     asked: Arc<AtomicUsize>,
     thread: JoinHandle<()>,
 }
 
 /// What it answers a question with: a type and data, or that there is no such name.
-type Answers = Vec<(u16, Vec<u8>)>;
+pub(in crate::mail) type Answers = Vec<(u16, Vec<u8>)>;
 
 const TXT: u16 = 16;
 const CNAME: u16 = 5;
 
-fn text(text: &str) -> (u16, Vec<u8>) {
+pub(in crate::mail) fn text(text: &str) -> (u16, Vec<u8>) {
     let pieces = text.as_bytes().chunks(255).flat_map(|piece| [&[piece.len() as u8], piece].concat()).collect();
     (TXT, pieces)
 }
 
-fn wire_name(name: &str) -> Vec<u8> {
+pub(in crate::mail) fn wire_name(name: &str) -> Vec<u8> {
     let mut wire: Vec<u8> =
         name.split('.').flat_map(|label| [&[label.len() as u8], label.as_bytes()].concat()).collect();
     wire.push(0);
@@ -251,7 +251,7 @@ fn wire_name(name: &str) -> Vec<u8> {
 
 impl Server {
     /// Answers until it is asked for `the.end`.
-    fn answering(answer: impl Fn(&str) -> Answers + Send + 'static) -> Server {
+    pub(in crate::mail) fn answering(answer: impl Fn(&str) -> Answers + Send + 'static) -> Server {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         let address = socket.local_addr().unwrap();
         let asked = Arc::new(AtomicUsize::new(0));
@@ -290,20 +290,25 @@ impl Server {
         Server { address, asked, thread }
     }
 
-    fn end(self) {
+    pub(in crate::mail) fn end(self) {
         let question = [&[0; 12][..], &wire_name("the.end"), &[0, 16, 0, 1]].concat();
         UdpSocket::bind("127.0.0.1:0").unwrap().send_to(&question, self.address).unwrap();
         self.thread.join().unwrap();
     }
 }
 
-/// A check that asks there.
-fn asking(address: std::net::SocketAddr) -> SenderCheck {
+/// How to ask there.
+pub(in crate::mail) fn asking_options(address: std::net::SocketAddr) -> (ResolverConfig, ResolverOpts) {
     let mut server = NameServerConfig::udp(address.ip());
     server.connections[0].port = address.port();
-    let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
     let mut options = ResolverOpts::default();
     (options.timeout, options.attempts) = (QUESTION, 1);
+    (ResolverConfig::from_parts(None, Vec::new(), vec![server]), options)
+}
+
+/// A check that asks there.
+fn asking(address: std::net::SocketAddr) -> SenderCheck {
+    let (config, options) = asking_options(address);
     SenderCheck { source: Source::Dns(config, options), records: Records::default(), unanswered: AtomicU32::new(0) }
 }
 

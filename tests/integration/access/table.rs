@@ -118,6 +118,8 @@ pub const TABLE: &[(&str, &str)] = &[
     ("POST /admin/settings",                                                 "s s n n n n f f f f f o"),
     ("GET /admin/status",                                                    "s s n n n n f f f f f o"),
     ("POST /admin/status/jobs",                                              "s s n n n n f f f f f o"),
+    ("GET /admin/status/mail",                                               "s s n n n n f f f f f o"),
+    ("POST /admin/status/mail",                                              "s s n n n n f f f f f o"),
     ("GET /admin/unprocessed-mail",                                          "s s n n n n u o o o f o"),
     ("GET /admin/unprocessed-mail/{handle}",                                 "s s n n n n n n o o n o"),
     ("GET /admin/unprocessed-mail/{handle}/original",                        "s s n n n n n n o o n f"),

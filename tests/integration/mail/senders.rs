@@ -107,9 +107,3 @@ fn au_03_who_only_uses_the_address_is_held_or_not_believed() {
     town.desk.receive(&Letter::from("x@unknown.example"));
     assert_eq!((town.newest().0, town.newest().1.authentication.as_str()), (State::Applied, "none"));
 }
-
-#[test]
-fn au_04_a_fresh_desk_looks_nothing_up() {
-    let desk = Desk::open();
-    assert_eq!(format!("{:?}", desk.test.app.senders), "SenderCheck(off)");
-}

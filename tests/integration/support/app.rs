@@ -64,6 +64,13 @@ impl TestApp {
         if !settings.contains("reply_domain") {
             variables.insert("ACCORD_MAIL_REPLY_DOMAIN".to_owned(), REPLY_DOMAIN.to_owned());
         }
+        if !settings.contains("dns_records") {
+            // Nobody outside of the test is asked anything.
+            let nothing = folder.path().join("no-records");
+            std::fs::write(&nothing, "").unwrap();
+            variables.insert("ACCORD_MAIL_DNS_RECORDS".to_owned(), nothing.display().to_string());
+            variables.insert("ACCORD_MAIL_CHECK_SENDERS".to_owned(), "false".to_owned());
+        }
         let mut config = config::parse(settings, variables, &overrides).unwrap();
         config.database.url = database.url.clone();
         let clock = Clock::at(UtcTime::parse_rfc3339("2026-11-23T08:00:00Z").unwrap());
