@@ -14,6 +14,7 @@ use crate::mail::address::EmailAddress;
 use crate::mail::dkim;
 use crate::mail::sender_check::SenderCheck;
 use crate::mail::transport::Transport;
+use crate::people::staff;
 use crate::teams::mailboxes;
 use crate::web::server;
 use crate::{audit, clock};
@@ -40,6 +41,7 @@ pub fn run(common: &Common) -> ExitCode {
         ("captures", check_captures(&config)),
         ("keys", check_keys(&config)),
         ("outgoing mail", check_mail(&config)),
+        ("reply domain", check_reply_domain(&config)),
     ];
     checks.push(("senders", SenderCheck::asks(&config.mail.sender_checks)));
     if !config.mail.dkim.is_empty() {
@@ -133,6 +135,18 @@ fn check_mail(config: &Config) -> Result<String, String> {
     let transport = Transport::new(&config.mail.outgoing).map_err(|error| error.to_string())?;
     transport.check().map_err(|failure| failure.text)?;
     Ok("the way out is open".to_owned())
+}
+
+/// What arrives at the reply domain arrives at Accord only, so nobody else is reached there (TH-05).
+fn check_reply_domain(config: &Config) -> Result<String, String> {
+    let domain = &config.mail.reply_domain;
+    let mut db = open(&config.database.url, Role::Reader).map_err(|error| error.to_string())?;
+    if staff::has_address_at(&mut db, domain).map_err(|error| format!("{error:#}"))? {
+        return Err(format!(
+            "staff is reached at {domain} too; set mail.reply_domain to a subdomain of its own, such as reply.{domain}"
+        ));
+    }
+    Ok(format!("{domain} is for signed replies only"))
 }
 
 /// Mail from every mailbox is signed, if any is.

@@ -91,6 +91,17 @@ pub fn is_staff(db: &mut DbConnection, person: PersonId) -> Result<bool> {
     Ok(found > 0)
 }
 
+/// Whether somebody of the staff is reached at `domain`, which is in ASCII and lower case.
+pub fn has_address_at(db: &mut DbConnection, domain: &str) -> Result<bool> {
+    let found: Option<PersonId> = staff_members::table
+        .inner_join(person_addresses::table.on(person_addresses::person_id.eq(staff_members::person_id)))
+        .filter(person_addresses::canonical.like(format!("%@{domain}")))
+        .select(staff_members::person_id)
+        .first(db)
+        .optional()?;
+    Ok(found.is_some())
+}
+
 /// The roles of `person`.
 pub fn roles_of(db: &mut DbConnection, person: PersonId) -> Result<Vec<StaffRoleId>> {
     Ok(staff_member_roles::table

@@ -751,3 +751,14 @@ async fn the_operator_is_nobody_s_customer_in_the_list_and_on_its_page() {
     let page = anne.get(&format!("/organisations/{handle}")).await;
     page.assert_status(200).assert_says("Notre société").assert_silent_about("/contract\"");
 }
+
+/// TH-05: what arrives at the reply domain arrives at Accord only, so nobody of the staff is reached there.
+#[actix_web::test]
+async fn th_05_a_reply_domain_that_staff_is_reached_at_is_pointed_out() {
+    let (app, cast) = TestApp::cast_with_settings("[mail]\nreply_domain = \"garonne.example\"\n");
+    let anne = app.signed_in(cast.anne).await;
+    anne.get("/admin/mailboxes").await.assert_says("comme reponse.garonne.example");
+    let (app, cast) = TestApp::with_cast();
+    let anne = app.signed_in(cast.anne).await;
+    anne.get("/admin/mailboxes").await.assert_silent_about("est aussi celui d’adresses de votre équipe");
+}

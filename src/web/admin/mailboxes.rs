@@ -11,6 +11,7 @@ use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::Locale;
 use crate::mail::address::EmailAddress;
 use crate::people::roles::Permission;
+use crate::people::staff::has_address_at;
 use crate::teams::mailboxes::{self, Mailbox, MailboxDescription};
 use crate::teams::queues::{self, Queue};
 use crate::web::forms::{Form, Nothing};
@@ -36,7 +37,14 @@ pub struct MailboxForm {
 /// `GET /admin/mailboxes`
 pub async fn list(app: Data<App>, staff: Staff) -> PageResult {
     staff.require(Permission::ManageQueues)?;
-    let (mailboxes, queues) = app.database.read(|db| Ok((mailboxes::all(db)?, queues::all(db)?))).await?;
+    let reply_domain = app.config.mail.reply_domain.clone();
+    let (mailboxes, queues, is_of_staff) = {
+        let reply_domain = reply_domain.clone();
+        let all = move |db: &mut DbConnection| {
+            Ok((mailboxes::all(db)?, queues::all(db)?, has_address_at(db, &reply_domain)?))
+        };
+        app.database.read(all).await?
+    };
     let p = staff.page(&app, "mailboxes-title", Place::Mailboxes);
     let rows = mailboxes
         .into_iter()
@@ -54,8 +62,7 @@ pub async fn list(app: Data<App>, staff: Staff) -> PageResult {
             is_default: mailbox.is_default,
         })
         .collect();
-    let reply_domain = app.config.mail.reply_domain.clone();
-    page(&ListPage { p, rows, reply_domain })
+    page(&ListPage { p, rows, reply_domain, is_of_staff })
 }
 
 /// `GET /admin/mailboxes/new`
@@ -223,6 +230,8 @@ struct ListPage {
     p: Page,
     rows: Vec<Row>,
     reply_domain: String,
+    /// Whether staff is reached at the reply domain, too (TH-05).
+    is_of_staff: bool,
 }
 
 #[derive(Template)]

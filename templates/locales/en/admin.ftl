@@ -108,6 +108,7 @@ queue-description-hint = Customers read the name on the form.
 said-queue-added = The queue is added. Now say who works in it.
 mailboxes-title = Mailboxes
 mailboxes-hint = The addresses at which mail arrives, and from which replies are sent.
+mailboxes-reply-domain-of-staff = The domain of signed replies, { $domain }, is also that of addresses of your team. Give them a subdomain of their own, such as reply.{ $domain } (setting mail.reply_domain): what arrives there should arrive at Accord only.
 mailboxes-empty = No mailboxes
 mailboxes-empty-hint = Add the address of your support.
 mailboxes-help = How mail arrives

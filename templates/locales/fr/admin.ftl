@@ -108,6 +108,7 @@ queue-description-hint = Les clients lisent le nom sur le formulaire.
 said-queue-added = La file est ajoutée. Indiquez maintenant qui y travaille.
 mailboxes-title = Boîtes aux lettres
 mailboxes-hint = Les adresses auxquelles le courrier arrive, et d’où partent les réponses.
+mailboxes-reply-domain-of-staff = Le domaine des réponses signées, { $domain }, est aussi celui d’adresses de votre équipe. Réservez-leur un sous-domaine, comme reponse.{ $domain } (réglage mail.reply_domain) : ce qui y arrive ne doit arriver qu’à Accord.
 mailboxes-empty = Aucune boîte aux lettres
 mailboxes-empty-hint = Ajoutez l’adresse de votre assistance.
 mailboxes-help = Comment le courrier arrive

@@ -126,7 +126,12 @@ pub fn assert_each_is_there_once(installation: &Installation, acknowledged: &BTr
         .select((journal::state, diesel::dsl::count_star()))
         .load(&mut db)
         .unwrap();
-    assert_eq!(states.iter().map(|(state, _)| state.as_str()).collect::<Vec<_>>(), ["applied"], "{states:?}");
+    let stuck: Vec<(i64, i32, i32, Option<String>)> = journal::table
+        .filter(journal::state.ne("applied"))
+        .select((journal::id, journal::attempts, journal::strikes, journal::last_error))
+        .load(&mut db)
+        .unwrap();
+    assert_eq!(stuck, [], "of {states:?}");
     let kept: Vec<Option<String>> = ticket_messages::table.select(ticket_messages::mail_id).load(&mut db).unwrap();
     let mut counts: BTreeMap<String, usize> = BTreeMap::new();
     for id in kept.into_iter().flatten() {

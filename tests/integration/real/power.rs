@@ -198,6 +198,7 @@ fn real_ft_05_whatever_call_of_the_server_fails_a_mail_is_durable_or_not_acknowl
     for at in &numbers {
         let (id, taken, ended, failing) = take(*at as u32, Some(Fault { at: *at, errno: EIO }));
         let call = failing.get(at - 1).cloned().unwrap_or_default();
+        println!("{call}: taken {taken}, ended {ended:?}, {id}");
         if taken {
             acknowledged.insert(id);
         }
