@@ -53,7 +53,8 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
         EventKind::Opened => opened(db, letterhead, &ticket, &event, now),
         EventKind::CustomerWrote | EventKind::MessageAccepted => {
             let Some(message) = message_of(db, &event)? else { return Ok(Vec::new()) };
-            if is_machine_made(&message) || is_quiet(db, &ticket, now)? {
+            let may_be_withheld = recipients::may_be_withheld(&message, false);
+            if is_machine_made(&message) || may_be_withheld && is_quiet(db, &ticket, now)? {
                 return Ok(Vec::new());
             }
             recipients::of_customer_message(db, letterhead, &ticket, &message, false, now)

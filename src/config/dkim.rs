@@ -83,6 +83,9 @@ impl Selector {
     }
 }
 
+/// Longer than any name of a record with the path of a file; a key without its first line is longer still.
+const LONGEST_ENTRY: usize = 600;
+
 /// Reads the keys that are set.
 pub(super) fn read(reader: &mut Reader) -> Arc<[Selector]> {
     let mut selectors: Vec<Selector> = Vec::new();
@@ -108,6 +111,10 @@ pub(super) fn read(reader: &mut Reader) -> Arc<[Selector]> {
 }
 
 fn selector_of(entry: &str) -> Result<Selector, String> {
+    if entry.contains("PRIVATE KEY") || entry.len() > LONGEST_ENTRY {
+        // What is wrong there is not to be repeated in a log.
+        return Err("names the file that a key is in, and not the key itself".to_owned());
+    }
     let form = || {
         format!(
             "each is to be the name of a record and a key file, as in \
@@ -228,6 +235,8 @@ mod tests {
             (vec![entry("s1._domainkey.garonne.example", &other)], "PEM"),
             (vec![entry("s1._domainkey.garonne.example", "/nowhere/key.pem")], "cannot be read"),
             (vec![entry("garonne.example", &rsa)], "the name of a record"),
+            (vec![entry("s1._domainkey.garonne.example", "-----BEGIN PRIVATE KEY-----")], "not the key itself"),
+            (vec![entry("s1._domainkey.garonne.example", &"A".repeat(1_000))], "not the key itself"),
             (vec![entry("s 1._domainkey.garonne.example", &rsa)], "the name of a record"),
             (vec![entry("s1._domainkey.garonne", &rsa)], "the name of a record"),
             (vec!["s1._domainkey.garonne.example".to_owned()], "the name of a record"),

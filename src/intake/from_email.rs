@@ -254,8 +254,13 @@ impl Mail<'_> {
                     && self.reading.class.may_acknowledge()
                     && self.reading.mail.from.identity.is_some()
                     && self.reading.mail.level == Level::Full
-                    && self.reading.authentication != Authentication::Fail
-                    && !storms::is_an_answer(db, &self.house.letterhead, self.reading, person.id, self.now)?;
+                    && self.reading.authentication != Authentication::Fail;
+                if record.may_acknowledge
+                    && storms::is_an_answer(db, &self.house.letterhead, self.reading, person.id, self.now)?
+                {
+                    record.may_acknowledge = false;
+                    record.flags.push("answers_a_mail".to_owned());
+                }
                 if record.may_acknowledge
                     && ticket.is_none()
                     && let Some(same) =

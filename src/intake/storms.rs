@@ -20,7 +20,9 @@ use crate::db::DbConnection;
 use crate::db::schema::tickets;
 use crate::db::types::{MailboxId, PersonId};
 use crate::error::Result;
+use crate::html::to_text;
 use crate::intake::Reading;
+use crate::mail::incoming::ParsedMail;
 use crate::mail::reply_text;
 use crate::notifications::Letterhead;
 use crate::tickets::links::{self, Link};
@@ -90,7 +92,7 @@ pub(super) fn repeated_request(
     let mut same: Vec<Ticket> = Vec::new();
     for ticket in recent {
         let is_recent = ticket.created_at > now.minus(BEFORE) && is_the_same(&ticket.subject, &mail.subject);
-        if is_recent && begins_with(db, &ticket, &mail.text)? {
+        if is_recent && begins_with(db, &ticket, mail)? {
             same.push(ticket);
         }
     }
@@ -102,10 +104,13 @@ pub(super) fn repeated_request(
     Ok(Some(latest).filter(|_| waits && is_theirs_alone))
 }
 
-/// Whether the ticket was opened with these words and nothing beside them.
-fn begins_with(db: &mut DbConnection, ticket: &Ticket, text: &str) -> Result<bool> {
+/// Whether the ticket was opened with the words of this mail. What a mail says may stand in its HTML alone, beside a text
+/// that only says so.
+fn begins_with(db: &mut DbConnection, ticket: &Ticket, mail: &ParsedMail) -> Result<bool> {
     let first = messages::from_the_first(db, ticket, messages::Reading::Everything, None, 1)?;
-    Ok(first.first().is_some_and(|first| is_the_same(&first.body_text, text)))
+    let Some(first) = first.first().filter(|first| is_the_same(&first.body_text, &mail.text)) else { return Ok(false) };
+    let html = messages::html_of(db, first.id)?.unwrap_or_default();
+    Ok(is_the_same(&to_text(&html), &to_text(mail.html.as_deref().unwrap_or_default())))
 }
 
 /// The same words in the same order; only the white space between them may differ, for mail servers fold lines.

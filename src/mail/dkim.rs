@@ -17,9 +17,10 @@ use crate::error::{Error, Result};
 
 /// What a reader sees, and what clients thread and answer by. Each is signed once more than it is there: one that somebody
 /// adds, be it a second From, makes the signature fail.
-const SEALED: [&str; 10] = [
+const SEALED: [&str; 12] = [
     "From",
     "To",
+    "Cc",
     "Subject",
     "Date",
     "Message-ID",
@@ -28,6 +29,7 @@ const SEALED: [&str; 10] = [
     "Reply-To",
     "MIME-Version",
     "Content-Type",
+    "Content-Transfer-Encoding",
 ];
 /// Signed if they are there, with every field of a list. Whoever passes a mail on may add them.
 const IF_THERE: &str = "auto-submitted";

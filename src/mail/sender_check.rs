@@ -2,41 +2,40 @@
 //! (AU-03, AU-04): by the mail's own signatures (DKIM) and by what the domain asks for (DMARC). SPF is not looked at: it is
 //! about the machine that delivers, and no way in tells which that was.
 //!
-//! Whoever writes a mail chooses what is looked up for it, and how slowly that answers. So it is few names, for five seconds
-//! in all, and what is not known then counts as nothing; and only what was signed is believed, of a mail that can be read in
-//! one way only.
+//! Whoever writes a mail chooses what is looked up for it, and how slowly that answers. So only signatures that can count are
+//! looked at, for five seconds in all, and for so long in a minute, whoever writes; what is not known then counts as nothing.
+//! Of a mail that can be read in more than one way no signature counts.
 
+mod patience;
 mod records;
 #[cfg(test)]
 pub(super) mod tests;
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::Arc;
 use std::time::Duration;
 
 use mail_auth::common::crypto::Algorithm;
 use mail_auth::dmarc::Policy;
 use mail_auth::dmarc::verify::DmarcParameters;
+use mail_auth::hickory_resolver::TokioResolver;
 use mail_auth::hickory_resolver::config::{ResolverConfig, ResolverOpts};
+use mail_auth::hickory_resolver::net::runtime::TokioRuntimeProvider;
 use mail_auth::hickory_resolver::system_conf::read_system_conf;
 use mail_auth::{
     AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult, MessageAuthenticator, Parameters, SpfOutput,
 };
 use tokio::runtime::Runtime;
+use tokio::time::Instant;
 
 use super::address::EmailAddress;
 use super::authentication::{Authentication, are_aligned};
 use crate::clock::UtcTime;
 use crate::config::sender_checks::SenderChecks;
+use patience::Patience;
 use records::Records;
 
-/// All look-ups for one mail together (FT-31).
-const BUDGET: Duration = Duration::from_secs(5);
-/// The same after a few mails in a row without an answer: then it is DNS that is slow, not one sender's, and the mail behind
-/// shall not wait for it.
-const SHORT_BUDGET: Duration = Duration::from_millis(500);
-const PATIENT_FOR: u32 = 3;
 /// One question of a look-up; a second name server is asked after it.
 const QUESTION: Duration = Duration::from_secs(2);
 /// More signatures than mail collects on an honest way. Each costs a look-up.
@@ -61,8 +60,7 @@ const SINGLE: [&str; 12] = [
 pub struct SenderCheck {
     source: Source,
     records: Records,
-    /// Mails in a row for which nobody answered in time.
-    unanswered: AtomicU32,
+    patience: Patience,
 }
 
 enum Source {
@@ -103,7 +101,7 @@ impl SenderCheck {
             },
             SenderChecks::Records(texts) => (Source::Nowhere, Records::only(texts)),
         };
-        SenderCheck { source, records, unanswered: AtomicU32::new(0) }
+        SenderCheck { source, records, patience: Patience::default() }
     }
 
     /// The name servers that it would ask, or why there are none.
@@ -134,27 +132,30 @@ impl SenderCheck {
     }
 
     fn judge_on(&self, runtime: &Runtime, mail: &Arrived<'_>, now: UtcTime) -> Authentication {
-        let Some(raw) = in_whole_lines(mail.raw) else { return Authentication::None };
+        let raw = in_whole_lines(mail.raw);
         // The library unwraps here and there.
         let judged = catch_unwind(AssertUnwindSafe(|| {
-            let message = message_with_signatures(&raw, mail)?;
+            let mut message = message_with_signatures(raw.as_deref().unwrap_or(mail.raw), mail)?;
+            if raw.is_none() {
+                message.dkim_headers.clear();
+            }
             let (from, envelope_from) = (mail.from.domain(), mail.envelope_from);
             if message.dkim_headers.is_empty() && path_may_meet(envelope_from, from) {
                 // Whatever the domain publishes, nothing follows from it.
                 return None;
             }
-            let found = self.find(runtime, &message, now);
-            self.remember_whether_answered(found.as_ref());
-            Some(verdict(&found?, from, envelope_from))
+            let found = self.find(runtime, &message, from, now)?;
+            Some(verdict(&found, from, envelope_from))
         }));
         judged.ok().flatten().unwrap_or(Authentication::None)
     }
 
     /// `None` when it is not known in time.
-    fn find(&self, runtime: &Runtime, message: &AuthenticatedMessage<'_>, now: UtcTime) -> Option<Found> {
-        let budget = if self.unanswered.load(Ordering::Relaxed) < PATIENT_FOR { BUDGET } else { SHORT_BUDGET };
-        runtime.block_on(async {
-            let authenticator = self.authenticator()?;
+    fn find(&self, runtime: &Runtime, message: &AuthenticatedMessage<'_>, from: &str, now: UtcTime) -> Option<Found> {
+        let organisation = two_labels(from);
+        let (found, waited) = runtime.block_on(async {
+            let began = Instant::now();
+            let Some(authenticator) = self.authenticator() else { return (None, Duration::ZERO) };
             let look_up = async {
                 let records = self.records.at(now);
                 let dkim = authenticator.verify_dkim(Parameters::new(message).with_txt_cache(&records)).await;
@@ -168,8 +169,11 @@ impl SenderCheck {
                 let dmarc = authenticator.verify_dmarc(Parameters::new(parameters).with_txt_cache(&records)).await;
                 Found::new(&dkim, &dmarc)
             };
-            tokio::time::timeout(budget, look_up).await.ok()
-        })
+            let found = tokio::time::timeout(self.patience.left(&organisation, now), look_up).await.ok();
+            (found, began.elapsed())
+        });
+        self.patience.spend(&organisation, waited, now);
+        found
     }
 
     fn authenticator(&self) -> Option<MessageAuthenticator> {
@@ -179,15 +183,13 @@ impl SenderCheck {
                 (ResolverConfig::from_parts(None, Vec::new(), Vec::new()), ResolverOpts::default())
             }
         };
-        MessageAuthenticator::new(config, options).ok()
-    }
-
-    fn remember_whether_answered(&self, found: Option<&Found>) {
-        if found.is_some_and(|found| !found.is_in_doubt()) {
-            self.unanswered.store(0, Ordering::Relaxed);
-        } else {
-            self.unanswered.fetch_add(1, Ordering::Relaxed);
-        }
+        // Name servers of a machine are asked in the clear. Without roots of its own the resolver would read the machine's
+        // for each mail, and give up where there are none.
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let tls = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
+        let tls = tls.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+        let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
+        Some(MessageAuthenticator(resolver.with_options(options).with_tls_config(tls).build().ok()?))
     }
 }
 
@@ -201,19 +203,26 @@ pub(super) fn name_servers() -> Result<(ResolverConfig, ResolverOpts), String> {
     Ok((ResolverConfig::from_parts(None, Vec::new(), servers), options))
 }
 
-/// The mail as the library reads it, with the signatures that may count; `None` where it reads another sender than we do, or a
-/// field twice that a mail has once, so that what was signed need not be what is shown.
+/// The mail as the library reads it, with the signatures that may count; `None` where it reads another sender than we do.
+/// Where a field is twice that a mail has once, what was signed need not be what is shown, and none counts.
 fn message_with_signatures<'a>(raw: &'a [u8], mail: &Arrived<'_>) -> Option<AuthenticatedMessage<'a>> {
     let mut message = AuthenticatedMessage::parse(raw)?;
-    let ours = mail.headers.iter().map(|(name, _)| Cow::from(name.as_str()));
-    let theirs = message.headers.iter().map(|(name, _)| String::from_utf8_lossy(name));
-    if message.from != [mail.from.canonical()] || !is_unambiguous(ours) || !is_unambiguous(theirs) {
+    if message.from != [mail.from.canonical()] {
         return None;
     }
+    let ours = mail.headers.iter().map(|(name, _)| Cow::from(name.as_str()));
+    let theirs = message.headers.iter().map(|(name, _)| String::from_utf8_lossy(name));
+    if !is_unambiguous(ours) || !is_unambiguous(theirs) {
+        message.dkim_headers.clear();
+    }
+    let organisation = two_labels(mail.from.domain());
     message.dkim_headers.retain(|field| {
         let signature = &field.header;
-        // RFC 8301 and RFC 6376, 5.4: such a signature says nothing, and the library takes both.
-        signature.a != Algorithm::RsaSha1 && signature.h.iter().any(|name| name.eq_ignore_ascii_case("from"))
+        // RFC 8301 and RFC 6376, 5.4: such a signature says nothing, and the library takes both. One of another organisation
+        // says nothing of the sender, and whoever forges would choose what it costs to find that out.
+        signature.a != Algorithm::RsaSha1
+            && signature.h.iter().any(|name| name.eq_ignore_ascii_case("from"))
+            && two_labels(&signature.d) == organisation
     });
     for field in &mut message.dkim_headers {
         // Nobody is sent reports, and nobody else signs for a domain.
@@ -296,7 +305,7 @@ impl Found {
     fn new(dkim: &[DkimOutput<'_>], dmarc: &DmarcOutput) -> Found {
         let passed = dkim.iter().filter(|output| *output.result() == DkimResult::Pass);
         let policy = match dmarc.dkim_result() {
-            DmarcResult::TempError(_) | DmarcResult::PermError(_) => FoundPolicy::InDoubt,
+            DmarcResult::TempError(_) => FoundPolicy::InDoubt,
             result if dmarc.dmarc_record().is_some() => FoundPolicy::Published {
                 is_met: *result == DmarcResult::Pass,
                 asks_for_refusal: matches!(dmarc.policy(), Policy::Quarantine | Policy::Reject),
@@ -309,20 +318,17 @@ impl Found {
             policy,
         }
     }
-
-    fn is_in_doubt(&self) -> bool {
-        self.signature_in_doubt || self.policy == FoundPolicy::InDoubt
-    }
 }
 
 /// pass: the policy of the domain is met by a signature, or it has none and a signature is its own. fail: it asks for
 /// quarantine or refusal, no signature meets it, and the way that the mail came cannot have met it either. Everything
-/// else is none (AU-03).
+/// else is none (AU-03), also where a signature of the same two labels holds: the library takes it for another
+/// organisation's when it cannot look up which it is.
 fn verdict(found: &Found, from: &str, envelope_from: &str) -> Authentication {
     match found.policy {
         FoundPolicy::Published { is_met: true, .. } => Authentication::Pass,
         FoundPolicy::Published { asks_for_refusal: true, .. }
-            if !found.signature_in_doubt && !path_may_meet(envelope_from, from) =>
+            if !found.signature_in_doubt && found.signed_by.is_empty() && !path_may_meet(envelope_from, from) =>
         {
             Authentication::Fail
         }
@@ -335,11 +341,12 @@ fn verdict(found: &Found, from: &str, envelope_from: &str) -> Authentication {
 /// elsewhere. A null sender stands for the name of a host, which is not known.
 fn path_may_meet(envelope_from: &str, from: &str) -> bool {
     let Some((_, domain)) = envelope_from.rsplit_once('@') else { return true };
-    // Two labels may be an organisation, or a suffix that many share; in doubt it could have.
-    let organisation = |domain: &str| {
-        let domain = domain.to_ascii_lowercase();
-        let labels: Vec<&str> = domain.trim_end_matches(['.', '>']).rsplit('.').take(2).collect();
-        labels.join(".")
-    };
-    organisation(domain) == organisation(from)
+    two_labels(domain.trim_end_matches('>')) == two_labels(from)
+}
+
+/// The last two labels of a domain: an organisation, or a suffix that many share. In doubt two domains are of one.
+fn two_labels(domain: &str) -> String {
+    let domain = domain.to_ascii_lowercase();
+    let labels: Vec<&str> = domain.trim_end_matches('.').rsplit('.').take(2).collect();
+    labels.join(".")
 }

@@ -116,7 +116,7 @@ pub fn draft(
 
 /// Counts a mail to an address that nobody confirmed; one too many is an error.
 pub fn count_unconfirmed(db: &mut DbConnection, to: &EmailAddress, now: UtcTime) -> Result<()> {
-    throttle::take(db, &throttle::name(UNCONFIRMED_NAME, to.canonical()), UNCONFIRMED, now)
+    throttle::take_strictly(db, &throttle::name(UNCONFIRMED_NAME, to.canonical()), UNCONFIRMED, now)
 }
 
 /// The domain of a mailbox of ours: colleagues need no acknowledgement, wherever they read mail, and systems beside ours

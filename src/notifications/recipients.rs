@@ -19,6 +19,7 @@ use crate::notifications::messages::{AgentMessage, AgentNotice, ParticipantMessa
 use crate::notifications::readers::{self, Reader};
 use crate::outbox::Kind;
 use crate::people::person::{self, Person};
+use crate::people::staff;
 use crate::settings;
 use crate::teams::mailboxes::{self, Mailbox};
 use crate::teams::{members, queues};
@@ -233,9 +234,7 @@ pub fn of_customer_message(
             continue;
         }
         let Some(address) = occasion.address_of(&agent) else { continue };
-        if !within_rate(db, "agent-mail", &agent, ticket, TO_AN_AGENT, now)?
-            || !news.has_room(db, &agent, ticket, now)?
-        {
+        if !news.has_room(db, ("agent-mail", TO_AN_AGENT), &agent, ticket, now)? {
             continue;
         }
         let t = Texts::new(agent.language.0, agent.zone());
@@ -285,24 +284,54 @@ struct News<'a> {
 }
 
 impl News<'_> {
-    /// Whether `person` may be mailed of it: not for ever, while nobody does anything but mail (LP-07). Nothing else is
-    /// ever withheld by this: no assignment, no held mail, no consent.
-    fn has_room(&self, db: &mut DbConnection, person: &Person, ticket: &Ticket, now: UtcTime) -> Result<bool> {
+    /// Whether `person` may be mailed of it: not too much at once, by `at_once`, and not for ever, while nobody does
+    /// anything but mail (LP-05, LP-07). Nothing else is ever withheld by this: no assignment, no held mail, no consent.
+    fn has_room(
+        &self,
+        db: &mut DbConnection,
+        at_once: (&str, Rate),
+        person: &Person,
+        ticket: &Ticket,
+        now: UtcTime,
+    ) -> Result<bool> {
+        if self.is_first {
+            return self.is_news_of_a_colleague(db, person, now);
+        }
         if !may_be_withheld(self.message, self.is_first) {
             return Ok(true);
         }
-        let since = self.since.map_or(0, |event| event.0);
-        let name = throttle::name("news-by-mail-alone", &format!("{} {} {since}", person.handle, ticket.reference));
-        match throttle::take_strictly(db, &name, BY_MAIL_ALONE, now) {
-            Ok(()) => Ok(true),
-            Err(Error::TooMany { .. }) => Ok(false),
-            Err(error) => Err(error),
+        if !within_rate(db, at_once.0, person, ticket, at_once.1, now)? {
+            return Ok(false);
         }
+        let since = self.since.map_or(0, |event| event.0);
+        // What staff alone may see came from somebody doubted, who shall not use up the room of those who are not.
+        let seen_by = self.message.visibility;
+        takes(db, "news-by-mail-alone", &format!("{} {} {since} {seen_by}", person.handle, ticket.reference), now)
+    }
+
+    /// Two of the staff who are away, and whose absences open tickets, tell each other of them for ever.
+    fn is_news_of_a_colleague(&self, db: &mut DbConnection, person: &Person, now: UtcTime) -> Result<bool> {
+        let author = match self.message.author_id {
+            Some(author) if self.message.channel == Channel::Email => author,
+            _ => return Ok(true),
+        };
+        if !staff::is_staff(db, author)? {
+            return Ok(true);
+        }
+        takes(db, "tickets-of-a-colleague", &format!("{} {}", person.handle, author.0), now)
+    }
+}
+
+fn takes(db: &mut DbConnection, what: &str, of: &str, now: UtcTime) -> Result<bool> {
+    match throttle::take_strictly(db, &throttle::name(what, of), BY_MAIL_ALONE, now) {
+        Ok(()) => Ok(true),
+        Err(Error::TooMany { .. }) => Ok(false),
+        Err(error) => Err(error),
     }
 }
 
 /// What opens a ticket, what was written on a page and what an agent accepted by hand is news, however much there was.
-fn may_be_withheld(message: &Message, is_first: bool) -> bool {
+pub fn may_be_withheld(message: &Message, is_first: bool) -> bool {
     !is_first && message.channel == Channel::Email && message.remark != Some(Remark::Accepted)
 }
 
@@ -321,9 +350,7 @@ fn to_other_participants(
             && person.mailed_about_tickets
             && person.address_confirmed_at.is_some();
         let Some(address) = occasion.address_of(&person).filter(|_| is_told) else { continue };
-        if !within_rate(db, "participant-mail", &person, ticket, TO_A_PARTICIPANT, occasion.now)?
-            || !news.has_room(db, &person, ticket, occasion.now)?
-        {
+        if !news.has_room(db, ("participant-mail", TO_A_PARTICIPANT), &person, ticket, occasion.now)? {
             continue;
         }
         let t = Texts::new(person.language.0, person.zone());
@@ -381,31 +408,14 @@ pub fn of_held_mail(
     now: UtcTime,
 ) -> Result<Vec<Draft>> {
     let agents = agents_concerned(db, ticket)?;
-    notices(db, letterhead, ticket, agents, now, |t| {
+    notice_to_agents(db, letterhead, ticket, agents, now, |t| {
         let held = t.with("mail-agent-held", "reference", &ticket.reference);
         if count > 1 { format!("{held} {}", t.count("mail-agent-held-count", count as i64)) } else { held }
     })
 }
 
-/// Tells agents something about the ticket, each in their language, unless they are told too much already.
+/// Tells agents something about the ticket, each in their language, however much mail there was before.
 pub(super) fn notice_to_agents(
-    db: &mut DbConnection,
-    letterhead: &Letterhead,
-    ticket: &Ticket,
-    agents: Vec<Person>,
-    now: UtcTime,
-    lead: impl Fn(&Texts) -> String,
-) -> Result<Vec<Draft>> {
-    let mut told = Vec::new();
-    for agent in agents {
-        if within_rate(db, "agent-mail", &agent, ticket, TO_AN_AGENT, now)? {
-            told.push(agent);
-        }
-    }
-    notices(db, letterhead, ticket, told, now, lead)
-}
-
-fn notices(
     db: &mut DbConnection,
     letterhead: &Letterhead,
     ticket: &Ticket,

@@ -10,6 +10,8 @@ use accord::people::memberships::Rights;
 use accord::people::organisations::{self, Contract, Information};
 use accord::people::person::{self, NewPerson, Origin};
 use accord::queue;
+use accord::teams::members;
+use accord::teams::queues::{self, QueueKind};
 use accord::tickets::events::{self, EventKind};
 use accord::tickets::participants;
 use accord::tickets::status::Status;
@@ -455,6 +457,29 @@ fn lp_07_an_agent_who_is_away_is_not_told_of_their_own_absence_all_day() {
             let told = storm.sides[0].sent.iter().filter(|sent| sent.recipient == ZOE).count();
             assert!((1..=7).contains(&told), "{what}: told {told} times");
         }
+    }
+}
+
+/// Each absence is a ticket, of which the other is told, who is away as well.
+#[test]
+fn lp_07_two_agents_of_one_queue_who_are_both_away_hear_of_ten_such_tickets_a_day_each() {
+    for latency in latencies() {
+        let desk = Desk::open();
+        let (yves, now) = (desk.yves, desk.test.now());
+        desk.test.write(move |db| {
+            let queue = queues::find_by_kind(db, QueueKind::Support)?.expect("a queue");
+            members::add(db, &queue, yves, None, now)
+        });
+        let mut storm = Storm::at_one_desk(desk, latency)
+            .with(ZOE, Habit::AwayQuoting)
+            .with("yves@staff.example", Habit::AwayQuoting);
+        storm.send(&Letter::from(CLAIRE));
+        storm.rage();
+        for to in [ZOE, "yves@staff.example"] {
+            let told = storm.sides[0].sent.iter().filter(|sent| sent.recipient == to).count();
+            assert!((2..=MOST_NEWS + 1).contains(&told), "{latency}: {to} was mailed {told} times");
+        }
+        storm.is_silent(&latency.to_string());
     }
 }
 

@@ -68,7 +68,7 @@ impl Installation {
 
     /// The same taking mail over LMTP at that address; what goes out is written to files.
     pub fn taking_mail(self, lmtp: SocketAddr) -> Installation {
-        self.with_settings(&format!("[mail]\nlmtp = \"{lmtp}\"\noutgoing = \"files\"\n"))
+        self.with_settings(&format!("[mail]\nlmtp = \"{lmtp}\"\noutgoing = \"files\"\ncheck_senders = false\n"))
     }
 
     pub fn data(&self) -> PathBuf {
