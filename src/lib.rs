@@ -64,8 +64,8 @@
 //! - `migrations/`: one folder a database, the same names in both, forward only.
 //! - `templates/`: pages by audience, mails by event, the catalogue in `locales/`, styles and scripts in `assets/`.
 //! - `tests/captured`: what needs the one gate of a process to itself, by the machine's clock.
-//! - `tests/integration`: the suite, in process. `tests/browser` holds the scripts that drive Chromium, `tests/faults` a
-//!   library that makes a disk fail, `tests/sdks` products with unmodified SDKs; tests called `real_*` use them, and
+//! - `tests/integration`: the suite, in process. `tests/browser` holds the scripts that drive Chromium, `tests/faults`
+//!   libraries that make a disk fail or lose power, `tests/sdks` products with unmodified SDKs; tests called `real_*` use them, and
 //!   `.ci/run` starts what they need.
 //! - `benches/`: what is measured, and how (`benches/README.md`).
 //! - `.cargo/config.toml`: how the bundled SQLite is compiled, and why.

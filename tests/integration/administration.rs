@@ -562,7 +562,7 @@ async fn the_status_page_says_what_wants_attention() {
     let anne = app.signed_in(cast.anne).await;
     anne.get("/admin/status").await.assert_says("la chaîne est entière").assert_says("répond").assert_says("libres");
     let never = if app.app.database.url().is_sqlite() { "Aucune sauvegarde" } else { "aux outils de PostgreSQL" };
-    anne.get("/admin/status").await.assert_says(never).assert_says("Ils ne partent pas");
+    anne.get("/admin/status").await.assert_says(never).assert_says("Les courriels ne partent pas");
     accord::backup::last::note(&app.app.config, app.now()).unwrap();
     app.clock.advance(chrono::TimeDelta::hours(3));
     anne.get("/admin/status").await.assert_says("Dernière sauvegarde il y a 3 heures");

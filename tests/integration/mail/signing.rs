@@ -120,6 +120,7 @@ fn out_07_whoever_changes_or_adds_what_a_reader_sees_breaks_the_signatures() {
     for added in [
         "From: ceo@garonne.example",
         "To: x@evil.example",
+        "Cc: x@evil.example",
         "Subject: Pay here",
         "Date: Mon, 23 Nov 2026 08:00:00 +0000",
         "Message-ID: <x@evil.example>",
