@@ -5,6 +5,7 @@ pub mod fields;
 
 pub mod countries;
 pub mod environments;
+pub mod mail_habits;
 pub mod mail_wishes;
 pub mod memberships;
 pub mod operator;

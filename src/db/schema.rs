@@ -399,6 +399,10 @@ diesel::table! {
         created_at -> Timestamp,
         bounced_at -> Nullable<Timestamp>,
         suppressed_at -> Nullable<Timestamp>,
+        last_pass_at -> Nullable<Timestamp>,
+        second_last_pass_at -> Nullable<Timestamp>,
+        third_last_pass_at -> Nullable<Timestamp>,
+        accepted_without_pass_at -> Nullable<Timestamp>,
     }
 }
 
@@ -466,6 +470,15 @@ diesel::table! {
         message_id -> BigInt,
         staff_only -> Bool,
         words -> Text,
+    }
+}
+
+diesel::table! {
+    sending_domains (domain) {
+        domain -> Text,
+        last_pass_at -> Timestamp,
+        second_last_pass_at -> Nullable<Timestamp>,
+        third_last_pass_at -> Nullable<Timestamp>,
     }
 }
 
@@ -791,6 +804,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     recurring_runs,
     sampling_keys,
     search_documents,
+    sending_domains,
     sessions,
     settings,
     sites,

@@ -9,6 +9,7 @@ use crate::db::DbConnection;
 use crate::error::Result;
 use crate::intake::{House, Reading, addressing};
 use crate::journal::Delivery;
+use crate::mail::authentication::Authentication;
 use crate::mail::automatic::Class;
 use crate::mail::message_id::{self, MessageIdFor};
 use crate::mail::reply_address::{self, AddressPurpose};
@@ -16,6 +17,7 @@ use crate::mail::threading::{
     Evidence, FOLLOW_UP_AFTER_DAYS, MessageEvidence, Sender, SubjectEvidence, TicketState, TokenEvidence, strongest,
 };
 use crate::notifications::recipients::{NO_MESSAGE, mailbox_of};
+use crate::people::mail_habits;
 use crate::people::person::{self, Person, PersonState};
 use crate::teams::mailboxes::Mailbox;
 use crate::tickets::mail_ids::{self, Direction, MailId};
@@ -91,10 +93,21 @@ pub fn gather(
         disagrees,
         sender,
         authentication: reading.authentication,
+        usually_passes: usually_passes(db, sender, reading, now)?,
         ticket: ticket.as_ref().map_or(TicketState::Current, |ticket| state_of(ticket, now)),
         automatic,
     };
     Ok(Gathered { evidence, ticket, person, agent, is_bounce: token.is_bounce })
+}
+
+/// Whether the sender's mail usually passes (TH-10): asked where it decides something.
+fn usually_passes(db: &mut DbConnection, sender: Sender, reading: &Reading, now: UtcTime) -> Result<bool> {
+    match &reading.mail.from.identity {
+        Some(identity) if sender == Sender::Participant && reading.authentication == Authentication::None => {
+            mail_habits::usually_passes(db, identity, now)
+        }
+        _ => Ok(false),
+    }
 }
 
 fn state_of(ticket: &Ticket, now: UtcTime) -> TicketState {

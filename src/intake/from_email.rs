@@ -22,7 +22,7 @@ use crate::mail::incoming::Level;
 use crate::mail::reply_text;
 use crate::mail::threading::{self, Decision, Destination, Sender, decide};
 use crate::people::person::{self, Origin, Person};
-use crate::people::{organisations, staff, suppression};
+use crate::people::{mail_habits, organisations, staff, suppression};
 use crate::teams::mailboxes::{self, Mailbox};
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::mail_ids::{self, Direction};
@@ -81,10 +81,16 @@ pub fn apply(
                 let span = tracing::debug_span!(target: "accord::mail", "carry_out", rule = %decision.rule.name());
                 span.in_scope(|| mail.carry_out(db, &gathered, &decision))
             };
-            match organisation {
+            let applied = match organisation {
                 Some(organisation) => gate::scope(organisation.0, person, carry_out)?,
                 None => gate::outside(carry_out)?,
+            };
+            if reading.authentication == Authentication::Pass
+                && let Some(identity) = &reading.mail.from.identity
+            {
+                mail_habits::note_pass(db, identity, now)?;
             }
+            applied
         }
     };
     mail.finish(db, &applied, worker)?;

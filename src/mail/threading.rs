@@ -22,6 +22,7 @@
 //! | D13 | the ticket was merged, or is closed for 30 days | | | the same rows, for the other ticket or a linked new one |
 //! | D14 | K or M that is not genuine | | | as if absent; flagged |
 //! | D15 | automatic mail | anybody | any | K or M: attached silently; otherwise a new ticket, never answered |
+//! | TH-10 | that of D1 or D4 | participant whose mail usually passes | none | appended for staff only |
 //! | - | none | anybody | pass, none / fail | new ticket / held |
 //!
 //! Tried in the order D15, D14, D11, D13, D9, D10, D3, D12, then the rest. Two readings of the table are ours:
@@ -111,6 +112,8 @@ pub struct Evidence {
     pub disagrees: bool,
     pub sender: Sender,
     pub authentication: Authentication,
+    /// Whether mail of this sender usually comes with [`Authentication::Pass`], as far as one remembers (TH-10).
+    pub usually_passes: bool,
     pub ticket: TicketState,
     /// Whether a machine sent it ([`super::automatic::Class::MachineMade`]).
     pub automatic: bool,
@@ -131,6 +134,8 @@ pub enum Rule {
     D10,
     D11,
     D15,
+    /// TH-10: what D1 or D4 would append, from somebody who is usually proven and is not now.
+    Unusual,
     NoEvidence,
 }
 
@@ -150,6 +155,7 @@ impl Rule {
             Rule::D10 => "D10",
             Rule::D11 => "D11",
             Rule::D15 => "D15",
+            Rule::Unusual => "TH-10",
             Rule::NoEvidence => "none",
         }
     }
@@ -277,7 +283,11 @@ pub fn decide(evidence: &Evidence) -> Decision {
         return Decision { rule, outcome: Outcome::Hold, ..decision };
     }
 
+    let is_unusual = evidence.usually_passes && evidence.authentication == Authentication::None;
     let (rule, outcome) = match (weight, evidence.sender) {
+        (Weight::Token | Weight::Message, Sender::Participant) if is_unusual => {
+            (Rule::Unusual, Outcome::AppendRestricted)
+        }
         (Weight::Token, Sender::Participant) => (Rule::D1, Outcome::Append),
         (Weight::Token, _) => (Rule::D2, Outcome::AppendRestricted),
         (Weight::Message, Sender::Participant) => (Rule::D4, Outcome::Append),

@@ -79,6 +79,7 @@ pub const REGISTER: &[(&str, Kind, InBackup)] = &[
     ("recurring_runs", Kind::Installation, Whole),
     ("sampling_keys", Kind::SignIn, Nothing),
     ("search_documents", Kind::Correspondence, Whole),
+    ("sending_domains", Kind::Identification, Whole),
     ("sessions", Kind::SignIn, Nothing),
     ("settings", Kind::Installation, Whole),
     ("sites", Kind::Identification, Whole),

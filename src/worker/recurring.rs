@@ -11,7 +11,7 @@ use crate::clock::UtcTime;
 use crate::consent::{expiring, links, stopping};
 use crate::db::{DbConnection, LOG_ALARM_BYTES, LOG_CRITICAL_BYTES};
 use crate::error::Result;
-use crate::people::{one_time_tokens, sessions};
+use crate::people::{mail_habits, one_time_tokens, sessions};
 use crate::web::request_log;
 use crate::worker::destroying;
 use crate::{audit, schedule, throttle};
@@ -33,6 +33,7 @@ pub const TABLE: &[Recurring] = &[
     Recurring { name: "forget_sign_in_details", every: TimeDelta::hours(24), run: forget_sign_in_details },
     Recurring { name: "end_consents", every: TimeDelta::seconds(15), run: end_consents },
     Recurring { name: "forget_consent_links", every: TimeDelta::hours(24), run: forget_consent_links },
+    Recurring { name: "forget_mail_habits", every: TimeDelta::hours(24), run: forget_mail_habits },
     Recurring { name: "remove_access_logs", every: TimeDelta::hours(6), run: remove_access_logs },
     Recurring { name: "rewrap_trace_keys", every: TimeDelta::hours(24), run: destroying::rewrap_keys },
     Recurring { name: "scrub_owed", every: TimeDelta::minutes(1), run: destroying::scrub_owed },
@@ -104,6 +105,10 @@ fn forget_sessions(app: &App, now: UtcTime) -> Result<()> {
         sessions::forget_ended(db, &limits, now)?;
         one_time_tokens::forget_dead(db, now).map(drop)
     })
+}
+
+fn forget_mail_habits(app: &App, now: UtcTime) -> Result<()> {
+    app.database.write_now(move |db| mail_habits::forget_old(db, now))
 }
 
 /// Who signed in from where is kept as long as the access log, and then only that it happened (B13, G-05).

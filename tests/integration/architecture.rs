@@ -66,6 +66,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("recurring_runs", "schedule"),
     ("sampling_keys", "diagnostics"),
     ("search_documents", "search"),
+    ("sending_domains", "people"),
     ("sessions", "people"),
     ("settings", "settings"),
     ("sites", "people"),

@@ -8,6 +8,8 @@ use crate::db::DbConnection;
 use crate::db::schema::ticket_messages;
 use crate::error::{Error, Result};
 use crate::i18n::Message as Text;
+use crate::mail::address::EmailAddress;
+use crate::people::mail_habits;
 use crate::tickets::events::{self, EventKind, NewEvent};
 use crate::tickets::messages::{Message, MessageKind, Remark, Visibility, find};
 use crate::tickets::participants;
@@ -21,6 +23,11 @@ pub fn accept(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor, 
     diesel::update(ticket_messages::table.find(message.id))
         .set((ticket_messages::visibility.eq(Visibility::Everyone), ticket_messages::remark.eq(Some(Remark::Accepted))))
         .execute(db)?;
+    if message.remark == Some(Remark::NotAuthenticated)
+        && let Some(address) = EmailAddress::parse(&message.from_address)
+    {
+        mail_habits::accept_without_pass(db, &address, now)?;
+    }
     if let Some(author) = message.author_id {
         participants::join(db, ticket, author, now)?;
     }

@@ -1,14 +1,19 @@
 //! Each row of the decision table, from the mail to what everybody sees.
 
+use accord::db::schema::sending_domains;
+use accord::i18n::Locale;
 use accord::journal::{State, unprocessed};
-use accord::tickets::events::{self, EventKind};
+use accord::people::person::{self, Origin};
+use accord::tickets::events::{self, EventKind, Maker};
 use accord::tickets::messages::{Remark, Visibility};
 use accord::tickets::status::Status;
 use accord::tickets::ticket::Ticket;
 use accord::tickets::{messages, participants};
+use accord::worker::recurring;
 use chrono::TimeDelta;
+use diesel::prelude::*;
 
-use crate::support::desk::{Desk, Letter, Sent};
+use crate::support::desk::{Desk, Letter, Sent, address};
 
 /// A desk with a ticket of Claire's that Zoé answered, and the mail in which she did.
 fn answered() -> (Desk, Ticket, Sent) {
@@ -387,4 +392,80 @@ fn th_08_nothing_of_a_ticket_is_told_to_a_sender_whose_mail_is_not_appended() {
         }
     }
     assert_eq!(desk.public_messages(&ticket).len(), 2);
+}
+
+/// Mail of Claire's that her mail provider stands by, three times: it usually does.
+fn usually_proven() -> (Desk, Ticket, Sent) {
+    let (desk, ticket, sent) = answered();
+    for _ in 0..3 {
+        desk.receive(&by_token("claire@acme.example", &sent).authenticated("pass"));
+        desk.test.clock.advance(TimeDelta::hours(1));
+    }
+    assert_eq!(desk.public_messages(&ticket).len(), 5);
+    (desk, ticket, sent)
+}
+
+#[test]
+fn th_10_a_mail_that_lacks_the_usual_proof_is_for_staff_until_an_agent_accepts_it() {
+    let (desk, ticket, sent) = usually_proven();
+    desk.sent();
+    for letter in [by_token("claire@acme.example", &sent), by_id("claire@acme.example", &sent)] {
+        desk.receive(&letter.authenticated("none"));
+    }
+    let all = desk.messages(&ticket);
+    assert_eq!((all.len(), desk.public_messages(&ticket).len()), (7, 5));
+    assert!(all[5..].iter().all(|message| message.remark == Some(Remark::NotAuthenticated)));
+    assert!(desk.sent().iter().all(|sent| sent.recipient == "zoe@staff.example"));
+    let (by, handle, now) = (desk.actor(desk.zoe), all[6].handle.clone(), desk.test.now());
+    let current = desk.ticket();
+    desk.test.write(move |db| messages::in_doubt::accept(db, &current, &handle, &by, now));
+    assert_eq!(desk.public_messages(&ticket).len(), 6);
+    // She writes by another way now: it is not asked again each time, but after three mails with the proof.
+    desk.receive(&by_token("claire@acme.example", &sent).authenticated("none"));
+    assert_eq!(desk.public_messages(&ticket).len(), 7);
+    for _ in 0..3 {
+        desk.test.clock.advance(TimeDelta::hours(9));
+        desk.receive(&by_token("claire@acme.example", &sent).authenticated("pass"));
+    }
+    desk.receive(&by_token("claire@acme.example", &sent).authenticated("none"));
+    assert_eq!(desk.public_messages(&ticket).len(), 10);
+    assert_eq!(desk.messages(&ticket).len(), 12);
+}
+
+#[test]
+fn th_10_what_a_whole_domain_usually_does_counts_for_a_colleague() {
+    let (desk, ticket, sent) = usually_proven();
+    let (by, now, of) = (desk.actor(desk.zoe), desk.test.now(), ticket.clone());
+    desk.test.write(move |db| {
+        let luc = address("luc@acme.example");
+        let luc = person::find_or_create_by_address(db, &luc, "Luc", Origin::Staff, Locale::Fr, now)?;
+        participants::propose(db, &of, luc.id, Maker::Mail, now)?;
+        participants::approve(db, &of, luc.id, &by, now)
+    });
+    desk.receive(&by_id("luc@acme.example", &sent).authenticated("none"));
+    assert_eq!(desk.public_messages(&ticket).len(), 5);
+    assert_eq!(desk.messages(&ticket).len(), 6);
+}
+
+#[test]
+fn th_10_a_habit_is_forgotten_after_ninety_days_and_two_mails_make_none() {
+    let (desk, ticket, sent) = usually_proven();
+    desk.test.clock.advance(TimeDelta::days(90));
+    desk.receive(&by_token("claire@acme.example", &sent).authenticated("none"));
+    assert_eq!(desk.public_messages(&ticket).len(), 6);
+    desk.receive(&by_token("claire@acme.example", &sent).authenticated("pass"));
+    desk.receive(&by_token("claire@acme.example", &sent).authenticated("none"));
+    assert_eq!(desk.public_messages(&ticket).len(), 8);
+}
+
+#[test]
+fn th_10_domains_that_nothing_comes_from_any_more_are_forgotten() {
+    let (desk, ..) = usually_proven();
+    let domains = |desk: &Desk| {
+        desk.test.read(|db| Ok(sending_domains::table.select(sending_domains::domain).load::<String>(db)?))
+    };
+    assert_eq!(domains(&desk), ["acme.example"]);
+    desk.test.clock.advance(TimeDelta::days(91));
+    recurring::run_due(&desk.test.app, desk.test.now()).unwrap();
+    assert!(domains(&desk).is_empty());
 }
