@@ -5,6 +5,7 @@
 use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
 use sha2::{Digest, Sha256};
 
 use crate::cards::{contains_number, mask_numbers};
@@ -171,6 +172,10 @@ fn with_traits<T>(
     })
 }
 
+/// A mail is judged by what its domain publishes while it is this old. Later its key may have gone, as keys do that are changed
+/// now and then, and a genuine mail would look forged.
+const JUDGED_WITHIN: TimeDelta = TimeDelta::days(5);
+
 /// The result of the trusted mail server in front of us, when the mail came through it and it says something; else what is
 /// found here, as long as the bytes are there that came (AU-01).
 fn authentication_of(
@@ -190,7 +195,8 @@ fn authentication_of(
     }
     // A kept original may lack a card number, and no signature is about that.
     let is_as_it_came = delivery.raw.is_some() || Sha256::digest(raw)[..] == delivery.raw_sha256[..];
-    if !is_as_it_came || !is_header_whole(mail) {
+    let is_fresh = now.since(delivery.received_at) <= JUDGED_WITHIN;
+    if !is_as_it_came || !is_fresh || !is_header_whole(mail) {
         return Authentication::None;
     }
     let envelope_from = delivery.envelope_from.as_str();

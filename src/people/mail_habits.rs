@@ -75,10 +75,7 @@ pub fn usually_passes(db: &mut DbConnection, address: &EmailAddress, now: UtcTim
 }
 
 /// When the third last mail from the address passed, and when one was last accepted that did not; of an address that is known.
-fn of_address(
-    db: &mut DbConnection,
-    address: &EmailAddress,
-) -> Result<Option<(Option<UtcTime>, Option<UtcTime>)>> {
+fn of_address(db: &mut DbConnection, address: &EmailAddress) -> Result<Option<(Option<UtcTime>, Option<UtcTime>)>> {
     Ok(one_text!(
         person_addresses::table
             .filter(person_addresses::canonical.eq(address.canonical()))

@@ -8,6 +8,7 @@ use accord::db::schema::journal as rows;
 use accord::db::types::Json;
 use accord::journal::{Record, State};
 use accord::mail::dkim::sign;
+use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use crate::support::desk::{AUTHSERV, Desk, Letter, address};
@@ -106,4 +107,15 @@ fn au_03_who_only_uses_the_address_is_held_or_not_believed() {
     assert_eq!((town.newest().0, town.newest().1.authentication.as_str()), (State::Applied, "none"));
     town.desk.receive(&Letter::from("x@unknown.example"));
     assert_eq!((town.newest().0, town.newest().1.authentication.as_str()), (State::Applied, "none"));
+}
+
+#[test]
+fn au_03_a_mail_that_waited_for_days_is_not_judged_by_the_keys_of_today() {
+    let town = Town::new();
+    for (days, wanted) in [(5, "fail"), (6, "none")] {
+        town.desk.accept(&Letter::from("claire@acme.example").envelope("x@evil.test"));
+        town.desk.test.clock.advance(TimeDelta::days(days));
+        town.desk.test.run_jobs();
+        assert_eq!(town.newest().1.authentication, wanted, "after {days} days");
+    }
 }
