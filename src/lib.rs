@@ -67,6 +67,7 @@
 //! - `tests/integration`: the suite, in process. `tests/browser` holds the scripts that drive Chromium, `tests/faults`
 //!   libraries that make a disk fail or lose power, `tests/sdks` products with unmodified SDKs; tests called `real_*` use them, and
 //!   `.ci/run` starts what they need.
+//! - `tests/fuzz`: a crate of its own that gives random bytes to whatever reads mail; `.ci/run fuzz` builds and runs it.
 //! - `benches/`: what is measured, and how (`benches/README.md`).
 //! - `.cargo/config.toml`: how the bundled SQLite is compiled, and why.
 
