@@ -201,6 +201,10 @@ pub fn split_list(value: &str, limit: usize) -> (Vec<Mailbox>, bool) {
                 entry = Entry::default();
                 in_group = true;
                 if let Some(';') = characters.clone().find(|c| !c.is_whitespace()) {
+                    // A group of nobody counts too, or a field of nothing else would have no limit (L-06).
+                    if mailboxes.len() == limit {
+                        return (mailboxes, true);
+                    }
                     mailboxes.push(Mailbox::default());
                 }
             }
@@ -543,6 +547,16 @@ mod tests {
         assert_eq!((mailboxes.len(), more), (500, true));
         let (mailboxes, more) = split_list("a@b.c,a@b.c", 2);
         assert_eq!((mailboxes.len(), more), (2, false));
+    }
+
+    #[test]
+    fn l_06_groups_of_nobody_end_at_the_limit_too() {
+        let (mailboxes, more) = split_list(&"nobody:;".repeat(600), 500);
+        assert_eq!((mailboxes.len(), more), (500, true));
+        // Two fields of them are read to their limit, and the rest of the mail as ever.
+        let field = format!("To: {}\r\n", "a:;".repeat(600));
+        let mail = crate::mail::incoming::parse(format!("From: a@b.example\r\n{field}{field}\r\nHello").as_bytes());
+        assert_eq!((mail.to.len(), mail.text.trim_end()), (500, "Hello"));
     }
 
     #[test]
