@@ -8,6 +8,7 @@ pub mod database;
 pub mod diagnostics;
 pub mod dkim;
 pub mod http;
+pub mod imap;
 pub mod limits;
 pub mod log;
 pub mod mail;

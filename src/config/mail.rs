@@ -10,8 +10,9 @@
 //! | `smtp.user`, `smtp.password` (or `smtp.password_file`) | for the relay | none |
 //! | `dkim` | by which keys the mail that goes out is signed, each as `selector._domainkey.domain = key file` (`config::dkim`); an RSA key for each domain, and an Ed25519 key beside it if you like | none |
 //! | `lmtp` | address to take mail on: `127.0.0.1:2424`, or `unix:/run/accord/lmtp` | off |
+//! | `imap.NAME.…` | accounts from which mail is fetched (`config::imap`) | none |
 //! | `trusted_authserv_id` | whose Authentication-Results are believed (AU-01) | none |
-//! | `check_senders` | whether DKIM and DMARC of a sender's domain are looked up, where no trusted mail server tells of them (AU-04) | `true` once `smtp.host`, `lmtp` or `dns_records` is set |
+//! | `check_senders` | whether DKIM and DMARC of a sender's domain are looked up, where no trusted mail server tells of them (AU-04) | `true` once `smtp.host`, `lmtp`, `imap` or `dns_records` is set |
 //! | `dns_records` | a file of records (lines of a zone file) to look in instead of DNS, where there is none to ask | none |
 //! | `http_inbound` | whether `POST /api/v1/inbound` takes mail | `true` |
 
@@ -21,6 +22,7 @@ use std::sync::Arc;
 
 use super::dkim::{self, Selector};
 use super::http::HttpConfig;
+use super::imap::{self, ImapAccount};
 use super::sender_checks::{self, Records, SenderChecks};
 use super::{Overrides, Reader};
 use crate::secret::Secret;
@@ -33,6 +35,8 @@ pub struct MailConfig {
     /// Who signs what goes out.
     pub dkim: Arc<[Selector]>,
     pub lmtp: Option<LmtpListen>,
+    /// From where mail is fetched.
+    pub imap: Arc<[ImapAccount]>,
     pub trusted_authserv_id: Option<String>,
     pub sender_checks: SenderChecks,
     /// What is looked in instead of DNS.
@@ -118,13 +122,16 @@ impl MailConfig {
             (Some(false) | None, _) => Outgoing::Files(files),
         };
         let lmtp = reader.text("mail.lmtp").and_then(|text| read_lmtp(reader, &text));
-        let is_set_up = !overrides.demo && (lmtp.is_some() || matches!(outgoing, Outgoing::Smtp(_)));
+        let imap = imap::read(reader, overrides.demo);
+        let comes = lmtp.is_some() || !imap.is_empty();
+        let is_set_up = !overrides.demo && (comes || matches!(outgoing, Outgoing::Smtp(_)));
         let dns_records = sender_checks::records(reader);
         MailConfig {
             reply_domain,
             outgoing,
             dkim: dkim::read(reader),
             lmtp,
+            imap,
             trusted_authserv_id: reader.text("mail.trusted_authserv_id"),
             sender_checks: sender_checks::read(reader, dns_records.as_ref(), is_set_up),
             dns_records,

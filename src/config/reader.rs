@@ -135,6 +135,18 @@ impl Reader {
         }
     }
 
+    /// The names of the tables within the table `key`, in the file or in variables; in a variable a name ends at the first `_`.
+    pub fn names(&self, key: &str) -> BTreeSet<String> {
+        let prefix = format!("{key}.");
+        let of_file = self.entries.keys().filter_map(|entry| entry.strip_prefix(&prefix));
+        let of_file = of_file.filter_map(|rest| rest.split_once('.')).map(|(name, _)| name.to_owned());
+        let prefix = variable_of(&prefix);
+        let of_variables = self.variables.keys().filter_map(|variable| variable.strip_prefix(&prefix));
+        let of_variables =
+            of_variables.filter_map(|rest| rest.split_once('_')).map(|(name, _)| name.to_ascii_lowercase());
+        of_file.chain(of_variables).collect()
+    }
+
     /// A list of texts; in a variable they are separated by commas.
     pub fn list(&mut self, key: &str) -> Vec<String> {
         self.asked.insert(key.to_owned());
