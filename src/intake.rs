@@ -20,6 +20,7 @@ mod unsubscribing;
 use std::sync::Arc;
 
 use crate::config::Config;
+use crate::config::imap::ImapAccount;
 use crate::keys::Keys;
 use crate::mail::sender_check::SenderCheck;
 use crate::notifications::Letterhead;
@@ -32,6 +33,8 @@ pub struct House {
     pub letterhead: Letterhead,
     /// Whose authentication results are believed (AU-01).
     pub trusted_authserv_id: Option<String>,
+    /// From where mail is fetched, each with whose results are believed there (AU-05).
+    pub imap: Arc<[ImapAccount]>,
     /// Who finds it out otherwise (AU-03).
     pub senders: Arc<SenderCheck>,
     /// The largest mail that is read (L-01).
@@ -43,6 +46,7 @@ impl House {
         House {
             letterhead: Letterhead::new(keys, config),
             trusted_authserv_id: config.mail.trusted_authserv_id.clone(),
+            imap: config.mail.imap.clone(),
             senders: senders.clone(),
             mail_bytes: config.limits.mail_bytes,
         }

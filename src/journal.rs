@@ -3,6 +3,7 @@
 //! is not known here: `intake` reads it and records the outcome.
 
 pub mod claiming;
+pub mod imap;
 pub mod outcome;
 pub mod unprocessed;
 
@@ -26,6 +27,7 @@ text_enum! {
         Lmtp = "lmtp",
         Pipe = "pipe",
         Http = "http",
+        Imap = "imap",
     }
 }
 
@@ -54,6 +56,8 @@ pub struct NewMail {
     /// The envelope sender; empty for bounces, and when the way in does not tell.
     pub envelope_from: String,
     pub way: Way,
+    /// The account from which it was fetched.
+    pub imap_account: Option<String>,
     raw: Vec<u8>,
     raw_sha256: Vec<u8>,
 }
@@ -78,7 +82,13 @@ impl NewMail {
     /// The hash is taken here, outside of any transaction (DB-05).
     pub fn new(recipients: Vec<Recipient>, envelope_from: String, way: Way, raw: Vec<u8>) -> NewMail {
         let raw_sha256 = Sha256::digest(&raw).to_vec();
-        NewMail { recipients, envelope_from, way, raw, raw_sha256 }
+        NewMail { recipients, envelope_from, way, imap_account: None, raw, raw_sha256 }
+    }
+
+    /// The same for a mail that was fetched from an account.
+    pub fn fetched(recipient: Recipient, envelope_from: String, account: &str, raw: Vec<u8>) -> NewMail {
+        let mail = NewMail::new(vec![recipient], envelope_from, Way::Imap, raw);
+        NewMail { imap_account: Some(account.to_owned()), ..mail }
     }
 
     /// The length of the mail in bytes.
@@ -107,6 +117,7 @@ pub fn accept(db: &mut DbConnection, mail: &NewMail, now: UtcTime) -> Result<Vec
             journal::next_at.eq(now),
             journal::record.eq(Json(Record::default())),
             journal::received_at.eq(now),
+            journal::imap_account.eq(&mail.imap_account),
         );
         let added = on_each_backend!(db, db => diesel::insert_into(journal::table)
             .values(row)

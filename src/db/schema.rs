@@ -211,6 +211,45 @@ diesel::table! {
 }
 
 diesel::table! {
+    imap_accounts (name) {
+        name -> Text,
+        leased_by -> Nullable<Text>,
+        leased_until -> Nullable<Timestamp>,
+        connected_since -> Nullable<Timestamp>,
+        heard_at -> Nullable<Timestamp>,
+        last_mail_at -> Nullable<Timestamp>,
+        taken -> BigInt,
+        trouble -> Nullable<Text>,
+        trouble_words -> Text,
+        trouble_since -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    imap_folders (id) {
+        id -> BigInt,
+        account -> Text,
+        folder -> Text,
+        uid_validity -> BigInt,
+        next_uid -> BigInt,
+        older_below -> BigInt,
+        began_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    imap_mails (id) {
+        id -> BigInt,
+        folder_id -> BigInt,
+        uid -> BigInt,
+        state -> Text,
+        attempts -> Integer,
+        next_at -> Timestamp,
+        words -> Text,
+    }
+}
+
+diesel::table! {
     jobs (id) {
         id -> BigInt,
         name -> Text,
@@ -251,6 +290,7 @@ diesel::table! {
         last_error -> Nullable<Text>,
         received_at -> Timestamp,
         finished_at -> Nullable<Timestamp>,
+        imap_account -> Nullable<Text>,
     }
 }
 
@@ -746,6 +786,7 @@ diesel::joinable!(consent_grants -> organisations (organisation_id));
 diesel::joinable!(consent_links -> people (person_id));
 diesel::joinable!(consent_requests -> organisations (organisation_id));
 diesel::joinable!(environments -> organisations (organisation_id));
+diesel::joinable!(imap_mails -> imap_folders (folder_id));
 diesel::joinable!(journal -> mailboxes (mailbox_id));
 diesel::joinable!(mailboxes -> queues (queue_id));
 diesel::joinable!(memberships -> organisations (organisation_id));
@@ -787,6 +828,9 @@ diesel::allow_tables_to_appear_in_same_query!(
     environment_components,
     environments,
     idempotency_keys,
+    imap_accounts,
+    imap_folders,
+    imap_mails,
     jobs,
     journal,
     mailboxes,

@@ -62,6 +62,8 @@ id_type! {
     AttachmentId;
     EventId;
     JournalId;
+    ImapFolderId;
+    ImapMailId;
     OutboxId;
     JobId;
     ConsentRequestId;

@@ -186,11 +186,17 @@ fn authentication_of(
     now: UtcTime,
 ) -> Authentication {
     let Some(identity) = &mail.from.identity else { return Authentication::None };
-    let trusted = match delivery.way {
-        Way::Lmtp | Way::Pipe => house.trusted_authserv_id.as_deref(),
+    let told = match delivery.way {
+        Way::Lmtp | Way::Pipe => {
+            authentication::read(&mail.headers, house.trusted_authserv_id.as_deref(), identity.domain())
+        }
+        Way::Imap => {
+            let account = house.imap.iter().find(|account| Some(&account.name) == delivery.imap_account.as_ref());
+            account.and_then(|account| authentication::read_topmost(&mail.headers, &account.results, identity.domain()))
+        }
         Way::Http => None,
     };
-    if let Some(told) = authentication::read(&mail.headers, trusted, identity.domain()) {
+    if let Some(told) = told {
         return told;
     }
     // A kept original may lack a card number, and no signature is about that.

@@ -43,6 +43,8 @@ pub struct Delivery {
     pub strikes: i32,
     pub original_hash: Option<String>,
     pub received_at: UtcTime,
+    /// The account from which it was fetched.
+    pub imap_account: Option<String>,
 }
 
 /// What stopped the processing of a mail.
@@ -138,6 +140,7 @@ pub fn load(db: &mut DbConnection, id: JournalId) -> Result<Delivery> {
         journal::strikes,
         journal::original_hash,
         journal::received_at,
+        journal::imap_account,
     )))
     .first(db)?)
 }

@@ -2,6 +2,10 @@
 //! fields of the one host that is trusted (AU-01). Nothing is checked here against DNS (`sender_check` does), and whatever is odd counts as
 //! no result (AU-02): such a field is written by a program, so there is no reason to be generous.
 
+mod provider;
+
+pub use provider::read_topmost;
+
 /// What is known of the sender's domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Authentication {
@@ -162,6 +166,10 @@ fn parse_field(value: &str, trusted: &str) -> Field {
         names if names.iter().any(|name| name.eq_ignore_ascii_case(trusted)) => return Field::Odd,
         _ => return Field::Foreign,
     }
+    parse_results(sections)
+}
+
+fn parse_results<'a>(sections: impl Iterator<Item = &'a [Token]>) -> Field {
     let mut results = Vec::new();
     for section in sections {
         let words: Vec<&str> = section.iter().filter_map(Token::word).collect();
@@ -228,8 +236,9 @@ fn policy_in_comment(comment: &str) -> bool {
     })
 }
 
+/// `oreject`: the domain asks for refusal, and Microsoft 365 lets the mail through all the same.
 fn is_refusal(value: &str) -> bool {
-    value.eq_ignore_ascii_case("reject") || value.eq_ignore_ascii_case("quarantine")
+    ["reject", "quarantine", "oreject"].iter().any(|word| value.eq_ignore_ascii_case(word))
 }
 
 #[derive(Debug, PartialEq)]
