@@ -46,7 +46,7 @@
 //! capability → an event and its job in the same transaction → a redirect. A worker then takes the job and decides who
 //! is to be told.
 //!
-//! *A mail*: LMTP, pipe or HTTP → [`journal`] (committed, then acknowledged) → a worker waits for room in memory
+//! *A mail*: LMTP, pipe, HTTP or IMAP ([`worker::imap`]) → [`journal`] (committed, then acknowledged) → a worker waits for room in memory
 //! ([`intake::reading_room`]), parses it ([`mail::incoming`]), finds out whether its sender's domain stands by it
 //! ([`mail::authentication`], [`mail::sender_check`]), decides where it belongs ([`mail::threading`], one pure
 //! table) → a ticket or a message in one transaction ([`intake::from_email`]). A report that a mail of ours did not arrive

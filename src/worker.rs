@@ -4,6 +4,7 @@
 pub mod destroying;
 pub mod drain;
 pub mod handlers;
+pub mod imap;
 pub mod incoming_mail;
 pub mod lmtp;
 pub mod local_socket;

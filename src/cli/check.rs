@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::{Common, load_config};
+use crate::config::imap::ImapAccount;
 use crate::config::mail::Outgoing;
 use crate::config::{Config, Overrides};
 use crate::consent::{register, signing};
@@ -17,6 +18,7 @@ use crate::mail::transport::Transport;
 use crate::people::staff;
 use crate::teams::mailboxes;
 use crate::web::server;
+use crate::worker::imap::client;
 use crate::{audit, clock};
 
 pub const EXAMPLES: &str = "\
@@ -43,6 +45,10 @@ pub fn run(common: &Common) -> ExitCode {
         ("outgoing mail", check_mail(&config)),
         ("reply domain", check_reply_domain(&config)),
     ];
+    let accounts: Vec<String> = config.mail.imap.iter().map(|account| format!("mail from {}", account.name)).collect();
+    for (account, what) in config.mail.imap.iter().zip(&accounts) {
+        checks.push((what.as_str(), check_account(&config, account)));
+    }
     checks.push(("senders", SenderCheck::asks(&config.mail.sender_checks)));
     if !config.mail.dkim.is_empty() {
         checks.push(("signatures", check_signatures(&config)));
@@ -81,6 +87,10 @@ fn show(config: &Config) {
     match &config.mail.lmtp {
         Some(listen) => println!("LMTP            {listen}"),
         None => println!("LMTP            off"),
+    }
+    for account in config.mail.imap.iter() {
+        let ImapAccount { name, host, port, tls, mailbox, folders, after, .. } = account;
+        println!("IMAP {name:10} {host}:{port} ({tls:?}), {} for {mailbox}, then {after}", folders.join(", "));
     }
     println!();
 }
@@ -135,6 +145,26 @@ fn check_mail(config: &Config) -> Result<String, String> {
     let transport = Transport::new(&config.mail.outgoing).map_err(|error| error.to_string())?;
     transport.check().map_err(|failure| failure.text)?;
     Ok("the way out is open".to_owned())
+}
+
+/// An account lets us in, its folders are there, and a mailbox waits for its mail. Nothing is taken or changed.
+fn check_account(config: &Config, account: &ImapAccount) -> Result<String, String> {
+    let mut db = open(&config.database.url, Role::Reader).map_err(|error| error.to_string())?;
+    let address = EmailAddress::parse(&account.mailbox);
+    let mailbox = match &address {
+        Some(address) => mailboxes::find_by_canonical(&mut db, address).map_err(|error| format!("{error:#}"))?,
+        None => None,
+    };
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| error.to_string())?;
+    let folders = runtime.block_on(client::check(account, &config.data)).map_err(|trouble| {
+        let (kind, words) = (trouble.kind().replace('-', " "), trouble.words());
+        if words.is_empty() { kind } else { format!("{kind}: {words}") }
+    })?;
+    if mailbox.is_none() {
+        return Err(format!("no mailbox has the address {}; add it under Mailboxes", account.mailbox));
+    }
+    Ok(format!("signed in; {folders} of its folders can be read"))
 }
 
 /// What arrives at the reply domain arrives at Accord only, so nobody else is reached there (TH-05).

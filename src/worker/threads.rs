@@ -13,13 +13,13 @@ use crate::carry;
 use crate::clock::UtcTime;
 use crate::db::types::JobId;
 use crate::error::{Error, Result};
-use crate::journal::claiming;
+use crate::journal::{self, claiming};
 use crate::mail::limits::PARSE_SLOTS;
 use crate::outbox::sending;
 use crate::queue::{self, Job};
 use crate::secret::random_handle;
 use crate::web::metrics;
-use crate::worker::{destroying, handlers, incoming_mail, outgoing_mail, recurring, serving};
+use crate::worker::{destroying, handlers, imap, incoming_mail, outgoing_mail, recurring, serving};
 
 /// How long a thread waits when nothing in this process was committed; others may have enqueued.
 const POLL: Duration = Duration::from_millis(500);
@@ -79,6 +79,9 @@ impl Threads {
                 threads.push(carry::thread(format!("{name}-{number}"), run)?);
             }
         }
+        if let Some(fetching) = imap::start(app, stop)? {
+            threads.push(fetching);
+        }
         let (app, stop) = (app.clone(), stop.clone());
         threads.push(carry::thread("recurring".to_owned(), move || run_recurring(&app, &stop))?);
         Ok(Threads(threads))
@@ -100,9 +103,10 @@ fn free_leases(app: &App) {
     if !app.config.database.url.is_sqlite() {
         return;
     }
-    let freed = app
-        .database
-        .write_now(|db| Ok(claiming::free_leases(db, "")? + sending::free_leases(db, "")? + queue::free_leases(db)?));
+    let freed = app.database.write_now(|db| {
+        journal::imap::free_leases(db)?;
+        Ok(claiming::free_leases(db, "")? + sending::free_leases(db, "")? + queue::free_leases(db)?)
+    });
     match freed {
         Ok(0) => {}
         Ok(count) => tracing::info!(target: "accord::worker", count, "Took up what was interrupted"),
