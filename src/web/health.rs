@@ -4,6 +4,8 @@
 
 mod conditions;
 
+use std::collections::HashMap;
+
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig, get};
 use chrono::TimeDelta;
@@ -16,6 +18,7 @@ use crate::diagnostics::capture::Capture;
 use crate::diagnostics::scrubbing;
 use crate::error::Result;
 use crate::gate::GATE;
+use crate::journal::imap::standing::{self, Standing};
 use crate::web::metrics;
 use crate::{journal, outbox, queue};
 use conditions::{Backup, Found, conditions};
@@ -104,6 +107,7 @@ struct Levels {
     mail_dead: i64,
     owed: Option<TimeDelta>,
     oldest: Option<UtcTime>,
+    accounts: HashMap<String, Standing>,
 }
 
 impl Levels {
@@ -120,13 +124,18 @@ impl Levels {
             mail_dead: mail_out.dead,
             owed: scrubbing::owed(db)?.map(|owed| now.since(owed.since)),
             oldest: waiting.into_iter().flatten().min(),
+            accounts: standing::all(db)?,
         })
     }
 }
 
 fn found(app: &App, levels: &Levels, now: UtcTime) -> Found {
     let is_embedded = app.config.database.url.is_sqlite();
+    let accounts: Vec<&Standing> =
+        app.config.mail.imap.iter().filter_map(|account| levels.accounts.get(&account.name)).collect();
     Found {
+        accounts_in_trouble: accounts.iter().filter(|account| account.is_in_lasting_trouble(now)).count() as i64,
+        mail_not_fetched: accounts.iter().map(|account| account.stuck).sum(),
         queue_age: levels.oldest.map(|oldest| now.since(oldest)).unwrap_or_default(),
         failed_mail: levels.mail_failed + levels.mail_dead,
         room: disk::room(&app.config.data).ok(),

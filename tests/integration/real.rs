@@ -12,6 +12,7 @@ mod command_line;
 mod customer;
 mod desk;
 mod disk;
+mod dovecot;
 mod dumping;
 mod elsewhere;
 mod failing;

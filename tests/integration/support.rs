@@ -10,6 +10,7 @@ pub mod dump;
 pub mod files;
 pub mod given;
 pub mod granted;
+pub mod imap;
 
 /// How often a story that is told by its number is tried: as often as its row says where `ACCORD_TEST_FULL` is set, as CI
 /// does, and `few` times where somebody waits for it.

@@ -1,5 +1,7 @@
 //! The state of the installation at a glance, and trying again what failed.
 
+use std::collections::HashMap;
+
 use actix_web::web::Data;
 use askama::Template;
 
@@ -7,11 +9,13 @@ use crate::app::App;
 use crate::audit;
 use crate::backup::last;
 use crate::clock::UtcTime;
+use crate::config::imap::ImapAccount;
 use crate::config::mail::Outgoing;
 use crate::db::{DbConnection, disk};
 use crate::diagnostics::scrubbing::{self, Owed};
 use crate::error::Result;
 use crate::i18n::{Message, Texts};
+use crate::journal::imap::standing::{self, Standing};
 use crate::people::mail_wishes;
 use crate::people::roles::Permission;
 use crate::queue::{self, FailedJob};
@@ -38,7 +42,7 @@ pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
     let p = staff.page(&app, "status-title", Place::Status);
     let t = p.t;
     let database = if app.config.database.url.is_sqlite() { "SQLite" } else { "PostgreSQL" };
-    let lines = vec![
+    let mut lines = vec![
         Line::new(&t, "status-version", "info", Tone::Plain, env!("CARGO_PKG_VERSION").to_owned()),
         Line::new(&t, "status-database", "database", Tone::Done, t.with("status-database-answers", "name", database)),
         ledger_line(&t, found.ledger),
@@ -60,6 +64,9 @@ pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
             let text = t.message(&text);
             Line::new(&t, "status-mail-in", "inbox", tone, text).leading_to("/admin/unprocessed-mail")
         },
+    ];
+    lines.extend(account_lines(&t, &app, &found.accounts, now));
+    lines.extend([
         {
             let goes_to_files = matches!(app.config.mail.outgoing, Outgoing::Files(_));
             let tone = match (found.outbox.dead, goes_to_files) {
@@ -85,7 +92,7 @@ pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
             Line::new(&t, "status-jobs", "bolt", tone, text)
         },
         destroyed_line(&t, found.owed, p.now),
-    ];
+    ]);
     page(&StatusPage { lines, jobs: found.jobs, p })
 }
 
@@ -106,6 +113,7 @@ struct Found {
     complaints: i64,
     ledger: Ledger,
     owed: Option<Owed>,
+    accounts: HashMap<String, Standing>,
 }
 
 enum Ledger {
@@ -129,7 +137,45 @@ fn load(db: &mut DbConnection, now: UtcTime) -> Result<Found> {
         complaints: mail_wishes::recent_complaints(db, now)?,
         ledger,
         owed: scrubbing::owed(db)?,
+        accounts: standing::all(db)?,
     })
+}
+
+/// How each account of the settings stands from which mail is fetched.
+fn account_lines(t: &Texts, app: &App, accounts: &HashMap<String, Standing>, now: UtcTime) -> Vec<Line> {
+    let line = |account: &ImapAccount| {
+        let standing = accounts.get(&account.name).cloned().unwrap_or_default();
+        let mut sentences = Vec::new();
+        match (&standing.trouble, standing.connected_since) {
+            (Some((kind, words, since)), _) => {
+                sentences.push(t.say(&format!("imap-trouble-{kind}")));
+                sentences.push(t.with("imap-since", "since", t.date_time(since)));
+                if !words.is_empty() {
+                    sentences.push(t.with("imap-said", "words", words.as_str()));
+                }
+            }
+            (None, Some(since)) => sentences.push(t.with("imap-connected", "since", t.date_time(&since))),
+            (None, None) => sentences.push(t.say("imap-not-connected")),
+        }
+        if standing.stuck > 0 {
+            sentences.push(t.count("imap-stuck", standing.stuck));
+            sentences.push(t.with("imap-said", "words", standing.stuck_words.as_str()));
+        }
+        sentences.push(match standing.last_mail_at {
+            Some(last) => t.with("imap-last-mail", "ago", t.ago(&last, &now)),
+            None => t.say("imap-no-mail"),
+        });
+        let tone = match (&standing.trouble, standing.connected_since) {
+            _ if standing.is_in_lasting_trouble(now) => Tone::Late,
+            (Some(_), _) => Tone::Act,
+            _ if standing.stuck > 0 => Tone::Act,
+            (None, Some(_)) => Tone::Done,
+            (None, None) => Tone::Plain,
+        };
+        let title = t.with("imap-account", "name", account.name.as_str());
+        Line { title, ..Line::new(t, "status-mail-in", "mail", tone, sentences.join(" ")) }
+    };
+    app.config.mail.imap.iter().map(line).collect()
 }
 
 fn destroyed_line(t: &Texts, owed: Option<Owed>, now: UtcTime) -> Line {

@@ -17,6 +17,9 @@ pub struct Found {
     pub queue_age: TimeDelta,
     /// Mail that came and could not be processed, and mail that did not arrive.
     pub failed_mail: i64,
+    /// Accounts from which no mail can be fetched, and mails there that cannot.
+    pub accounts_in_trouble: i64,
+    pub mail_not_fetched: i64,
     pub room: Option<Room>,
     /// The write-ahead log of an embedded database.
     pub log_bytes: Option<u64>,
@@ -56,7 +59,7 @@ pub struct Condition {
 }
 
 /// How things stand.
-pub fn conditions(found: &Found) -> [Condition; 6] {
+pub fn conditions(found: &Found) -> [Condition; 7] {
     let condition = |name, is_well, detail: String| Condition { name, is_well, detail };
     let waits = found.queue_age.num_seconds();
     let (has_room, room) = match found.room {
@@ -80,6 +83,14 @@ pub fn conditions(found: &Found) -> [Condition; 6] {
     [
         condition("queue", found.queue_age <= LONGEST_WAIT, format!("the oldest has waited {waits} s")),
         condition("mail", found.failed_mail == 0, format!("{} failed", found.failed_mail)),
+        condition(
+            "fetching",
+            found.accounts_in_trouble == 0 && found.mail_not_fetched == 0,
+            format!(
+                "{} accounts in trouble, {} mails not to be had",
+                found.accounts_in_trouble, found.mail_not_fetched
+            ),
+        ),
         condition("disk", has_room, room),
         condition("log", is_log_small, log),
         condition("backup", is_backed_up, backup),
@@ -94,6 +105,8 @@ mod tests {
     const WELL: Found = Found {
         queue_age: TimeDelta::minutes(10),
         failed_mail: 0,
+        accounts_in_trouble: 0,
+        mail_not_fetched: 0,
         room: Some(Room { free: 10, whole: 100 }),
         log_bytes: Some(256 << 20),
         backup: Backup::Made(TimeDelta::hours(26)),
@@ -109,6 +122,8 @@ mod tests {
         assert!(unwell(WELL).is_empty());
         assert_eq!(unwell(Found { queue_age: TimeDelta::seconds(601), ..WELL }), ["queue"]);
         assert_eq!(unwell(Found { failed_mail: 1, ..WELL }), ["mail"]);
+        assert_eq!(unwell(Found { accounts_in_trouble: 1, ..WELL }), ["fetching"]);
+        assert_eq!(unwell(Found { mail_not_fetched: 1, ..WELL }), ["fetching"]);
         assert_eq!(unwell(Found { room: Some(Room { free: 9, whole: 100 }), ..WELL }), ["disk"]);
         assert_eq!(unwell(Found { room: None, ..WELL }), ["disk"]);
         assert_eq!(unwell(Found { log_bytes: Some((256 << 20) + 1), ..WELL }), ["log"]);
@@ -125,6 +140,6 @@ mod tests {
         assert!(unwell(server).is_empty());
         assert_eq!(server.backup.age(), None);
         let said: Vec<String> = conditions(&server).map(|condition| condition.detail).into();
-        assert!(said[4].contains("never told"), "{said:?}");
+        assert!(said[5].contains("never told"), "{said:?}");
     }
 }

@@ -189,6 +189,30 @@ status-backup-unclear = What was noted of the last backup cannot be read: see th
 status-backup-elsewhere = It is left to the tools of PostgreSQL. They can tell of it here: accord backup --made.
 status-mail-in = Mail in
 status-mail-in-counts = { $waiting } waiting, { $held } to look at, { $failed } failed
+imap-account = Fetched mail: { $name }
+imap-connected = Connected since { $since }.
+imap-not-connected = Not connected yet.
+imap-last-mail = Last mail { $ago }.
+imap-no-mail = No mail was taken yet.
+imap-since = Since { $since }.
+imap-said = It says: { $words }
+imap-stuck = { $count ->
+    [one] One mail there cannot be fetched; it is tried again every hour.
+   *[other] { $count } mails there cannot be fetched; they are tried again every hour.
+}
+imap-trouble-unreachable = The server cannot be reached.
+imap-trouble-unprotected = The connection cannot be protected, so nothing was said to the server.
+imap-trouble-sign-in = The server does not let us in: check user and password, or the token.
+imap-trouble-tokens = The provider gives no token: authorise the account again and set the new refresh token.
+imap-trouble-slow = The server takes too long to answer.
+imap-trouble-closed = The server closed the connection.
+imap-trouble-odd = The server does not answer as it should.
+imap-trouble-folder = A folder of the settings cannot be opened.
+imap-trouble-refused = The server does not do what it is asked.
+imap-trouble-untidied = Mail is taken, but not marked or moved on the server.
+imap-trouble-no-mailbox = No mailbox has the address of this account: add it under Mailboxes, or correct the settings.
+imap-trouble-desk = What was fetched cannot be kept: is the disk full, or the database busy?
+imap-trouble-fault = A fault of this program interrupts it. The log says more.
 status-mail-out = Mail out
 status-mail-out-counts = { $waiting } waiting, { $dead } failed
 status-mail-to-files = Mails do not leave: each is written to a file. To let them leave, set mail.smtp.host, and mail.outgoing to smtp.

@@ -189,6 +189,30 @@ status-backup-unclear = Ce qui a été noté de la dernière sauvegarde est illi
 status-backup-elsewhere = Elle revient aux outils de PostgreSQL. Ils peuvent la signaler ici : accord backup --made.
 status-mail-in = Courrier entrant
 status-mail-in-counts = { $waiting } en attente, { $held } à examiner, { $failed } en échec
+imap-account = Courrier récupéré : { $name }
+imap-connected = Connecté depuis le { $since }.
+imap-not-connected = Pas encore connecté.
+imap-last-mail = Dernier courriel { $ago }.
+imap-no-mail = Aucun courriel n’a encore été pris.
+imap-since = Depuis le { $since }.
+imap-said = Réponse : { $words }
+imap-stuck = { $count ->
+    [one] Un courriel ne peut pas y être récupéré ; il est réessayé chaque heure.
+   *[other] { $count } courriels ne peuvent pas y être récupérés ; ils sont réessayés chaque heure.
+}
+imap-trouble-unreachable = Le serveur est injoignable.
+imap-trouble-unprotected = La connexion ne peut pas être protégée ; rien n’a été dit au serveur.
+imap-trouble-sign-in = Le serveur refuse l’accès : vérifiez l’utilisateur et le mot de passe, ou le jeton.
+imap-trouble-tokens = Le fournisseur ne donne pas de jeton : autorisez à nouveau le compte et réglez le nouveau jeton.
+imap-trouble-slow = Le serveur met trop de temps à répondre.
+imap-trouble-closed = Le serveur a fermé la connexion.
+imap-trouble-odd = Le serveur ne répond pas comme il le devrait.
+imap-trouble-folder = Un dossier du réglage ne peut pas être ouvert.
+imap-trouble-refused = Le serveur ne fait pas ce qui lui est demandé.
+imap-trouble-untidied = Le courrier est pris, mais il n’est ni marqué ni déplacé sur le serveur.
+imap-trouble-no-mailbox = Aucune boîte n’a l’adresse de ce compte : ajoutez-la dans Boîtes aux lettres, ou corrigez le réglage.
+imap-trouble-desk = Ce qui est récupéré ne peut pas être gardé : disque plein, ou base de données occupée ?
+imap-trouble-fault = Un défaut de ce programme l’interrompt. Le journal technique en dit plus.
 status-mail-out = Courrier sortant
 status-mail-out-counts = { $waiting } en attente, { $dead } en échec
 status-mail-to-files = Les courriels ne partent pas : chacun est écrit dans un fichier. Pour qu’ils partent, réglez mail.smtp.host, et mail.outgoing sur smtp.
