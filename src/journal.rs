@@ -3,6 +3,7 @@
 //! is not known here: `intake` reads it and records the outcome.
 
 pub mod claiming;
+pub mod handling;
 pub mod imap;
 pub mod outcome;
 pub mod unprocessed;
@@ -20,6 +21,7 @@ use crate::secret::random_handle;
 
 pub use claiming::Delivery;
 pub use outcome::{Outcome, Record};
+pub use unprocessed::Original;
 
 text_enum! {
     /// How a mail reached us.

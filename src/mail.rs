@@ -9,6 +9,7 @@ pub mod decoding;
 pub mod delivery_report;
 pub mod dkim;
 pub mod incoming;
+pub mod invitation;
 pub mod limits;
 pub mod mac;
 pub mod message_id;

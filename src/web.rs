@@ -20,6 +20,8 @@ pub mod home;
 pub mod jwt;
 pub mod kept_files;
 pub mod lookups;
+pub mod mail_words;
+pub mod meeting_card;
 pub mod message_frame;
 pub mod metrics;
 pub mod navigation;

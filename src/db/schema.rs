@@ -684,6 +684,7 @@ diesel::table! {
         mail_id -> Nullable<Text>,
         ingest_id -> Nullable<BigInt>,
         created_at -> Timestamp,
+        invitation -> Nullable<Text>,
     }
 }
 

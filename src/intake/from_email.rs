@@ -18,8 +18,8 @@ use crate::journal::{self, Delivery, Outcome, Record, State};
 use crate::mail::address::EmailAddress;
 use crate::mail::authentication::Authentication;
 use crate::mail::automatic::Class;
-use crate::mail::incoming::Level;
-use crate::mail::reply_text;
+use crate::mail::incoming::{Level, Protection};
+use crate::mail::reply_text::{self, ReplyText};
 use crate::mail::threading::{self, Decision, Destination, Sender, decide};
 use crate::people::person::{self, Origin, Person};
 use crate::people::{mail_habits, organisations, staff, suppression};
@@ -296,8 +296,8 @@ impl Mail<'_> {
     ) -> Result<Ticket> {
         let organisation = self.organisation_for(db, &person, continued)?;
         let proposed = if self.may_propose() { self.people_in_copy(db, person.id)? } else { Vec::new() };
-        let message =
-            self.message(&person, self.whole_text(&Texts::in_language(self.mailbox.language.0)), String::new());
+        let (text, folded) = self.text(reply_text::split_signature);
+        let message = self.message(&person, text, folded);
         let new = NewTicket {
             mailbox: Some(self.mailbox.id),
             language: person.language.0,
@@ -333,9 +333,8 @@ impl Mail<'_> {
         }
         let reopens = ticket.status == Status::Closed && moves_status;
         let moves_status = moves_status && (!reopens || floods::may_reopen(db, ticket, self.now)?);
-        let text = self.whole_text(&Texts::in_language(self.mailbox.language.0));
-        let cut = reply_text::split(&text);
-        let message = self.message(&person, cut.written.to_owned(), cut.quoted.to_owned());
+        let (text, folded) = self.text(reply_text::split);
+        let message = self.message(&person, text, folded);
         let new = CustomerMessage { message, visibility, remark, moves_status };
         // Whoever is not in the ticket yet does not come in by writing to it.
         let id = messages::add_customer_message(db, ticket, new, &Actor::System, self.now)?;
@@ -353,11 +352,9 @@ impl Mail<'_> {
     /// An agent answered a notification: a note among staff.
     fn append_note(&self, db: &mut DbConnection, gathered: &Gathered, ticket: &Ticket) -> Result<()> {
         let Some(agent) = &gathered.agent else { return Err(Error::internal("an agent's mail without the agent")) };
-        let text = self.whole_text(&Texts::in_language(self.mailbox.language.0));
-        let cut = reply_text::split(&text);
-        let written = if cut.written.trim().is_empty() { text.as_str() } else { cut.written };
+        let (written, _) = self.text(reply_text::split);
         let note = NewNote {
-            words: Words::by_mail(written, None),
+            words: Words::by_mail(&written, None),
             attachments: self.reading.files.clone(),
             mail_id: self.reading.mail.message_id.clone(),
             ingest: Some(self.delivery.id),
@@ -483,6 +480,7 @@ impl Mail<'_> {
             attachments: self.reading.files.clone(),
             mail_id: mail.message_id.clone(),
             ingest: Some(self.delivery.id),
+            invitation: mail.invitation.clone(),
             context: None,
         }
     }
@@ -504,12 +502,25 @@ impl Mail<'_> {
         }
     }
 
-    fn whole_text(&self, t: &Texts) -> String {
+    /// What the mail says, and what of it is folded; `cut` tells them apart. What nobody here can read is said in words.
+    fn text(&self, cut: fn(&str) -> ReplyText<'_>) -> (String, String) {
+        let t = Texts::in_language(self.mailbox.language.0);
         let mail = &self.reading.mail;
-        match mail.level {
-            Level::Full => mail.text.clone(),
-            Level::HeadersOnly => t.say("mail-headers-only-text"),
-            Level::Stub => t.say("mail-unreadable-text"),
+        match (mail.level, mail.protection) {
+            (Level::HeadersOnly, _) => (t.say("mail-headers-only-text"), String::new()),
+            (Level::Stub, _) => (t.say("mail-unreadable-text"), String::new()),
+            (Level::Full, Protection::EncryptedText) => {
+                let ReplyText { written, quoted } = reply_text::split_encrypted(&mail.text);
+                (format!("{}\n\n{written}", t.say("mail-encrypted-text")).trim_end().to_owned(), quoted.to_owned())
+            }
+            (Level::Full, Protection::Encrypted) => {
+                let ReplyText { written, quoted } = cut(&mail.text);
+                (format!("{}\n\n{written}", t.say("mail-encrypted-file")).trim_end().to_owned(), quoted.to_owned())
+            }
+            (Level::Full, Protection::None | Protection::Signed) => {
+                let ReplyText { written, quoted } = cut(&mail.text);
+                (written.to_owned(), quoted.to_owned())
+            }
         }
     }
 
@@ -529,6 +540,11 @@ impl Mail<'_> {
         }
         if reading.mail.is_charset_doubtful {
             flags.push("doubtful_charset".to_owned());
+        }
+        match reading.mail.protection {
+            Protection::None => {}
+            Protection::Signed => flags.push("signed".to_owned()),
+            Protection::Encrypted | Protection::EncryptedText => flags.push("encrypted".to_owned()),
         }
         match reading.class {
             Class::MachineMade => flags.push("machine_made".to_owned()),

@@ -19,6 +19,7 @@ use crate::mail::automatic::{self, Class, Traits};
 use crate::mail::complaint::{self, Complaint};
 use crate::mail::delivery_report::{self, DeliveryReport};
 use crate::mail::incoming::{Attachment, Level, ParsedMail, parse_within};
+use crate::mail::invitation::Invitation;
 use crate::mail::limits::Cut;
 use crate::mail::message_id::read_loop_mark;
 use crate::mail::reply_address;
@@ -231,10 +232,24 @@ fn mask(mail: &mut ParsedMail) -> bool {
     if let Some(html) = &mut mail.html {
         mask_text(html);
     }
+    for text in mail.invitation.iter_mut().flat_map(Invitation::texts_mut) {
+        mask_text(text);
+    }
     for attachment in &mut mail.attachments {
         found |= mask_file(attachment);
     }
+    if found {
+        // What was in them was taken out, and may be in there in some encoding.
+        mail.attachments.retain(|attachment| !is_wrapper(&attachment.media_type));
+    }
     found
+}
+
+/// Whether a file of that kind holds what is shown of the mail.
+fn is_wrapper(media_type: &str) -> bool {
+    const WRAPPERS: [&str; 4] =
+        ["application/ms-tnef", "application/vnd.ms-tnef", "application/pkcs7-mime", "application/x-pkcs7-mime"];
+    WRAPPERS.contains(&media_type)
 }
 
 /// Text files only: digits in other files mean nothing.

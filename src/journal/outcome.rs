@@ -125,16 +125,16 @@ pub fn of_ticket(db: &mut DbConnection, ticket: TicketId) -> Result<Vec<(Journal
     Ok(rows.into_iter().map(|(id, hash, record)| (id, hash, record.0)).collect())
 }
 
-/// Of each of these mails, whether its sender's domain stands by it (AU-06).
-pub fn authentications(
+/// How each of these mails was understood.
+pub fn records(
     db: &mut DbConnection,
     mails: impl IntoIterator<Item = JournalId>,
-) -> Result<HashMap<JournalId, String>> {
+) -> Result<HashMap<JournalId, Record>> {
     let recorded: Vec<(JournalId, Json<Record>)> = journal::table
         .filter(one_of(journal::id, mails.into_iter().map(|id| id.0)))
         .select((journal::id, journal::record))
         .load(db)?;
-    Ok(recorded.into_iter().map(|(id, record)| (id, record.0.authentication)).collect())
+    Ok(recorded.into_iter().map(|(id, record)| (id, record.0)).collect())
 }
 
 /// How the mail of that row was understood.

@@ -191,6 +191,11 @@ fn in_charset(bytes: &[u8], charset: Option<&str>) -> (String, bool) {
     (without_nul(&text), is_doubtful || is_unknown)
 }
 
+/// Text that came otherwise than as a body, as bodies are: with line ends as `\n`, and without NUL.
+pub fn plain(text: &str) -> String {
+    with_plain_line_ends(without_nul(text))
+}
+
 /// The text without the one character that PostgreSQL refuses.
 fn without_nul(text: &str) -> String {
     if text.contains('\0') { text.replace('\0', "") } else { text.to_owned() }

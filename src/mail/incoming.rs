@@ -3,6 +3,10 @@
 //! Whom to believe, and what to do with the mail, is decided elsewhere. The header is read here, what the parts say in `bodies`.
 
 mod bodies;
+mod cms;
+mod rtf;
+mod tnef;
+mod uuencoded;
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -12,6 +16,7 @@ use sha2::{Digest, Sha256};
 
 use super::address::{EmailAddress, Mailbox, split_list};
 use super::decoding;
+use super::invitation::Invitation;
 use super::limits::{
     ADDRESSES, Cut, Cuts, MESSAGE_ID_BYTES, NAME_CHARACTERS, PART_TEXT_BYTES, RAW_BYTES, REFERENCES, SUBJECT_CHARACTERS,
 };
@@ -43,6 +48,9 @@ pub struct ParsedMail {
     /// The HTML as it came, decoded, not made safe; absent if there is none or it is over a limit.
     pub html: Option<String>,
     pub attachments: Vec<Attachment>,
+    /// The meeting that it invites to, or that it answers about.
+    pub invitation: Option<Invitation>,
+    pub protection: Protection,
     /// The header block of the message itself, top first: names in lower case, values unfolded but not decoded. Without
     /// the fields by which Accord is steered (S-01).
     pub headers: Vec<(String, String)>,
@@ -81,6 +89,19 @@ impl Level {
             Level::Stub => "stub",
         }
     }
+}
+
+/// How a mail's content is protected by S/MIME or OpenPGP. No signature is checked, and nothing is decrypted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protection {
+    #[default]
+    None,
+    /// Signed; its words can be read by everybody.
+    Signed,
+    /// Its words are in a file that only its recipient can read.
+    Encrypted,
+    /// Its words stand in the text, for its recipient only.
+    EncryptedText,
 }
 
 /// Somebody named in an address field.

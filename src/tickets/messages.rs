@@ -18,11 +18,12 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::one_text::one_text;
 use crate::db::schema::ticket_messages;
-use crate::db::types::{JournalId, MessageId, PersonId, text_enum};
+use crate::db::types::{JournalId, Json, MessageId, PersonId, text_enum};
 use crate::error::{Error, Result};
 use crate::html;
 use crate::html::file_name::is_blank;
 use crate::mail::address::shown_address;
+use crate::mail::invitation::Invitation;
 use crate::people::person;
 use crate::secret::random_handle;
 use crate::tickets::attachments::{self, NewAttachment};
@@ -99,6 +100,8 @@ pub struct Message {
     /// The journal row of the mail it came in.
     pub ingest_id: Option<JournalId>,
     pub created_at: UtcTime,
+    /// The meeting that the mail is about.
+    pub invitation: Option<Json<Invitation>>,
 }
 
 /// Something to be said.
@@ -117,6 +120,8 @@ pub struct NewMessage {
     /// The Message-ID of the mail it came in.
     pub mail_id: Option<String>,
     pub ingest: Option<JournalId>,
+    /// The meeting that the mail is about.
+    pub invitation: Option<Invitation>,
     /// From where it was sent, when it was by a page (A1).
     pub context: Option<ConnectionContext>,
 }
@@ -135,6 +140,7 @@ impl NewMessage {
             attachments: Vec::new(),
             mail_id: None,
             ingest: None,
+            invitation: None,
             context: None,
         }
     }
@@ -375,6 +381,7 @@ pub(super) fn insert(
                 ticket_messages::mail_id.eq(new.mail_id.map(|mail_id| clean_line(&mail_id, 1_000))),
                 ticket_messages::ingest_id.eq(new.ingest),
                 ticket_messages::created_at.eq(now),
+                ticket_messages::invitation.eq(new.invitation.map(kept_invitation)),
             ))
             .returning(ticket_messages::id)
     )
@@ -393,6 +400,14 @@ pub(super) fn clean_line(text: &str, longest: usize) -> String {
     let words: Vec<&str> =
         text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect();
     words.join(" ").chars().take(longest).collect()
+}
+
+/// What is kept of an invitation: lines without payment card numbers (A5) and without control characters.
+fn kept_invitation(mut invitation: Invitation) -> Json<Invitation> {
+    for text in invitation.texts_mut() {
+        *text = clean_line(&cards::mask_numbers(text), 300);
+    }
+    Json(invitation)
 }
 
 /// Text as it is kept: without payment card numbers (A5), line ends as one character, no control characters but the tab.

@@ -5,6 +5,7 @@ pub mod by_hand;
 pub mod captures;
 pub mod changes;
 pub mod consents;
+pub mod handling;
 pub mod originals;
 pub mod people_in_ticket;
 pub mod queue;

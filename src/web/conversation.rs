@@ -6,10 +6,12 @@ use crate::clock::UtcTime;
 use crate::db::types::{JournalId, MessageId};
 use crate::html::from_text;
 use crate::i18n::Texts;
+use crate::journal::Record;
 use crate::mail::address::visible;
 use crate::tickets::attachments::Attachment;
 use crate::tickets::contacts::Contact;
 use crate::tickets::messages::{Channel, Message, MessageKind, Remark, Visibility};
+use crate::web::meeting_card::{MeetingCard, meeting_card};
 use crate::web::page::AttachmentLink;
 
 /// A message on a page.
@@ -36,6 +38,10 @@ pub struct MessageView {
     pub in_doubt: bool,
     /// The key of whether the sender's domain stands by the mail (AU-06).
     pub authentication: Option<&'static str>,
+    /// The keys of what else staff are told of the mail.
+    pub marks: Vec<&'static str>,
+    /// The meeting that the mail is about.
+    pub meeting: Option<MeetingCard>,
     /// Whether the mail it came in can be looked at.
     pub has_original: bool,
     /// What was noted of a call, a fax or a letter.
@@ -55,8 +61,8 @@ pub struct Around {
     pub rendered: HashMap<MessageId, String>,
     pub attachments: Vec<Attachment>,
     pub contacts: Vec<Contact>,
-    /// Of each mail, whether its sender's domain stands by it, as it was recorded.
-    pub authentications: HashMap<JournalId, String>,
+    /// How each mail was understood; empty for customers.
+    pub records: HashMap<JournalId, Record>,
 }
 
 /// The messages for a reader; `base` stands before the addresses of frames and files (`/l/…` for who holds a link).
@@ -70,6 +76,8 @@ fn view(t: &Texts, message: &Message, around: &Around, base: &str, for_staff: bo
     let is_mail = message.channel == Channel::Email;
     let files = around.attachments.iter().filter(|file| file.message_id == message.id);
     let remark = message.remark.filter(|_| for_staff).map(remark_key);
+    let is_from_customer = message.kind == MessageKind::Customer;
+    let record = message.ingest_id.filter(|_| for_staff).and_then(|ingest| around.records.get(&ingest));
     MessageView {
         handle: message.handle.clone(),
         kind: message.kind.as_str(),
@@ -86,11 +94,11 @@ fn view(t: &Texts, message: &Message, around: &Around, base: &str, for_staff: bo
             && message.kind == MessageKind::Customer
             && message.visibility == Visibility::Staff
             && matches!(message.remark, Some(Remark::DifferentSender | Remark::NotAuthenticated)),
-        authentication: message
-            .ingest_id
-            .filter(|_| for_staff && message.kind == MessageKind::Customer)
-            .and_then(|ingest| around.authentications.get(&ingest))
-            .and_then(|recorded| authentication_key(recorded)),
+        authentication: record
+            .filter(|_| is_from_customer)
+            .and_then(|record| authentication_key(&record.authentication)),
+        marks: record.map(marks).unwrap_or_default(),
+        meeting: message.invitation.as_ref().map(|invitation| meeting_card(t, &invitation.0)),
         has_original: for_staff && message.ingest_id.is_some(),
         contact: around
             .contacts
@@ -142,6 +150,20 @@ fn authentication_key(recorded: &str) -> Option<&'static str> {
         "fail" => Some("sender-authentication-fail"),
         _ => None,
     }
+}
+
+/// What is shown beside a mail of how it was understood.
+fn marks(record: &Record) -> Vec<&'static str> {
+    let key = |flag: &String| match flag.as_str() {
+        "signed" => Some("mail-mark-signed"),
+        "same_id_other_content" => Some("mail-mark-same-id"),
+        _ => None,
+    };
+    let mut marks: Vec<&'static str> = record.flags.iter().filter_map(key).collect();
+    if !record.cut.is_empty() {
+        marks.push("mail-mark-cut");
+    }
+    marks
 }
 
 /// The key of a channel's name.

@@ -60,6 +60,7 @@ table! {
     POST "/tickets/{reference}/mails/{handle}/retry" => agent::changes::retry_mail,
     GET "/messages/{handle}/original" => agent::originals::download,
     GET "/messages/{handle}/source" => agent::originals::show,
+    GET "/messages/{handle}/handling" => agent::handling::show,
     // Asking for diagnostics
     GET "/tickets/{reference}/consents/new" => agent::consents::new,
     POST "/tickets/{reference}/consents" => agent::consents::create,

@@ -619,7 +619,7 @@ async fn the_ledger_names_who_did_what_and_shows_no_internal_number() {
 }
 
 #[actix_web::test]
-async fn held_mail_is_decided_by_who_works_in_its_queue_and_read_by_nobody_else() {
+async fn j_04_held_mail_is_decided_by_who_works_in_its_queue_and_read_by_nobody_else() {
     let desk = Desk::open();
     let letter = || Letter::from("Claire <claire@acme.example>").authenticated("fail");
     for text in ["Premier secret", "Deuxième secret 4111 1111 1111 1111", "Troisième secret"] {

@@ -15,6 +15,7 @@ mod lmtp;
 mod loops;
 mod outbox;
 mod panics;
+mod reading;
 mod senders;
 mod signing;
 mod storms;

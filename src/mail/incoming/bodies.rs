@@ -7,17 +7,23 @@ use std::collections::BTreeMap;
 use mailparse::{DispositionType, parse_content_disposition, parse_content_type};
 use sha2::{Digest, Sha256};
 
-use super::{Attachment, ParsedMail, is_sound_id};
+use super::cms::{self, Cms};
+use super::{Attachment, ParsedMail, Protection, is_sound_id, tnef, uuencoded};
 use crate::html;
 use crate::html::file_name::FileName;
 use crate::mail::decoding;
-use crate::mail::limits::{Cut, Cuts, PART_TEXT_BYTES, TEXT_BYTES_MIN, TEXT_PER_RAW_BYTE, within_parameter_limits};
+use crate::mail::invitation::{self, Invitation};
+use crate::mail::limits::{
+    Cut, Cuts, PART_TEXT_BYTES, PARTS, TEXT_BYTES_MIN, TEXT_PER_RAW_BYTE, within_parameter_limits,
+};
+use crate::mail::reply_text;
 use crate::mail::structure::{self, Field, Nature, Part, Structure};
 
 /// Reads the text, the HTML and the files of a message of `raw_length` bytes into `mail`.
 pub(super) fn read(structure: &Structure<'_>, raw_length: usize, mail: &mut ParsedMail) {
     let text_left = (raw_length * TEXT_PER_RAW_BYTE).max(TEXT_BYTES_MIN);
-    let mut bodies = Bodies { structure, mail, text_left };
+    let mut bodies =
+        Bodies { structure, mail, text_left, spare: Segment::default(), is_opened: false, is_inside: false };
     let segments = bodies.of_part(0, "text/plain");
     bodies.finish(segments);
 }
@@ -68,12 +74,44 @@ struct Segment {
     html: Option<String>,
 }
 
+impl Segment {
+    fn says_something(&self) -> bool {
+        let is_said = |words: &Option<String>| words.as_ref().is_some_and(|words| !words.trim().is_empty());
+        is_said(&self.text) || is_said(&self.html)
+    }
+
+    /// Whether a reader sees words or a picture, and not just the frame of them.
+    fn has_words(&self) -> bool {
+        let is_seen = |html: &String| html.contains("<img") || !html::to_text(html).trim().is_empty();
+        self.text.as_ref().is_some_and(|text| !text.trim().is_empty()) || self.html.as_ref().is_some_and(is_seen)
+    }
+}
+
+/// What was found inside a file.
+struct Inside {
+    said: Vec<Segment>,
+    /// The file itself is not needed any more.
+    is_unpacked: bool,
+}
+
+impl Inside {
+    fn kept(said: Vec<Segment>) -> Inside {
+        Inside { said, is_unpacked: false }
+    }
+}
+
 /// The bodies as they are read into the mail.
 struct Bodies<'a> {
     structure: &'a Structure<'a>,
     mail: &'a mut ParsedMail,
     /// Decoded text which the message may still have (L-12).
     text_left: usize,
+    /// What the message says if it says nothing else.
+    spare: Segment,
+    /// A signed content was opened: another inside it, or beside it, stays a file.
+    is_opened: bool,
+    /// This is what was signed.
+    is_inside: bool,
 }
 
 impl Bodies<'_> {
@@ -94,20 +132,41 @@ impl Bodies<'_> {
             return Vec::new();
         }
         if part.children.is_empty() {
-            return self.of_leaf(part, &content_type).into_iter().collect();
+            return self.of_leaf(part, &content_type);
         }
+        match content_type.media_type.as_str() {
+            "multipart/signed" => self.protect(Protection::Signed),
+            "multipart/encrypted" => self.protect(Protection::Encrypted),
+            _ => {}
+        }
+        let is_alternative = content_type.media_type == "multipart/alternative";
         let default_type = if content_type.media_type == "multipart/digest" { "message/rfc822" } else { "text/plain" };
         let mut segments = Vec::new();
         for child in &part.children {
-            segments.push(self.of_part(*child, default_type));
+            if !(is_alternative && self.is_amp(*child) && segments.iter().flatten().any(Segment::says_something)) {
+                segments.push(self.of_part(*child, default_type));
+            }
         }
-        if content_type.media_type == "multipart/alternative" {
+        if is_alternative {
             return vec![best_of(segments)];
         }
         segments.into_iter().flatten().collect()
     }
 
-    fn of_leaf(&mut self, part: &Part<'_>, content_type: &ContentType) -> Option<Segment> {
+    /// Whether the part is for clients that run what is in it. It says what the HTML beside it says, which stands after it
+    /// as often as before: one that comes first is kept as a file.
+    fn is_amp(&self, index: usize) -> bool {
+        ContentType::read(&self.structure.parts[index].fields)
+            .is_some_and(|(content_type, _)| content_type.media_type == "text/x-amp-html")
+    }
+
+    fn protect(&mut self, protection: Protection) {
+        if matches!(self.mail.protection, Protection::None | Protection::Signed) {
+            self.mail.protection = protection;
+        }
+    }
+
+    fn of_leaf(&mut self, part: &Part<'_>, content_type: &ContentType) -> Vec<Segment> {
         let (disposition, name, is_cut) = self.disposition(part, content_type);
         if is_cut {
             self.mail.cuts.add(Cut::Parameters);
@@ -134,15 +193,127 @@ impl Bodies<'_> {
                 .map(|id| id.trim().trim_start_matches('<').trim_end_matches('>').to_owned())
                 .filter(|id| is_sound_id(id));
             let is_inline = disposition == Some(DispositionType::Inline) && media_type.starts_with("image/");
-            self.attach(bytes.into_owned(), media_type.to_owned(), &name, content_id, is_inline);
-            return None;
+            let segments = self.look_inside(&bytes, media_type, &name, content_type.charset.as_deref());
+            if !segments.is_unpacked {
+                self.attach(bytes.into_owned(), media_type.to_owned(), &name, content_id, is_inline);
+            }
+            return segments.said;
         }
-        let text = self.text(&bytes, content_type.charset.as_deref());
-        Some(if media_type == "text/html" {
-            Segment { text: None, html: Some(text) }
+        let charset = content_type.charset.as_deref();
+        vec![if media_type == "text/html" {
+            Segment { text: None, html: Some(self.text(&bytes, charset)) }
         } else {
+            let without_files = self.take_out_files(&bytes);
+            let text = self.text(without_files.as_deref().unwrap_or(&bytes), charset);
+            if reply_text::is_encrypted(&text) {
+                self.protect(Protection::EncryptedText);
+            } else if reply_text::is_signed(&text) {
+                self.protect(Protection::Signed);
+            }
             Segment { text: Some(text), html: None }
-        })
+        }]
+    }
+
+    /// The text without the files that are written into it, which become attachments (B-13).
+    fn take_out_files(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let found = uuencoded::take_out(bytes, PARTS.saturating_sub(self.mail.attachments.len()))?;
+        if found.is_cut {
+            self.mail.cuts.add(Cut::Parts);
+        }
+        for (name, content) in found.files {
+            self.attach(content, "application/octet-stream".to_owned(), &name, None, false);
+        }
+        Some(found.text)
+    }
+
+    /// Looks into files that are made for it: what Outlook packed, signed content, invitations. One level deep, and no
+    /// archive (B-14).
+    fn look_inside(&mut self, bytes: &[u8], media_type: &str, name: &str, charset: Option<&str>) -> Inside {
+        match media_type {
+            "application/ms-tnef" | "application/vnd.ms-tnef" => self.unpack(bytes),
+            _ if name.eq_ignore_ascii_case("winmail.dat") && tnef::is_tnef(bytes) => self.unpack(bytes),
+            "application/pkcs7-mime" | "application/x-pkcs7-mime" => Inside::kept(self.open_signed(bytes)),
+            "text/calendar" | "application/ics" => {
+                self.read_invitation(bytes, charset);
+                Inside::kept(Vec::new())
+            }
+            _ => Inside::kept(Vec::new()),
+        }
+    }
+
+    /// Takes what Outlook packed out of its `winmail.dat`, which is kept itself unless all of it was understood.
+    fn unpack(&mut self, bytes: &[u8]) -> Inside {
+        let tnef = tnef::read(bytes, PARTS.saturating_sub(self.mail.attachments.len()));
+        if tnef.is_cut {
+            self.mail.cuts.add(Cut::Parts);
+        }
+        let has_words = tnef.text.is_some() || tnef.html.is_some();
+        // Inside a signed content, which is kept itself, nothing is kept twice more.
+        let is_unpacked = (tnef.is_whole || self.is_inside) && (has_words || !tnef.files.is_empty());
+        // The mail around it usually says the same; then these words are not needed.
+        if let Some(text) = tnef.text {
+            self.spare.text = Some(self.within_limits(decoding::plain(&text)));
+        }
+        if let Some(html) = tnef.html {
+            self.spare.html = Some(self.within_limits(decoding::plain(&html)));
+        }
+        for file in tnef.files {
+            let content_id = file.content_id.filter(|id| is_sound_id(id));
+            let media_type = file.media_type.unwrap_or_else(|| "application/octet-stream".to_owned());
+            self.attach(file.bytes, media_type, &file.name, content_id, false);
+        }
+        Inside { said: Vec::new(), is_unpacked }
+    }
+
+    /// What was signed together with its signature (RFC 8551, 3.5.2). The file itself is kept.
+    fn open_signed(&mut self, bytes: &[u8]) -> Vec<Segment> {
+        match cms::read(bytes) {
+            Cms::Encrypted => {
+                self.protect(Protection::Encrypted);
+                Vec::new()
+            }
+            Cms::Signed(content) if !self.is_opened => {
+                self.is_opened = true;
+                self.protect(Protection::Signed);
+                let inner = structure::read(&content, boundary);
+                for cut in inner.cuts.as_slice() {
+                    self.mail.cuts.add(*cut);
+                }
+                let mut bodies = Bodies {
+                    structure: &inner,
+                    mail: self.mail,
+                    text_left: self.text_left,
+                    spare: Segment::default(),
+                    is_opened: true,
+                    is_inside: true,
+                };
+                let said = bodies.of_part(0, "text/plain");
+                let Bodies { text_left, spare, .. } = bodies;
+                self.text_left = text_left;
+                if spare.says_something() {
+                    self.spare = spare;
+                }
+                said
+            }
+            Cms::Signed(_) => {
+                self.protect(Protection::Signed);
+                Vec::new()
+            }
+            Cms::Other => Vec::new(),
+        }
+    }
+
+    fn read_invitation(&mut self, bytes: &[u8], charset: Option<&str>) {
+        if self.mail.invitation.is_some() || bytes.len() > invitation::LONGEST {
+            return;
+        }
+        let calendar = decoding::body(bytes, charset.or(Some("utf-8"))).text;
+        if let Some((invitation, description)) = Invitation::read(&calendar) {
+            if self.spare.text.is_none() && !description.trim().is_empty() {
+                self.spare.text = Some(self.within_limits(decoding::plain(&description)));
+            }
+            self.mail.invitation = Some(invitation);
+        }
     }
 
     fn disposition(&mut self, part: &Part<'_>, content_type: &ContentType) -> (Option<DispositionType>, String, bool) {
@@ -164,22 +335,25 @@ impl Bodies<'_> {
 
     /// Decodes as much of a text as the limits allow.
     fn text(&mut self, bytes: &[u8], charset: Option<&str>) -> String {
-        let mut is_cut = bytes.len() > PART_TEXT_BYTES;
         let decoded = decoding::body(&bytes[..bytes.len().min(PART_TEXT_BYTES)], charset);
         self.mail.is_charset_doubtful |= decoded.is_doubtful;
-        let mut text = decoded.text;
+        if bytes.len() > PART_TEXT_BYTES {
+            self.mail.cuts.add(Cut::Text);
+        }
+        self.within_limits(decoded.text)
+    }
+
+    /// As much of a decoded text as the message may still have (L-12).
+    fn within_limits(&mut self, mut text: String) -> String {
         let mut end = PART_TEXT_BYTES.min(self.text_left);
         if text.len() > end {
-            is_cut = true;
+            self.mail.cuts.add(Cut::Text);
             while !text.is_char_boundary(end) {
                 end -= 1;
             }
             text.truncate(end);
         }
         self.text_left -= text.len();
-        if is_cut {
-            self.mail.cuts.add(Cut::Text);
-        }
         text
     }
 
@@ -196,7 +370,10 @@ impl Bodies<'_> {
     }
 
     /// Puts the segments together: all of them as text, and as HTML if one of them is.
-    fn finish(&mut self, segments: Vec<Segment>) {
+    fn finish(&mut self, mut segments: Vec<Segment>) {
+        if self.spare.says_something() && !segments.iter().any(Segment::has_words) {
+            segments.push(std::mem::take(&mut self.spare));
+        }
         let has_html = segments.iter().any(|segment| segment.html.is_some());
         let mut joined_html = String::new();
         for segment in segments {
@@ -285,6 +462,7 @@ fn default_name(media_type: &str, bytes: &[u8]) -> String {
         "application/pdf" => "document.pdf",
         "application/ms-tnef" | "application/vnd.ms-tnef" => "winmail.dat",
         "application/pgp-signature" => "signature.asc",
+        "application/pgp-encrypted" => "version.txt",
         "application/pkcs7-signature" | "application/x-pkcs7-signature" => "smime.p7s",
         "application/pkcs7-mime" | "application/x-pkcs7-mime" => "smime.p7m",
         _ => "file.bin",

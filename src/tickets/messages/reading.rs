@@ -73,6 +73,7 @@ macro_rules! message_columns {
             ticket_messages::remark,
             ticket_messages::ingest_id,
             ticket_messages::created_at,
+            ticket_messages::invitation,
         )
     };
 }

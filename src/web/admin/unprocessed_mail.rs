@@ -27,6 +27,7 @@ use crate::people::roles::Permission;
 use crate::teams::mailboxes::{self, Mailbox};
 use crate::tickets::ticket;
 use crate::web::forms::{Form, Nothing};
+use crate::web::mail_words;
 use crate::web::navigation::Place;
 use crate::web::page::{Crumb, Page, Tone};
 use crate::web::page_error::{PageError, PageResult};
@@ -275,14 +276,16 @@ async fn mail_page(
     let p = staff.page(&app, "unprocessed-mail", Place::UnprocessedMail);
     let t = p.t;
     let (tone, state) = state(&t, &mail);
-    let flags = mail.record.0.flags.iter().chain(&mail.record.0.cut).cloned().collect::<Vec<_>>().join(", ");
+    let record = &mail.record.0;
+    let flags = record.flags.iter().map(|flag| mail_words::flag(&t, flag));
+    let remarks: Vec<String> = flags.chain(record.cut.iter().map(|limit| mail_words::cut(&t, limit))).collect();
     let facts = [
         (t.say("unprocessed-mailbox"), mailbox.address.clone()),
         (t.say("unprocessed-envelope-from"), sender(&t, &mail)),
         (t.say("unprocessed-at"), t.date_time(&mail.received_at)),
         (t.say("unprocessed-size"), t.size(mail.size)),
         (t.say("unprocessed-reason"), reason(&t, &mail)),
-        (t.say("unprocessed-flags"), flags),
+        (t.say("unprocessed-flags"), remarks.join(" · ")),
     ];
     let template = MailPage {
         errors,

@@ -235,7 +235,7 @@ pub fn load(
         rendered: messages::rendered(db, &ticket, reading)?,
         attachments: attachments::of_ticket(db, &ticket)?,
         contacts: contacts::of_ticket(db, &ticket)?,
-        authentications: outcome::authentications(db, messages.iter().filter_map(|message| message.ingest_id))?,
+        records: outcome::records(db, messages.iter().filter_map(|message| message.ingest_id))?,
     };
     let events = events::of_ticket(db, &ticket, EVENTS)?;
     let requester = person::by_id(db, ticket.requester_id)?;

@@ -23,6 +23,7 @@ use crate::tickets::participants::{self, Part, ParticipantShown, Standing};
 use crate::tickets::status::Status;
 use crate::web::consents::{self, ConsentLine};
 use crate::web::conversation::{ContactLine, contact_line};
+use crate::web::meeting_card::{MeetingCard, meeting_card};
 use crate::web::page::AttachmentLink;
 
 /// Events of one request that are shown.
@@ -167,6 +168,8 @@ pub struct Said {
     pub channel: String,
     /// When and how they reached us, of a call, fax or letter of the reader's own (B1).
     pub contact: Option<ContactLine>,
+    /// The meeting that the mail is about.
+    pub meeting: Option<MeetingCard>,
     /// Made safe already.
     pub html: String,
     /// What was quoted, made safe already, or nothing.
@@ -279,6 +282,7 @@ fn said(
         at: message.created_at,
         channel: texts.say(channel_key(message.channel)),
         contact,
+        meeting: message.invitation.as_ref().map(|invitation| meeting_card(texts, &invitation.0)),
         html,
         quoted: if message.quoted_text.trim().is_empty() { String::new() } else { from_text(&message.quoted_text) },
         frame: (message.has_html && message.channel == Channel::Email)

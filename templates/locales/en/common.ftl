@@ -64,6 +64,36 @@ pager-older = Next
 message-note = Internal note
 message-agent = Support
 message-quoted = Show the quoted text
+meeting-told = A meeting
+meeting-invitation = Invitation to a meeting
+meeting-answer = Answer to an invitation
+meeting-cancelled = Meeting cancelled
+meeting-counter = Another time proposed for a meeting
+meeting-when = When
+meeting-from-to = { $start } – { $end }
+meeting-days = { $first } – { $last }
+meeting-local = { $start } (by the sender’s clock)
+meeting-local-in = { $start } (by the sender’s clock: { $zone })
+meeting-repeats = Repeated
+meeting-repeats-yes = Yes; the attached file says when
+meeting-where = Where
+meeting-organiser = Organiser
+meeting-who-answers = Answer of
+meeting-answers = Answers
+meeting-accepted = Accepted
+meeting-tentative = Perhaps
+meeting-declined = Declined
+meeting-delegated = Somebody else will come
+meeting-count-accepted = { $count ->
+    [one] { $count } accepts
+   *[other] { $count } accept
+}
+meeting-count-tentative = { $count } perhaps
+meeting-count-declined = { $count ->
+    [one] { $count } declines
+   *[other] { $count } decline
+}
+meeting-count-open = { $count } without an answer
 attachments-label = Attached files
 form-mandatory = Fields marked * are mandatory.
 form-errors = { $count ->

@@ -64,6 +64,36 @@ pager-older = Suivants
 message-note = Note interne
 message-agent = Support
 message-quoted = Afficher le texte cité
+meeting-told = Une réunion
+meeting-invitation = Invitation à une réunion
+meeting-answer = Réponse à une invitation
+meeting-cancelled = Réunion annulée
+meeting-counter = Autre horaire proposé pour une réunion
+meeting-when = Quand
+meeting-from-to = { $start } – { $end }
+meeting-days = { $first } – { $last }
+meeting-local = { $start } (heure de l’expéditeur)
+meeting-local-in = { $start } (heure de l’expéditeur : { $zone })
+meeting-repeats = Se répète
+meeting-repeats-yes = Oui ; le fichier joint dit quand
+meeting-where = Où
+meeting-organiser = Organisateur
+meeting-who-answers = Réponse de
+meeting-answers = Réponses
+meeting-accepted = Acceptée
+meeting-tentative = Peut-être
+meeting-declined = Refusée
+meeting-delegated = Quelqu’un d’autre viendra
+meeting-count-accepted = { $count ->
+    [one] { $count } accepte
+   *[other] { $count } acceptent
+}
+meeting-count-tentative = { $count } peut-être
+meeting-count-declined = { $count ->
+    [one] { $count } refuse
+   *[other] { $count } refusent
+}
+meeting-count-open = { $count } sans réponse
 attachments-label = Fichiers joints
 form-mandatory = Les champs marqués d’un * sont obligatoires.
 form-errors = { $count ->

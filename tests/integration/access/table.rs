@@ -235,6 +235,7 @@ pub const TABLE: &[(&str, &str)] = &[
     ("POST /tickets/{reference}/mails/{handle}/retry",                       "s s n n n n u n o o f f"),
     ("GET /messages/{handle}/original",                                      "s s n n n n u n o o f f"),
     ("GET /messages/{handle}/source",                                        "s s n n n n u n o o f f"),
+    ("GET /messages/{handle}/handling",                                      "s s n n n n u n o o f f"),
     ("GET /messages/{handle}/frame",                                         "s s o o n n n n o o n n"),
     ("GET /inline/{handle}",                                                 "o o o o o o o o o o o o"),
     ("GET /attachments/{handle}",                                            "s s o o n n n n o o n n"),
