@@ -76,7 +76,6 @@ fn view(t: &Texts, message: &Message, around: &Around, base: &str, for_staff: bo
     let is_mail = message.channel == Channel::Email;
     let files = around.attachments.iter().filter(|file| file.message_id == message.id);
     let remark = message.remark.filter(|_| for_staff).map(remark_key);
-    let is_from_customer = message.kind == MessageKind::Customer;
     let record = message.ingest_id.filter(|_| for_staff).and_then(|ingest| around.records.get(&ingest));
     MessageView {
         handle: message.handle.clone(),
@@ -94,9 +93,11 @@ fn view(t: &Texts, message: &Message, around: &Around, base: &str, for_staff: bo
             && message.kind == MessageKind::Customer
             && message.visibility == Visibility::Staff
             && matches!(message.remark, Some(Remark::DifferentSender | Remark::NotAuthenticated)),
-        authentication: record
-            .filter(|_| is_from_customer)
-            .and_then(|record| authentication_key(&record.authentication)),
+        authentication: message
+            .ingest_id
+            .filter(|_| for_staff && message.kind == MessageKind::Customer)
+            .and_then(|ingest| around.records.get(&ingest))
+            .and_then(authentication_key),
         marks: record.map(marks).unwrap_or_default(),
         meeting: message.invitation.as_ref().map(|invitation| meeting_card(t, &invitation.0)),
         has_original: for_staff && message.ingest_id.is_some(),
@@ -143,8 +144,8 @@ pub fn contact_line(t: &Texts, channel: Channel, contact: &Contact) -> ContactLi
 }
 
 /// What is said of the sender; nothing of a mail about which nothing was recorded.
-fn authentication_key(recorded: &str) -> Option<&'static str> {
-    match recorded {
+fn authentication_key(record: &Record) -> Option<&'static str> {
+    match record.authentication.as_str() {
         "pass" => Some("sender-authentication-pass"),
         "none" => Some("sender-authentication-none"),
         "fail" => Some("sender-authentication-fail"),

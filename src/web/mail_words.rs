@@ -6,11 +6,14 @@ use crate::journal::Way;
 
 /// By which way it came.
 pub fn way(t: &Texts, way: Way) -> String {
-    t.say(match way {
-        Way::Lmtp => "handling-way-lmtp",
-        Way::Pipe => "handling-way-pipe",
-        Way::Http => "handling-way-http",
-    })
+    let key = match way.as_str() {
+        "lmtp" => "handling-way-lmtp",
+        "pipe" => "handling-way-pipe",
+        "http" => "handling-way-http",
+        "imap" => "handling-way-imap",
+        other => return other.to_owned(),
+    };
+    t.say(key)
 }
 
 /// What was done with it.
@@ -62,9 +65,10 @@ pub fn rule(t: &Texts, rule: &str) -> String {
     format!("{} ({rule})", t.say(key))
 }
 
-/// How much of it could be read.
-pub fn read(t: &Texts, level: &str) -> String {
+/// How much of it could be read; `is_cut` when it went past a limit.
+pub fn read(t: &Texts, level: &str, is_cut: bool) -> String {
     let key = match level {
+        "full" if is_cut => "handling-read-cut",
         "full" => "handling-read-full",
         "headers_only" => "handling-read-headers",
         "stub" => "handling-read-nothing",

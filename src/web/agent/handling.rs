@@ -90,7 +90,7 @@ fn decision(t: &Texts, handling: &Handling) -> Vec<(String, String)> {
         (t.say("handling-decision"), mail_words::decision(t, &record.decision)),
         (t.say("handling-rule"), mail_words::rule(t, &record.rule)),
         (t.say("handling-sender"), mail_words::authentication(t, &record.authentication)),
-        (t.say("handling-read"), mail_words::read(t, &record.read)),
+        (t.say("handling-read"), mail_words::read(t, &record.read, !record.cut.is_empty())),
     ];
     if record.decision == "new_ticket" {
         facts.push((t.say("handling-ack"), t.say(acknowledged)));
