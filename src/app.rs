@@ -14,6 +14,7 @@ use crate::db::connection::{Role, open};
 use crate::db::{Database, migrations, paging};
 use crate::diagnostics::otlp::door::Door;
 use crate::diagnostics::seats::Looking;
+use crate::intake::ingress::Ingress;
 use crate::intake::reading_room::ReadingRoom;
 use crate::keys::{Keys, Purpose};
 use crate::mail::sender_check::SenderCheck;
@@ -33,6 +34,8 @@ pub struct App {
     pub courier: Courier,
     /// The memory that mails being read share.
     pub reading_room: ReadingRoom,
+    /// How much mail is taken before who hands it over has to wait.
+    pub ingress: Ingress,
     /// Looks up whether a sender's domain stands by a mail.
     pub senders: Arc<SenderCheck>,
     /// What this process remembers of products that send.
@@ -152,6 +155,7 @@ impl App {
         paging::set_mask(u64::from_be_bytes(std::array::from_fn(|index| mask[index])));
         let unrecorded = Unrecorded::below(&config.data);
         let senders = Arc::new(SenderCheck::new(&config.mail.sender_checks));
+        let ingress = Ingress::new(&config.limits, &clock);
         Ok(Arc::new(App {
             config,
             clock,
@@ -161,6 +165,7 @@ impl App {
             transport,
             courier: Courier::default(),
             reading_room: ReadingRoom::default(),
+            ingress,
             senders,
             products: Door::default(),
             looking: Looking::default(),

@@ -15,6 +15,7 @@
 //! | `check_senders` | whether DKIM and DMARC of a sender's domain are looked up, where no trusted mail server tells of them (AU-04) | `true` once `smtp.host`, `lmtp`, `imap` or `dns_records` is set |
 //! | `dns_records` | a file of records (lines of a zone file) to look in instead of DNS, where there is none to ask | none |
 //! | `http_inbound` | whether `POST /api/v1/inbound` takes mail | `true` |
+//! | `http_inbound_key` (or `http_inbound_key_file`) | by which mail handed over there may be signed instead of carrying an API secret (S-05): `whsec_` and 24 to 64 bytes in base64 | none |
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -42,6 +43,8 @@ pub struct MailConfig {
     /// What is looked in instead of DNS.
     pub dns_records: Option<Records>,
     pub http_inbound: bool,
+    /// What signs mail that is handed over by HTTP without an API secret.
+    pub http_inbound_key: Option<Secret<Vec<u8>>>,
 }
 
 /// Where outgoing mail goes.
@@ -136,6 +139,21 @@ impl MailConfig {
             sender_checks: sender_checks::read(reader, dns_records.as_ref(), is_set_up),
             dns_records,
             http_inbound: reader.flag("mail.http_inbound", true),
+            http_inbound_key: read_inbound_key(reader),
+        }
+    }
+}
+
+/// A key as Standard Webhooks writes it.
+fn read_inbound_key(reader: &mut Reader) -> Option<Secret<Vec<u8>>> {
+    let key = "mail.http_inbound_key";
+    let text = reader.secret(key)?;
+    let encoded = text.expose().strip_prefix("whsec_").unwrap_or_default();
+    match data_encoding::BASE64.decode(encoded.as_bytes()) {
+        Ok(bytes) if (24..=64).contains(&bytes.len()) => Some(Secret::new(bytes)),
+        _ => {
+            reader.problem(key, "must be whsec_ and 24 to 64 random bytes in base64, as from: openssl rand -base64 32");
+            None
         }
     }
 }

@@ -49,10 +49,10 @@ text_enum! {
 }
 
 impl Scope {
-    /// Whether what it opens lies in queues: tickets, and what is granted in them. People and organisations are in none,
-    /// so a secret of one queue cannot be for them.
+    /// Whether what it opens lies in queues: tickets, what is granted in them, and mail to their mailboxes. People and
+    /// organisations are in none, so a secret of one queue cannot be for them.
     pub fn is_in_queues(self) -> bool {
-        matches!(self, Scope::TicketsRead | Scope::TicketsWrite | Scope::TracingRead)
+        matches!(self, Scope::TicketsRead | Scope::TicketsWrite | Scope::TracingRead | Scope::Inbound)
     }
 }
 

@@ -15,6 +15,7 @@ pub mod messages;
 pub mod organisations;
 pub mod people;
 pub mod tickets;
+mod webhook_signature;
 
 pub mod openapi;
 pub mod reference;

@@ -1,5 +1,6 @@
 //! `POST /api/v1/inbound`: takes one mail as it stands (`message/rfc822`), for mail servers and providers that hand mail
-//! over by HTTP (S-05). 202 means that it is durable.
+//! over by HTTP (S-05). 202 means that it is durable. Who hands it over proves to be allowed to by a secret, which may be of
+//! one queue and then is for its mailbox alone, or by a signature ([`super::webhook_signature`]).
 
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload, Query};
@@ -7,12 +8,16 @@ use actix_web::{HttpRequest, HttpResponse};
 use futures_util::StreamExt;
 use serde::Deserialize;
 
+use super::webhook_signature::{self, Claim};
 use crate::app::App;
+use crate::db::types::QueueId;
 use crate::error::Error;
 use crate::intake::addressing;
 use crate::journal::{self, Acceptance, NewMail, Recipient, Way};
 use crate::notifications::Letterhead;
 use crate::people::api_tokens::{self, Scope};
+use crate::teams::mailboxes;
+use crate::throttle::{self, Rate};
 
 /// Whom the mail is for, and who sent it by its envelope.
 #[derive(Debug, Deserialize)]
@@ -33,9 +38,19 @@ pub async fn take(
     if !app.config.mail.http_inbound {
         return refused(StatusCode::NOT_FOUND, "not_found");
     }
-    if let Err(refusal) = authorize(&app, &request).await {
-        return refusal;
-    }
+    let now = app.clock.now();
+    let signed = match (&app.config.mail.http_inbound_key, request.headers().contains_key(header::AUTHORIZATION)) {
+        (Some(key), false) => Claim::read(request.headers(), now).map(|claim| (claim, key)),
+        _ => None,
+    };
+    let only_queue = match &signed {
+        // What it is worth shows when the body is there.
+        Some(_) => None,
+        None => match authorize(&app, &request).await {
+            Ok(queue) => queue,
+            Err(refusal) => return refusal,
+        },
+    };
     if request.headers().contains_key(header::CONTENT_ENCODING) || !is_mail(&request) {
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
     }
@@ -44,10 +59,25 @@ pub async fn take(
         Ok(raw) => raw,
         Err(refusal) => return refusal,
     };
+    if let Some((claim, key)) = &signed
+        && !claim.holds(key, &raw)
+    {
+        return unauthorized();
+    }
+    let used_once = signed.map(|(claim, _)| throttle::name("inbound_signature", claim.id));
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let address = envelope.recipient.clone();
-    let mailbox = match app.database.read(move |db| addressing::mailbox_for(db, &letterhead, &address)).await {
-        Ok(Some(mailbox)) => mailbox,
+    let found = app.database.read(move |db| {
+        let Some(mailbox) = addressing::mailbox_for(db, &letterhead, &address)? else { return Ok(None) };
+        let may = match only_queue {
+            Some(queue) => mailboxes::by_id(db, mailbox)?.queue_id == queue,
+            None => true,
+        };
+        Ok(Some((mailbox, may)))
+    });
+    let mailbox = match found.await {
+        Ok(Some((mailbox, true))) => mailbox,
+        Ok(Some((_, false))) => return refused(StatusCode::FORBIDDEN, "forbidden"),
         Ok(None) => return refused(StatusCode::UNPROCESSABLE_ENTITY, "unknown_recipient"),
         Err(error) => return trouble(&error),
     };
@@ -56,9 +86,24 @@ pub async fn take(
         Some(sender) if sender.len() <= 320 && !sender.chars().any(char::is_control) => sender,
         _ => String::new(),
     };
+    if let Err(wait) = app.ingress.take_for(mailbox).and_then(|()| app.ingress.take_from(&sender)) {
+        let mut response = refused(StatusCode::TOO_MANY_REQUESTS, "too_many");
+        response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(wait.as_secs() + 1));
+        return response;
+    }
     let mail = NewMail::new(vec![Recipient { mailbox, address: envelope.recipient }], sender, Way::Http, raw);
-    let now = app.clock.now();
-    match app.database.write(move |db| journal::accept(db, &mail, now)).await {
+    let accepted = app.database.write(move |db| {
+        if let Some(used_once) = &used_once {
+            match throttle::take_strictly(db, used_once, ONCE, now) {
+                Ok(()) => {}
+                // A repetition, by the sender who missed our answer or by somebody who overheard: it does nothing.
+                Err(Error::TooMany { .. }) => return Ok(vec![Acceptance::AlreadyKnown]),
+                Err(error) => return Err(error),
+            }
+        }
+        journal::accept(db, &mail, now)
+    });
+    match accepted.await {
         Ok(accepted) => {
             let known = accepted.first() == Some(&Acceptance::AlreadyKnown);
             let state = if known { "already_known" } else { "accepted" };
@@ -68,14 +113,17 @@ pub async fn take(
     }
 }
 
-/// A secret of scope `inbound`, as `Authorization: Bearer acc_…`.
-async fn authorize(app: &App, request: &HttpRequest) -> Result<(), HttpResponse> {
-    let unauthorized = || {
-        let mut response = refused(StatusCode::UNAUTHORIZED, "unauthorized");
-        let scheme = header::HeaderValue::from_static("Bearer");
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, scheme);
-        response
-    };
+/// A signed request is taken once for as long as its signature could be good.
+const ONCE: Rate = Rate { times: 1, within: webhook_signature::GOOD_FOR };
+
+fn unauthorized() -> HttpResponse {
+    let mut response = refused(StatusCode::UNAUTHORIZED, "unauthorized");
+    response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
+    response
+}
+
+/// A secret of scope `inbound`, as `Authorization: Bearer acc_…`; gives the one queue it is for, if it is for one.
+async fn authorize(app: &App, request: &HttpRequest) -> Result<Option<QueueId>, HttpResponse> {
     let secret = request
         .headers()
         .get(header::AUTHORIZATION)
@@ -101,7 +149,7 @@ async fn authorize(app: &App, request: &HttpRequest) -> Result<(), HttpResponse>
                     tracing::warn!(target: "accord::web", ?error, "The use of a secret could not be noted");
                 }
             }
-            Ok(())
+            Ok(token.queue_id)
         }
         Ok(Some(_)) => Err(refused(StatusCode::FORBIDDEN, "forbidden")),
         Ok(None) => Err(unauthorized()),

@@ -122,6 +122,11 @@ impl Conversation {
             }
             Request::Rcpt { to } => self.recipient(shared, to.address.into_owned()).await,
             Request::Data if self.recipients.is_empty() => self.error("503 5.5.1 No valid recipient\r\n"),
+            Request::Data if shared.app.ingress.take_from(self.sender.as_deref().unwrap_or_default()).is_err() => {
+                tracing::warn!(target: "accord::mail", "A sender sends more mail than it may; the rest has to wait");
+                self.forget();
+                ok("451 4.7.1 Too much mail from this sender, try again later")
+            }
             Request::Data => ("354 Go on, end with <CRLF>.<CRLF>\r\n".to_owned(), Next::Data),
             Request::Rset => {
                 self.forget();
@@ -140,6 +145,10 @@ impl Conversation {
         let looked_up = address.clone();
         let found = shared.app.database.read(move |db| addressing::mailbox_for(db, &letterhead, &looked_up)).await;
         match found {
+            Ok(Some(mailbox)) if shared.app.ingress.take_for(mailbox).is_err() => {
+                tracing::warn!(target: "accord::mail", "A mailbox gets more mail than it may; the rest has to wait");
+                ("451 4.7.1 Too much mail for this mailbox, try again later\r\n".to_owned(), Next::Command)
+            }
             Ok(Some(mailbox)) => {
                 self.recipients.push(Recipient { mailbox, address });
                 ("250 2.1.5 Recipient noted\r\n".to_owned(), Next::Command)

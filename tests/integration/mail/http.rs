@@ -2,11 +2,15 @@
 
 use accord::journal::unprocessed;
 use accord::people::api_tokens::{self, NewApiToken, Scope};
+use accord::teams::{mailboxes, queues};
 use actix_web::http::header;
 use actix_web::test::TestRequest;
+use chrono::TimeDelta;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 
 use crate::support::browser::{Answered, Browser};
-use crate::support::desk::{Desk, Letter, SUPPORT};
+use crate::support::desk::{Desk, Letter, SUPPORT, address};
 
 fn secret(desk: &Desk, scope: Scope) -> String {
     let (administrator, now) = (desk.administrator, desk.test.now());
@@ -117,4 +121,109 @@ async fn ft_04_for_a_mail_without_room_the_answer_is_507_until_there_is_room() {
     desk.make_room();
     assert_eq!(status(&browser, request(PATH, &secret).set_payload(large)).await, 202);
     assert_eq!(waiting(&desk), 2);
+}
+
+const KEY: &[u8; 32] = b"of thirty-two bytes, for signing";
+
+/// A desk that takes mail by HTTP which is signed with the key.
+fn signing_desk() -> Desk {
+    let key = data_encoding::BASE64.encode(KEY);
+    Desk::with_settings(&format!("[mail]\nhttp_inbound_key = \"whsec_{key}\""))
+}
+
+/// The same mail, signed as somebody who has `key` does at that time.
+fn signed(id: &str, seconds: i64, key: &[u8]) -> TestRequest {
+    let body = Letter::from("claire@acme.example").header("Message-ID", "<one@client.example>").bytes();
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    mac.update(format!("{id}.{seconds}.").as_bytes());
+    mac.update(&body);
+    let signature = format!("v1,{}", data_encoding::BASE64.encode(&mac.finalize().into_bytes()));
+    TestRequest::post()
+        .uri(PATH)
+        .insert_header((header::CONTENT_TYPE, "message/rfc822"))
+        .insert_header(("webhook-id", id))
+        .insert_header(("webhook-timestamp", seconds.to_string()))
+        .insert_header(("webhook-signature", signature))
+        .set_payload(body)
+}
+
+#[actix_web::test]
+async fn s_05_a_signed_mail_is_taken_once() {
+    let desk = signing_desk();
+    let browser = desk.test.browser().await;
+    let now = desk.test.now().seconds();
+    let answered = browser.send(signed("mail-1", now, KEY)).await;
+    assert_eq!((answered.status.as_u16(), answered.text().as_str()), (202, r#"{"state":"accepted"}"#));
+    // Repeated, as by a sender who missed the answer, or by somebody who overheard.
+    let answered = browser.send(signed("mail-1", now, KEY)).await;
+    assert_eq!((answered.status.as_u16(), answered.text().as_str()), (202, r#"{"state":"already_known"}"#));
+    desk.test.clock.advance(TimeDelta::seconds(300));
+    assert_eq!(status(&browser, signed("mail-1", now, KEY)).await, 202);
+    assert_eq!(waiting(&desk), 1);
+    desk.test.run_jobs();
+    assert_eq!(desk.ticket().requester_id, desk.claire);
+}
+
+#[actix_web::test]
+async fn s_05_a_mail_signed_by_another_too_early_or_too_late_is_refused() {
+    let desk = signing_desk();
+    let browser = desk.test.browser().await;
+    let now = desk.test.now().seconds();
+    let changed = signed("mail-1", now, KEY).set_payload(Letter::from("mallory@evil.example").bytes());
+    for (case, request) in [
+        ("another key", signed("mail-1", now, &[0; 32])),
+        ("too late", signed("mail-1", now - 301, KEY)),
+        ("too early", signed("mail-1", now + 301, KEY)),
+        ("another body", changed),
+        ("a secret that is none", signed("mail-1", now, KEY).insert_header((header::AUTHORIZATION, "Bearer acc_x"))),
+    ] {
+        assert_eq!(status(&browser, request).await, 401, "{case}");
+    }
+    assert_eq!(waiting(&desk), 0);
+    // Where no key is set, no signature is worth anything.
+    let desk = Desk::open();
+    let browser = desk.test.browser().await;
+    assert_eq!(status(&browser, signed("mail-1", desk.test.now().seconds(), KEY)).await, 401);
+}
+
+#[actix_web::test]
+async fn s_05_a_secret_of_one_queue_hands_over_mail_to_its_mailbox_alone() {
+    let desk = Desk::open();
+    let browser = desk.test.browser().await;
+    let (administrator, now) = (desk.administrator, desk.test.now());
+    let (own, other) = desk.test.write(move |db| {
+        let queues = queues::all(db)?;
+        let support = mailboxes::find_by_canonical(db, &address(SUPPORT))?.unwrap().queue_id;
+        let other = queues.iter().find(|queue| queue.id != support).unwrap().id;
+        let mut secret_of = |queue| {
+            let new = NewApiToken {
+                name: "mx".to_owned(),
+                scopes: vec![Scope::Inbound],
+                organisation: None,
+                queue: Some(queue),
+                days: 90,
+            };
+            Ok::<_, accord::error::Error>(api_tokens::create(db, administrator, &new, now)?.1.expose().to_owned())
+        };
+        Ok((secret_of(support)?, secret_of(other)?))
+    });
+    assert_eq!(status(&browser, request(PATH, &other)).await, 403);
+    assert_eq!(waiting(&desk), 0);
+    assert_eq!(status(&browser, request(PATH, &own)).await, 202);
+    assert_eq!(waiting(&desk), 1);
+}
+
+#[actix_web::test]
+async fn s_08_who_hands_over_too_much_is_told_when_to_go_on() {
+    let desk = Desk::with_settings("[limits]\nmails_per_sender_hour = 10");
+    let browser = desk.test.browser().await;
+    let secret = secret(&desk, Scope::Inbound);
+    for _ in 0..10 {
+        assert_eq!(status(&browser, request(PATH, &secret)).await, 202);
+    }
+    let answered = browser.send(request(PATH, &secret)).await;
+    assert_eq!((answered.status.as_u16(), answered.text().as_str()), (429, r#"{"code":"too_many"}"#));
+    assert_eq!(answered.header("retry-after"), Some("361"));
+    desk.test.clock.advance(TimeDelta::seconds(361));
+    assert_eq!(status(&browser, request(PATH, &secret)).await, 202);
 }

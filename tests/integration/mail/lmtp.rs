@@ -7,6 +7,7 @@ use accord::config::mail::LmtpListen;
 use accord::journal::unprocessed;
 use accord::worker::lmtp::{self, Door};
 use accord::worker::local_socket;
+use chrono::TimeDelta;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -425,4 +426,27 @@ async fn lp_04_a_thousand_spoofed_mails_unknown_oversize_or_held_send_nothing_to
     let sent = desk.sent();
     assert!(sent.iter().all(|sent| sent.recipient == "zoe@staff.example"), "only our own are told: {sent:?}");
     assert!(desk.test.read(unprocessed::counts).held > 0);
+}
+
+#[actix_web::test]
+async fn s_08_who_sends_too_much_waits_and_loses_nothing_and_others_go_on() {
+    let desk = Desk::with_settings("[limits]\nmails_per_sender_hour = 10\nmails_per_mailbox_hour = 12");
+    let listening = listen(&desk);
+    let mut peer = Peer::greeted(&listening).await;
+    let letter = |number: usize| Letter::from("claire@acme.example").text(&format!("{number}\r\n")).bytes();
+    for number in 0..10 {
+        assert!(peer.deliver(&letter(number)).await.starts_with("250"));
+    }
+    assert!(peer.ask("MAIL FROM:<claire@acme.example>").await.starts_with("250"));
+    assert!(peer.ask(&format!("RCPT TO:<{SUPPORT}>")).await.starts_with("250"));
+    assert!(peer.ask("DATA").await.starts_with("451 4.7.1"));
+    // The same connection takes another's, until the mailbox has had enough as well.
+    assert!(peer.deliver_from("bob@elsewhere.example", &letter(11)).await.starts_with("250"));
+    assert!(peer.ask("MAIL FROM:<bob@elsewhere.example>").await.starts_with("250"));
+    assert!(peer.ask(&format!("RCPT TO:<{SUPPORT}>")).await.starts_with("451 4.7.1"));
+    assert_eq!(waiting(&desk), 11);
+    desk.test.clock.advance(TimeDelta::minutes(6));
+    assert!(peer.ask("RSET").await.starts_with("250"));
+    assert!(peer.deliver(&letter(10)).await.starts_with("250"));
+    assert_eq!(waiting(&desk), 12);
 }
