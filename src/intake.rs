@@ -1,9 +1,8 @@
 //! From what arrives to a ticket. A mail is read outside of any transaction (`reading`), what speaks for its belonging
 //! to a ticket is gathered (`evidence`), the decision table of `mail::threading` decides, and one transaction carries it
-//! out and records the outcome in the journal (`from_email`); too much mail waits before it comes in
-//! (`ingress`) or ends in `floods`, and machines that pass for
-//! people are not answered for ever by `storms`. What the table holds back waits for an agent
-//! (`by_hand`). What a mail reports of another is heard in `bounces`. A request filed on a page comes by `from_form`.
+//! out and records the outcome in the journal (`from_email`); too much mail waits before it comes in (`ingress`)
+//! or ends in `floods`, and machines that pass for people are not answered for ever by `storms`. What the table holds back
+//! waits for an agent (`by_hand`). What a mail reports of another is heard in `bounces`. A request filed on a page comes by `from_form`.
 
 pub mod addressing;
 mod bounces;
@@ -44,6 +43,11 @@ pub struct House {
 }
 
 impl House {
+    /// Whether anybody tells of any mail whether its sender's domain stands by it.
+    pub fn looks_at_senders(&self) -> bool {
+        self.trusted_authserv_id.is_some() || !self.senders.is_off()
+    }
+
     pub fn new(keys: &Keys, config: &Config, senders: &Arc<SenderCheck>) -> House {
         House {
             letterhead: Letterhead::new(keys, config),

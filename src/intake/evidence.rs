@@ -93,18 +93,33 @@ pub fn gather(
         disagrees,
         sender,
         authentication: reading.authentication,
-        usually_passes: usually_passes(db, sender, reading, now)?,
+        usually_passes: false,
         ticket: ticket.as_ref().map_or(TicketState::Current, |ticket| state_of(ticket, now)),
         automatic,
     };
+    let usually_passes = usually_passes(db, house, &evidence, person.as_ref(), reading, now)?;
+    let evidence = Evidence { usually_passes, ..evidence };
     Ok(Gathered { evidence, ticket, person, agent, is_bounce: token.is_bounce })
 }
 
-/// Whether the sender's mail usually passes (TH-10): asked where it decides something.
-fn usually_passes(db: &mut DbConnection, sender: Sender, reading: &Reading, now: UtcTime) -> Result<bool> {
-    match &reading.mail.from.identity {
-        Some(identity) if sender == Sender::Participant && reading.authentication == Authentication::None => {
-            mail_habits::usually_passes(db, identity, now)
+/// Whether the sender's mail usually passes (TH-10): asked where it decides something, and where anybody's mail is looked at.
+fn usually_passes(
+    db: &mut DbConnection,
+    house: &House,
+    evidence: &Evidence,
+    person: Option<&Person>,
+    reading: &Reading,
+    now: UtcTime,
+) -> Result<bool> {
+    let has_evidence = matches!(evidence.token, TokenEvidence::OfCustomer | TokenEvidence::OfAgent)
+        || matches!(evidence.message, MessageEvidence::Ours | MessageEvidence::Received);
+    let decides = has_evidence
+        && evidence.sender == Sender::Participant
+        && evidence.authentication == Authentication::None
+        && !evidence.automatic;
+    match (&reading.mail.from.identity, person) {
+        (Some(identity), Some(person)) if decides && house.looks_at_senders() => {
+            mail_habits::usually_passes(db, person.id, identity, now)
         }
         _ => Ok(false),
     }

@@ -85,10 +85,8 @@ pub fn apply(
                 Some(organisation) => gate::scope(organisation.0, person, carry_out)?,
                 None => gate::outside(carry_out)?,
             };
-            if reading.authentication == Authentication::Pass
-                && let Some(identity) = &reading.mail.from.identity
-            {
-                mail_habits::note_pass(db, identity, now)?;
+            if let Some(address) = mail.proven_person(&decision) {
+                mail_habits::note_pass_of_domain(db, address, now)?;
             }
             applied
         }
@@ -199,6 +197,9 @@ impl Mail<'_> {
         }
         if let Some(address) = self.proven_sender(gathered, decision) {
             suppression::end(db, address, self.now)?;
+        }
+        if let Some(address) = self.proven_person(decision) {
+            mail_habits::note_pass_of_address(db, address, self.now)?;
         }
         match (decision.outcome, &gathered.ticket) {
             (threading::Outcome::NewTicket, _) if self.reading.is_looping => {
@@ -491,6 +492,13 @@ impl Mail<'_> {
         let answers = gathered.evidence.sender == Sender::Participant && decision.outcome == threading::Outcome::Append;
         let is_proven = self.reading.authentication == Authentication::Pass || answers;
         let is_human = self.reading.class.may_reopen() && decision.outcome != threading::Outcome::Hold;
+        self.reading.mail.from.identity.as_ref().filter(|_| is_proven && is_human)
+    }
+
+    /// The address in From, where its domain stands by a mail that a person wrote (TH-10).
+    fn proven_person(&self, decision: &Decision) -> Option<&EmailAddress> {
+        let is_proven = self.reading.authentication == Authentication::Pass;
+        let is_human = self.reading.class == Class::Human && decision.outcome != threading::Outcome::Hold;
         self.reading.mail.from.identity.as_ref().filter(|_| is_proven && is_human)
     }
 

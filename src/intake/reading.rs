@@ -203,7 +203,11 @@ fn authentication_of(
     // A kept original may lack a card number, and no signature is about that.
     let is_as_it_came = delivery.raw.is_some() || Sha256::digest(raw)[..] == delivery.raw_sha256[..];
     let is_fresh = now.since(delivery.received_at) <= JUDGED_WITHIN;
-    if !is_as_it_came || !is_fresh || !is_header_whole(mail) {
+    if !is_as_it_came || !is_fresh {
+        // What was found when it came stays: a forged mail does not become a doubtful one by waiting.
+        return Authentication::from_name(&delivery.record.0.authentication).unwrap_or(Authentication::None);
+    }
+    if !is_header_whole(mail) {
         return Authentication::None;
     }
     let envelope_from = delivery.envelope_from.as_str();

@@ -6,12 +6,12 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
-use super::{State, Way};
+use super::{Record, State, Way};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::one_text::one_text;
 use crate::db::schema::journal;
-use crate::db::types::{JournalId, MailboxId};
+use crate::db::types::{JournalId, Json, MailboxId};
 use crate::error::Result;
 
 /// How long a worker may take before another may take the mail over.
@@ -45,6 +45,8 @@ pub struct Delivery {
     pub received_at: UtcTime,
     /// The account from which it was fetched.
     pub imap_account: Option<String>,
+    /// How it was understood when it was processed before, if it was.
+    pub record: Json<Record>,
 }
 
 /// What stopped the processing of a mail.
@@ -141,6 +143,7 @@ pub fn load(db: &mut DbConnection, id: JournalId) -> Result<Delivery> {
         journal::original_hash,
         journal::received_at,
         journal::imap_account,
+        journal::record,
     )))
     .first(db)?)
 }

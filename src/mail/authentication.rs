@@ -19,6 +19,11 @@ pub enum Authentication {
 
 impl Authentication {
     /// The word under which it is recorded.
+    /// The result of that [`Authentication::name`].
+    pub fn from_name(name: &str) -> Option<Authentication> {
+        [Authentication::Pass, Authentication::None, Authentication::Fail].into_iter().find(|one| one.name() == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             Authentication::Pass => "pass",

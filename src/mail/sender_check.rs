@@ -91,6 +91,11 @@ impl std::fmt::Debug for SenderCheck {
 }
 
 impl SenderCheck {
+    /// Whether nothing is ever looked up.
+    pub fn is_off(&self) -> bool {
+        matches!(self.source, Source::Off)
+    }
+
     /// As the settings want it. Where this machine names no name server, nothing is looked up; `accord check` says so.
     pub fn new(wanted: &SenderChecks) -> SenderCheck {
         let (source, records) = match wanted {

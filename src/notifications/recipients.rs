@@ -245,6 +245,8 @@ pub fn of_customer_message(
                 .with("reference", &ticket.reference)
                 .with("queue", queue.name(agent.language.0));
             t.message(&message)
+        } else if is_doubted(message) {
+            t.with2("mail-agent-doubted", "name", &author, "reference", &ticket.reference)
         } else {
             t.with2("mail-agent-wrote", "name", &author, "reference", &ticket.reference)
         };
@@ -274,6 +276,12 @@ pub fn of_customer_message(
         drafts.extend(to_other_participants(db, &occasion, &news, &author, &text)?);
     }
     Ok(drafts)
+}
+
+/// Whether staff alone read the message because its sender may be another.
+fn is_doubted(message: &Message) -> bool {
+    message.visibility == Visibility::Staff
+        && matches!(message.remark, Some(Remark::NotAuthenticated | Remark::DifferentSender))
 }
 
 /// What a customer wrote, and since which event mail alone happened in the ticket.

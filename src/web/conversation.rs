@@ -8,9 +8,10 @@ use crate::html::from_text;
 use crate::i18n::Texts;
 use crate::journal::Record;
 use crate::mail::address::visible;
+use crate::mail::threading::Rule;
 use crate::tickets::attachments::Attachment;
 use crate::tickets::contacts::Contact;
-use crate::tickets::messages::{Channel, Message, MessageKind, Remark, Visibility};
+use crate::tickets::messages::{Channel, Message, MessageKind, Remark};
 use crate::web::meeting_card::{MeetingCard, meeting_card};
 use crate::web::page::AttachmentLink;
 
@@ -91,7 +92,6 @@ fn view(t: &Texts, message: &Message, around: &Around, base: &str, for_staff: bo
         remark,
         in_doubt: for_staff
             && message.kind == MessageKind::Customer
-            && message.visibility == Visibility::Staff
             && matches!(message.remark, Some(Remark::DifferentSender | Remark::NotAuthenticated)),
         authentication: message
             .ingest_id
@@ -146,6 +146,7 @@ pub fn contact_line(t: &Texts, channel: Channel, contact: &Contact) -> ContactLi
 /// What is said of the sender; nothing of a mail about which nothing was recorded.
 fn authentication_key(record: &Record) -> Option<&'static str> {
     match record.authentication.as_str() {
+        "none" if record.rule == Rule::Unusual.name() => Some("sender-authentication-unusual"),
         "pass" => Some("sender-authentication-pass"),
         "none" => Some("sender-authentication-none"),
         "fail" => Some("sender-authentication-fail"),

@@ -44,6 +44,7 @@ pub(super) const CALLSITES: &[Callsite] = &[
     event("accord::mail", Level::Error, &["message", "duration_ms"], "src/worker/incoming_mail.rs"),
     event("accord::mail", Level::Error, &["message", "kind"], "src/worker/outgoing_mail.rs"),
     event("accord::mail", Level::Error, &["message", "stage"], "src/worker/incoming_mail.rs"),
+    event("accord::mail", Level::Warn, &["message"], "src/worker/lmtp/session.rs"),
     event("accord::mail", Level::Warn, &["message", "account", "error"], "src/worker/imap.rs"),
     event("accord::mail", Level::Warn, &["message", "account", "trouble"], "src/worker/imap.rs"),
     event("accord::mail", Level::Warn, &["message", "account", "uid"], "src/worker/imap/fetching.rs"),

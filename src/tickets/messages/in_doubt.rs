@@ -8,7 +8,9 @@ use crate::db::DbConnection;
 use crate::db::schema::ticket_messages;
 use crate::error::{Error, Result};
 use crate::i18n::Message as Text;
+use crate::journal::outcome;
 use crate::mail::address::EmailAddress;
+use crate::mail::threading::Rule;
 use crate::people::mail_habits;
 use crate::tickets::events::{self, EventKind, NewEvent};
 use crate::tickets::messages::{Message, MessageKind, Remark, Visibility, find};
@@ -16,18 +18,16 @@ use crate::tickets::participants;
 use crate::tickets::status::{self, Status};
 use crate::tickets::ticket::{self, Change, Ticket};
 
-/// Accepts a message that only staff could see as the customer's: everybody in the ticket reads it from now on, its
-/// sender takes part if they are known, and it is our turn.
+/// Accepts a message in doubt as the customer's: everybody in the ticket reads it from now on, its sender takes part if they
+/// are known, and it is our turn.
 pub fn accept(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor, now: UtcTime) -> Result<()> {
     let message = message_in_doubt(db, ticket, handle, by)?;
+    if let Some(address) = unusual_sender(db, &message)? {
+        mail_habits::accept_without_pass(db, &address, now)?;
+    }
     diesel::update(ticket_messages::table.find(message.id))
         .set((ticket_messages::visibility.eq(Visibility::Everyone), ticket_messages::remark.eq(Some(Remark::Accepted))))
         .execute(db)?;
-    if message.remark == Some(Remark::NotAuthenticated)
-        && let Some(address) = EmailAddress::parse(&message.from_address)
-    {
-        mail_habits::accept_without_pass(db, &address, now)?;
-    }
     if let Some(author) = message.author_id {
         participants::join(db, ticket, author, now)?;
     }
@@ -45,6 +45,9 @@ pub fn accept(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor, 
 /// Notes that a message is not the customer's; it stays for staff to see.
 pub fn reject(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor, now: UtcTime) -> Result<()> {
     let message = message_in_doubt(db, ticket, handle, by)?;
+    if let Some(address) = unusual_sender(db, &message)? {
+        mail_habits::reject_without_pass(db, &address)?;
+    }
     diesel::update(ticket_messages::table.find(message.id))
         .set(ticket_messages::remark.eq(Some(Remark::Rejected)))
         .execute(db)?;
@@ -53,12 +56,22 @@ pub fn reject(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor, 
     Ok(())
 }
 
+/// Whom a mail names that lacked its sender's usual proof (TH-10).
+fn unusual_sender(db: &mut DbConnection, message: &Message) -> Result<Option<EmailAddress>> {
+    let Some(ingest) = message.ingest_id else { return Ok(None) };
+    if outcome::record_of(db, ingest)?.rule != Rule::Unusual.name() {
+        return Ok(None);
+    }
+    Ok(EmailAddress::parse(&message.from_address))
+}
+
 fn message_in_doubt(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor) -> Result<Message> {
     if !access::can_work_on(by, &ticket.facts()) {
         return Err(Error::Forbidden);
     }
     let message = find(db, ticket, handle)?.ok_or(Error::NotFound)?;
-    if message.kind != MessageKind::Customer || message.visibility != Visibility::Staff {
+    let is_in_doubt = matches!(message.remark, Some(Remark::DifferentSender | Remark::NotAuthenticated));
+    if message.kind != MessageKind::Customer || !is_in_doubt {
         return Err(Error::Conflict(Text::new("ticket-changed-meanwhile")));
     }
     Ok(message)

@@ -110,6 +110,7 @@ remark-accepted = Accepted by an agent
 remark-rejected = Not from the customer
 sender-authentication-pass = Sender confirmed by their domain
 sender-authentication-none = Sender not confirmed by their domain, which is common for small senders
+sender-authentication-unusual = Not confirmed by their domain, which usually confirms this sender. If you accept it, mail from this address is believed without for two weeks
 sender-authentication-fail = The sender’s domain says that this mail is not theirs
 mail-mark-signed = Signed; the signature is not checked
 mail-mark-same-id = Another mail bears the same Message-ID and says something else

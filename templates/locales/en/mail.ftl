@@ -16,6 +16,7 @@ mail-first-request-not-you = If you sent nothing, you need not do anything. We w
 mail-participant-wrote = { $name } wrote in a request in which you take part:
 mail-agent-new = { $name } sent a new request, { $reference }, to { $queue }:
 mail-agent-wrote = { $name } wrote in { $reference }:
+mail-agent-doubted = A mail in { $reference } that says it is from { $name }, without proof. Only agents read it, until one of them accepts it.
 mail-agent-assigned = { $name } assigned the ticket { $reference } to you: { $subject }
 mail-agent-assigned-by-nobody = The ticket { $reference } was assigned to you: { $subject }
 mail-agent-held = A mail that claims to belong to { $reference } is being held, for its sender could not be believed. Please look at it and decide.

@@ -110,6 +110,7 @@ remark-accepted = Accepté par un agent
 remark-rejected = Ne vient pas du client
 sender-authentication-pass = Expéditeur confirmé par son domaine
 sender-authentication-none = Expéditeur non confirmé par son domaine, ce qui est courant chez les petits expéditeurs
+sender-authentication-unusual = Non confirmé par son domaine, qui confirme d’habitude cet expéditeur. Si vous l’acceptez, le courrier de cette adresse est cru sans cela pendant deux semaines
 sender-authentication-fail = Le domaine de l’expéditeur dément ce message
 mail-mark-signed = Signé ; la signature n’est pas vérifiée
 mail-mark-same-id = Un autre courriel porte le même Message-ID et dit autre chose

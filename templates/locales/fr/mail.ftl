@@ -16,6 +16,7 @@ mail-first-request-not-you = Si vous n’avez rien envoyé, vous n’avez rien �
 mail-participant-wrote = { $name } a écrit dans une demande à laquelle vous participez :
 mail-agent-new = { $name } a envoyé une nouvelle demande, { $reference }, à { $queue } :
 mail-agent-wrote = { $name } a écrit dans { $reference } :
+mail-agent-doubted = Un message dans { $reference } se dit de { $name }, sans preuve. Seuls les agents le lisent, jusqu’à ce que l’un d’eux l’accepte.
 mail-agent-assigned = { $name } vous a confié le ticket { $reference } : { $subject }
 mail-agent-assigned-by-nobody = Le ticket { $reference } vous a été confié : { $subject }
 mail-agent-held = Un message qui dit appartenir à { $reference } est retenu, car son expéditeur n’est pas sûr. Merci de l’examiner et de décider.

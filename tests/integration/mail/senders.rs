@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use accord::config::{self, Overrides};
 use accord::db::schema::journal as rows;
 use accord::db::types::Json;
+use accord::intake::by_hand;
 use accord::journal::{Record, State};
 use accord::mail::dkim::sign;
 use chrono::TimeDelta;
@@ -118,4 +119,39 @@ fn au_03_a_mail_that_waited_for_days_is_not_judged_by_the_keys_of_today() {
         town.desk.test.run_jobs();
         assert_eq!(town.newest().1.authentication, wanted, "after {days} days");
     }
+}
+
+#[test]
+fn au_03_what_was_found_of_a_mail_when_it_came_stays_when_it_is_processed_again() {
+    let card = "Ma carte : 4111 1111 1111 1111\r\n";
+    for (text, days) in [("Bonjour\r\n", 6), (card, 0)] {
+        let town = Town::new();
+        town.desk.receive(&Letter::from("claire@acme.example").envelope("x@evil.test").text(text));
+        assert_eq!((town.newest().0, town.newest().1.authentication.as_str()), (State::Held, "fail"));
+        town.desk.test.clock.advance(TimeDelta::days(days));
+        let now = town.desk.test.now();
+        town.desk.test.write(move |db| {
+            let id = rows::table.select(rows::id).first(db)?;
+            by_hand::reprocess(db, id, now)
+        });
+        town.desk.test.run_jobs();
+        assert_eq!((town.newest().0, town.newest().1.authentication.as_str()), (State::Held, "fail"), "{text}");
+    }
+}
+
+#[test]
+fn th_10_au_03_who_usually_signs_and_does_not_waits_for_an_agent_and_nothing_is_lost() {
+    let town = Town::new();
+    let first = Letter::from("claire@acme.example");
+    let id = first.id().to_owned();
+    town.desk.receive(&town.signed(first));
+    let ticket = town.desk.ticket();
+    let tagged = || Letter::from("claire@acme.example").subject(&format!("Re: [{}] Panne", ticket.reference));
+    for _ in 0..4 {
+        town.desk.receive(&town.signed(tagged()));
+        town.desk.test.clock.advance(TimeDelta::days(1));
+    }
+    town.desk.receive(&Letter::from("claire@acme.example").header("In-Reply-To", &id));
+    assert_eq!((town.newest().0, town.newest().1.rule.as_str()), (State::Applied, "TH-10"));
+    assert_eq!((town.desk.messages(&ticket).len(), town.desk.public_messages(&ticket).len()), (6, 5));
 }

@@ -394,15 +394,25 @@ fn th_08_nothing_of_a_ticket_is_told_to_a_sender_whose_mail_is_not_appended() {
     assert_eq!(desk.public_messages(&ticket).len(), 2);
 }
 
-/// Mail of Claire's that her mail provider stands by, three times: it usually does.
+/// Mail of Claire's that her mail provider stands by, on three days: it usually does.
 fn usually_proven() -> (Desk, Ticket, Sent) {
     let (desk, ticket, sent) = answered();
     for _ in 0..3 {
         desk.receive(&by_token("claire@acme.example", &sent).authenticated("pass"));
-        desk.test.clock.advance(TimeDelta::hours(1));
+        desk.test.clock.advance(TimeDelta::days(1));
     }
     assert_eq!(desk.public_messages(&ticket).len(), 5);
     (desk, ticket, sent)
+}
+
+/// An agent says of the newest message whether it is the customer's.
+fn judge_newest(desk: &Desk, ticket: &Ticket, is_the_customer_s: bool) {
+    let (by, now, current) = (desk.actor(desk.zoe), desk.test.now(), desk.ticket_again(ticket.id));
+    let handle = desk.messages(ticket).last().unwrap().handle.clone();
+    desk.test.write(move |db| match is_the_customer_s {
+        true => messages::in_doubt::accept(db, &current, &handle, &by, now),
+        false => messages::in_doubt::reject(db, &current, &handle, &by, now),
+    });
 }
 
 #[test]
@@ -415,21 +425,69 @@ fn th_10_a_mail_that_lacks_the_usual_proof_is_for_staff_until_an_agent_accepts_i
     let all = desk.messages(&ticket);
     assert_eq!((all.len(), desk.public_messages(&ticket).len()), (7, 5));
     assert!(all[5..].iter().all(|message| message.remark == Some(Remark::NotAuthenticated)));
-    assert!(desk.sent().iter().all(|sent| sent.recipient == "zoe@staff.example"));
-    let (by, handle, now) = (desk.actor(desk.zoe), all[6].handle.clone(), desk.test.now());
-    let current = desk.ticket();
-    desk.test.write(move |db| messages::in_doubt::accept(db, &current, &handle, &by, now));
+    let told = desk.sent();
+    assert!(!told.is_empty() && told.iter().all(|sent| sent.recipient == "zoe@staff.example"));
+    assert!(told.iter().all(|sent| sent.mail.text.contains("sans preuve")), "nor does the mail say that Claire wrote");
+    judge_newest(&desk, &ticket, true);
     assert_eq!(desk.public_messages(&ticket).len(), 6);
-    // She writes by another way now: it is not asked again each time, but after three mails with the proof.
+    // She writes by another way now, and is believed for two weeks.
+    desk.test.clock.advance(TimeDelta::days(13));
     desk.receive(&by_token("claire@acme.example", &sent).authenticated("none"));
     assert_eq!(desk.public_messages(&ticket).len(), 7);
-    for _ in 0..3 {
-        desk.test.clock.advance(TimeDelta::hours(9));
-        desk.receive(&by_token("claire@acme.example", &sent).authenticated("pass"));
-    }
+    desk.test.clock.advance(TimeDelta::days(1));
     desk.receive(&by_token("claire@acme.example", &sent).authenticated("none"));
+    assert_eq!(desk.public_messages(&ticket).len(), 7);
+}
+
+#[test]
+fn th_10_what_an_agent_accepted_counts_no_more_when_the_proof_is_back_or_a_mail_is_rejected() {
+    let (desk, ticket, sent) = usually_proven();
+    let unproven = || by_token("claire@acme.example", &sent).authenticated("none");
+    desk.receive(&unproven());
+    judge_newest(&desk, &ticket, true);
+    desk.test.clock.advance(TimeDelta::days(1));
+    for _ in 0..3 {
+        desk.receive(&by_token("claire@acme.example", &sent).authenticated("pass"));
+        desk.test.clock.advance(TimeDelta::days(1));
+    }
+    assert_eq!(desk.public_messages(&ticket).len(), 9);
+    desk.receive(&unproven());
+    assert_eq!(desk.public_messages(&ticket).len(), 9);
+    judge_newest(&desk, &ticket, true);
+    desk.test.clock.advance(TimeDelta::days(14));
+    desk.receive(&unproven());
+    judge_newest(&desk, &ticket, false);
     assert_eq!(desk.public_messages(&ticket).len(), 10);
-    assert_eq!(desk.messages(&ticket).len(), 12);
+    desk.receive(&unproven());
+    assert_eq!(desk.public_messages(&ticket).len(), 10);
+}
+
+#[test]
+fn th_10_a_mail_sent_to_many_mailboxes_or_by_a_machine_is_no_habit() {
+    let (desk, ticket, sent) = answered();
+    let pass = || by_token("claire@acme.example", &sent).authenticated("pass");
+    for _ in 0..3 {
+        desk.receive(&pass());
+    }
+    for _ in 0..3 {
+        desk.test.clock.advance(TimeDelta::days(1));
+        desk.receive(&pass().header("List-Id", "<news.acme.example>"));
+    }
+    let before = desk.public_messages(&ticket).len();
+    desk.receive(&by_token("claire@acme.example", &sent).authenticated("none"));
+    assert_eq!(desk.public_messages(&ticket).len(), before + 1);
+}
+
+#[test]
+fn th_10_an_answer_to_an_old_ticket_is_in_doubt_in_its_new_one_and_can_be_accepted() {
+    let (desk, ticket, sent) = usually_proven();
+    desk.answer(&desk.ticket_again(ticket.id), "Je ferme.", Status::Closed);
+    desk.test.clock.advance(TimeDelta::days(31));
+    desk.receive(&by_token("claire@acme.example", &sent).authenticated("none"));
+    let new = desk.tickets().into_iter().find(|other| other.id != ticket.id).unwrap();
+    assert_eq!(desk.messages(&new)[0].remark, Some(Remark::NotAuthenticated));
+    judge_newest(&desk, &new, true);
+    assert_eq!(desk.messages(&new)[0].remark, Some(Remark::Accepted));
 }
 
 #[test]
@@ -453,9 +511,12 @@ fn th_10_a_habit_is_forgotten_after_ninety_days_and_two_mails_make_none() {
     desk.test.clock.advance(TimeDelta::days(90));
     desk.receive(&by_token("claire@acme.example", &sent).authenticated("none"));
     assert_eq!(desk.public_messages(&ticket).len(), 6);
-    desk.receive(&by_token("claire@acme.example", &sent).authenticated("pass"));
+    for _ in 0..2 {
+        desk.receive(&by_token("claire@acme.example", &sent).authenticated("pass"));
+        desk.test.clock.advance(TimeDelta::days(1));
+    }
     desk.receive(&by_token("claire@acme.example", &sent).authenticated("none"));
-    assert_eq!(desk.public_messages(&ticket).len(), 8);
+    assert_eq!(desk.public_messages(&ticket).len(), 9);
 }
 
 #[test]
