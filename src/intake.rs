@@ -45,7 +45,7 @@ pub struct House {
 impl House {
     /// Whether anybody tells of any mail whether its sender's domain stands by it.
     pub fn looks_at_senders(&self) -> bool {
-        self.trusted_authserv_id.is_some() || !self.senders.is_off()
+        self.trusted_authserv_id.is_some() || !self.imap.is_empty() || !self.senders.is_off()
     }
 
     pub fn new(keys: &Keys, config: &Config, senders: &Arc<SenderCheck>) -> House {
