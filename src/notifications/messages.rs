@@ -35,6 +35,17 @@ impl Quote {
     }
 }
 
+/// What lists of mails show beside the subject: the beginning of what a mail says, which its first line, the marker, would
+/// take the place of (OUT-12).
+fn preheader(text: &str) -> String {
+    const LONGEST: usize = 140;
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{} …", line[..end].rsplit_once(' ').map_or(&line[..end], |(whole, _)| whole)),
+        None => line,
+    }
+}
+
 /// The three templates of a mail, each of which sees it as `mail`, and how they are put together.
 macro_rules! templates {
     ($mail:ident: $subject:ident $subject_path:literal, $text:ident $text_path:literal, $page:ident $page_path:literal) => {
@@ -85,6 +96,12 @@ pub struct Reply {
     pub quote: Option<Quote>,
 }
 
+impl Reply {
+    fn preheader(&self) -> String {
+        preheader(&self.text)
+    }
+}
+
 templates! {
     Reply:
     ReplySubject "email/reply/subject.txt",
@@ -101,6 +118,12 @@ pub struct Acknowledgement {
     pub subject: String,
     pub operator: String,
     pub link: String,
+}
+
+impl Acknowledgement {
+    fn preheader(&self) -> String {
+        preheader(&self.t.with("mail-acknowledgement-received", "reference", &self.reference))
+    }
 }
 
 templates! {
@@ -140,6 +163,12 @@ pub struct ParticipantMessage {
     pub link: String,
 }
 
+impl ParticipantMessage {
+    fn preheader(&self) -> String {
+        preheader(&format!("{} {}", self.t.with("mail-participant-wrote", "name", &self.author), self.text))
+    }
+}
+
 templates! {
     ParticipantMessage:
     ParticipantMessageSubject "email/participant_message/subject.txt",
@@ -158,6 +187,12 @@ pub struct AgentMessage {
     pub text: String,
     pub html: String,
     pub link: String,
+}
+
+impl AgentMessage {
+    fn preheader(&self) -> String {
+        preheader(&format!("{} {}", self.lead, self.text))
+    }
 }
 
 templates! {
@@ -318,4 +353,18 @@ impl Consent {
 
 fn rendered(template: &impl Template) -> Result<String> {
     template.render().map_err(|error| Error::Internal(anyhow::Error::new(error).context("a mail could not be worded")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::preheader;
+
+    #[test]
+    fn out_12_what_lists_show_is_one_line_of_whole_words() {
+        assert_eq!(preheader("Bonjour,\n\n redémarrez-le.\n"), "Bonjour, redémarrez-le.");
+        let long = preheader(&"été ".repeat(100));
+        assert!(long.ends_with("été …") && long.chars().count() <= 142, "{long}");
+        assert_eq!(preheader(&"x".repeat(200)), format!("{} …", "x".repeat(140)));
+        assert_eq!(preheader(""), "");
+    }
 }

@@ -16,6 +16,7 @@ mod loops;
 mod outbox;
 mod panics;
 mod reading;
+mod restoring;
 mod senders;
 mod signing;
 mod storms;

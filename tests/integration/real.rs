@@ -25,6 +25,7 @@ mod power;
 mod process;
 mod products;
 mod relay;
+mod renderers;
 mod secrets;
 mod sharing;
 mod signatures;

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use accord::app::App;
 use accord::clock::{Clock, UtcTime};
+use accord::config::database::DatabaseUrl;
 use accord::config::{self, Overrides};
 use accord::db::{Database, DbConnection};
 use accord::error::Result;
@@ -18,6 +19,8 @@ use accord::worker::threads::{Step, WORK};
 use actix_web::HttpServer;
 use actix_web::middleware::from_fn;
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
 
 use super::browser::Browser;
 use super::database::TestDatabase;
@@ -78,6 +81,20 @@ impl TestApp {
         let transport = transport(folder.path());
         let app = App::assemble(config, clock.clone(), pool, Keys::ephemeral(), transport, None).unwrap();
         TestApp { app, clock, _database: database, _folder: folder }
+    }
+
+    /// The same installation with another database of SQLite, and everything beside it as it is.
+    pub fn with_database_of(self, file: &Path) -> TestApp {
+        let mut config = self.app.config.clone();
+        config.database.url = DatabaseUrl::Sqlite(file.to_owned());
+        // As a restore does it; a copy is in one file.
+        let mut alone = SqliteConnection::establish(&file.to_string_lossy()).unwrap();
+        alone.batch_execute("PRAGMA journal_mode = WAL").unwrap();
+        drop(alone);
+        let pool = Database::open(&config.database.url, 4).unwrap();
+        let transport = Transport::Memory(MailMemory::default());
+        let app = App::assemble(config, self.clock.clone(), pool, self.app.keys.clone(), transport, None).unwrap();
+        TestApp { app, ..self }
     }
 
     /// Queries, as the program makes them.
