@@ -152,7 +152,7 @@ impl Keeper {
         }
         let (account, name) = (self.account.name.clone(), self.name.clone());
         if let Err(error) = self.app.database.write(move |db| ledger::release(db, &account, &name)).await {
-            tracing::debug!(target: "accord::mail", ?error, "An account has to wait for its lease");
+            tracing::debug!(target: "accord::imap", ?error, "An account has to wait for its lease");
         }
     }
 
@@ -242,17 +242,17 @@ impl Keeper {
         match ended {
             Ended::AnotherS => return,
             Ended::Desk(error) => {
-                tracing::warn!(target: "accord::mail", account = %self.account.name, ?error, "Fetched mail cannot be kept for now; trying again");
+                tracing::warn!(target: "accord::imap", account = %self.account.name, ?error, "Fetched mail cannot be kept for now; trying again");
             }
             _ => {
-                tracing::warn!(target: "accord::mail", account = %self.account.name, trouble = kind, "Mail cannot be fetched for now; trying again");
+                tracing::warn!(target: "accord::imap", account = %self.account.name, trouble = kind, "Mail cannot be fetched for now; trying again");
             }
         }
         let (account, words, now) = (self.account.name.clone(), ended.words(), self.app.clock.now());
         let told =
             self.app.database.write(move |db| standing::in_trouble(db, &account, kind, &words, false, now)).await;
         if let Err(error) = told {
-            tracing::debug!(target: "accord::mail", ?error, "How an account stands could not be noted");
+            tracing::debug!(target: "accord::imap", ?error, "How an account stands could not be noted");
         }
     }
 }

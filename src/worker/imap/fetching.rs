@@ -219,7 +219,7 @@ impl Keeper {
     }
 
     pub(super) async fn set_aside(&self, under_way: UnderWay, words: &str) -> Result<(), Error> {
-        tracing::warn!(target: "accord::mail", account = %self.account.name, uid = under_way.uid, "A mail could not be fetched; it will be tried again");
+        tracing::warn!(target: "accord::imap", account = %self.account.name, uid = under_way.uid, "A mail could not be fetched; it will be tried again");
         let (words, now) = (words.to_owned(), self.app.clock.now());
         self.app
             .database

@@ -111,7 +111,7 @@ impl Tokens {
             && renewed.expose() != used.expose()
             && let Err(error) = self.keep(source, renewed)
         {
-            tracing::warn!(target: "accord::mail", %error, "A provider's new token cannot be kept; the old one ends some day");
+            tracing::warn!(target: "accord::imap", %error, "A provider's new token cannot be kept; the old one ends some day");
         }
         Ok(granted)
     }
