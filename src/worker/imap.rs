@@ -108,6 +108,8 @@ pub struct Keeper {
     /// The mail being fetched, so that one over which everything breaks is known afterwards.
     under_way: Option<UnderWay>,
     claimed: Option<Instant>,
+    /// Whether the server ended the last waiting.
+    was_woken: bool,
     /// What the server does not do with mails that were taken, and when it is asked again.
     untidied: Option<(String, Instant)>,
 }
@@ -128,6 +130,7 @@ impl Keeper {
             tokens,
             under_way: None,
             claimed: None,
+            was_woken: false,
             untidied: None,
         }
     }

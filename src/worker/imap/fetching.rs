@@ -305,7 +305,7 @@ impl Keeper {
             if known.next_uid < numbering.1 {
                 return Ok(());
             }
-            if taken == 0 {
+            if taken == 0 && std::mem::take(&mut self.was_woken) {
                 tokio::time::sleep(self.patience.command.min(CALM)).await;
             }
             session.begin_waiting().await?;
@@ -315,6 +315,7 @@ impl Keeper {
             let slice = left.min(SLICE);
             if is_told {
                 if session.wait(slice).await? == Woken::ByServer {
+                    self.was_woken = true;
                     break;
                 }
             } else {
