@@ -195,7 +195,7 @@ imap-not-connected = Not connected yet.
 imap-last-mail = Last mail { $ago }.
 imap-no-mail = No mail was taken yet.
 imap-since = Since { $since }.
-imap-said = It says: { $words }
+imap-said = It says: “{ $words }”.
 imap-stuck = { $count ->
     [one] One mail there cannot be fetched; it is tried again every hour.
    *[other] { $count } mails there cannot be fetched; they are tried again every hour.

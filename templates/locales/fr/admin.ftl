@@ -195,7 +195,7 @@ imap-not-connected = Pas encore connecté.
 imap-last-mail = Dernier courriel { $ago }.
 imap-no-mail = Aucun courriel n’a encore été pris.
 imap-since = Depuis le { $since }.
-imap-said = Réponse : { $words }
+imap-said = Réponse : « { $words } ».
 imap-stuck = { $count ->
     [one] Un courriel ne peut pas y être récupéré ; il est réessayé chaque heure.
    *[other] { $count } courriels ne peuvent pas y être récupérés ; ils sont réessayés chaque heure.
