@@ -96,9 +96,7 @@ impl Unpacking {
                 }
                 attribute::BODY => self.tnef.text = Some(self.narrow(value)),
                 attribute::MESSAGE_PROPERTIES => {
-                    for (id, value) in properties(value)? {
-                        self.message_property(id, &value);
-                    }
+                    properties(value, &mut |id, value| self.message_property(id, &value))?;
                 }
                 attribute::RENDERING if self.tnef.files.len() >= self.limit => {
                     self.tnef.is_cut = true;
@@ -117,9 +115,7 @@ impl Unpacking {
                     }
                 }
                 attribute::ATTACHMENT_PROPERTIES => {
-                    for (id, value) in properties(value)? {
-                        self.attachment_property(id, &value);
-                    }
+                    properties(value, &mut |id, value| self.attachment_property(id, &value))?;
                 }
                 _ => {}
             }
@@ -223,12 +219,12 @@ enum Value<'a> {
     Other,
 }
 
-/// Reads a list of properties (MS-OXTNEF, 2.1.3.4). Of a property with several values the last counts.
-fn properties(bytes: &[u8]) -> Option<Vec<(u16, Value<'_>)>> {
+/// Hands on each property of a list (MS-OXTNEF, 2.1.3.4); there may be millions, so none is collected. Of a property with
+/// several values the last counts.
+fn properties<'a>(bytes: &'a [u8], found: &mut impl FnMut(u16, Value<'a>)) -> Option<()> {
     const MANY: u16 = 0x1000;
     let mut cursor = Cursor(bytes);
     let count = cursor.long()?;
-    let mut found = Vec::new();
     for _ in 0..count {
         let kind = cursor.short()?;
         let id = cursor.short()?;
@@ -259,10 +255,10 @@ fn properties(bytes: &[u8]) -> Option<Vec<(u16, Value<'_>)>> {
             };
         }
         if !matches!(value, Value::Other) {
-            found.push((id, value));
+            found(id, value);
         }
     }
-    Some(found)
+    Some(())
 }
 
 /// Bytes still to be read.

@@ -78,6 +78,7 @@ fn mail(bytes: &[u8]) {
         authentication: told.unwrap_or(Authentication::None),
         ticket: TicketState::Current,
         automatic: class == Class::MachineMade,
+        usually_passes: false,
     };
     assert_sound(&evidence, &decide(&evidence));
     if let Some(html) = &mail.html
@@ -110,6 +111,9 @@ fn assert_fit_to_store(mail: &ParsedMail, raw_bytes: usize) {
     }
     // Plain text and what HTML says each have a bound of their own; what is written out in full is longer by a little.
     let bound = 4 * TEXT_BYTES_MIN.max(TEXT_PER_RAW_BYTE * raw_bytes).min(4 * PART_TEXT_BYTES);
+    if let Some(mut invitation) = mail.invitation.clone() {
+        assert!(invitation.texts_mut().into_iter().all(|text| one_line(text)), "the invitation");
+    }
     assert!(mail.text.len() <= bound, "{} bytes of text from {raw_bytes}", mail.text.len());
     let kept: usize = mail.attachments.iter().map(|file| file.bytes.len()).sum();
     assert!(kept <= 2 * raw_bytes + (64 << 10), "{kept} bytes of files from {raw_bytes}");
@@ -146,6 +150,7 @@ fn decision(bytes: &[u8]) {
         authentication: [Authentication::Pass, Authentication::None, Authentication::Fail][next(3)],
         ticket: [T::Current, T::LongClosed, T::Merged][next(3)],
         automatic: next(2) == 1,
+        usually_passes: next(2) == 1,
     };
     assert_sound(&evidence, &decide(&evidence));
 }
@@ -220,6 +225,9 @@ fn reply_text(bytes: &[u8]) {
     assert!(!split.written.trim().is_empty() || text.trim().is_empty());
     // What was written for this mail stays written: nothing is cut from it a second time but a signature.
     assert!(reply_text::split(split.written).written.len() <= split.written.len());
+    for cut in [reply_text::split_signature(&text), reply_text::split_encrypted(&text)] {
+        assert_eq!(format!("{}{}", cut.written, cut.quoted), text);
+    }
     reply_text::has_marker(&text);
 }
 
