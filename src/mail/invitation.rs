@@ -11,7 +11,7 @@ use calcard::icalendar::{
     ICalendarParameterValue, ICalendarParticipationStatus, ICalendarProperty, ICalendarStatus, ICalendarValue, Uri,
 };
 use calcard::{Entry, Parser};
-use chrono::{Days, NaiveDate, TimeZone};
+use chrono::{Datelike, Days, NaiveDate, TimeDelta, TimeZone};
 use serde::{Deserialize, Serialize};
 
 use super::decoding::one_line;
@@ -21,6 +21,11 @@ use crate::clock::UtcTime;
 pub const LONGEST: usize = 256 << 10;
 /// The longest line kept, in characters.
 const LINE_CHARACTERS: usize = 300;
+const NAME_CHARACTERS: usize = 100;
+/// Years that a time can be kept in (RFC 3339), away from either end, so that no zone leads past it.
+const YEARS: std::ops::RangeInclusive<i32> = 1..=9_998;
+/// No duration that is longer is believed.
+const LONGEST_MEETING: TimeDelta = TimeDelta::days(3_660);
 /// The longest description kept, in characters.
 const TEXT_CHARACTERS: usize = 8_000;
 
@@ -185,6 +190,8 @@ fn person(entry: &ICalendarEntry) -> String {
         Some(scheme) if scheme.eq_ignore_ascii_case("mailto:") => &address[7..],
         _ => address,
     };
+    // However long a name is, the address stands beside it (I-04).
+    let name: String = one_line(name).chars().take(NAME_CHARACTERS).collect();
     shortened(&match (name.trim(), address.trim()) {
         (name, address) if name.is_empty() || name == address => address.to_owned(),
         (name, "") => name.to_owned(),
@@ -202,7 +209,18 @@ fn answer(attendee: &ICalendarEntry) -> Option<Answer> {
     }
 }
 
+/// When the meeting is, within the years that a time is written in.
 fn when(calendar: &ICalendar, event: &ICalendarComponent) -> Option<When> {
+    let year = |day: NaiveDate| YEARS.contains(&day.year());
+    match when_told(calendar, event)? {
+        When::At { start, .. } if !year(start.date()) => None,
+        When::At { start, end } => Some(When::At { start, end: end.filter(|end| year(end.date())) }),
+        When::Days { first, last } => (year(first) && year(last)).then_some(When::Days { first, last }),
+        local @ When::Local { .. } => Some(local),
+    }
+}
+
+fn when_told(calendar: &ICalendar, event: &ICalendarComponent) -> Option<When> {
     let start = event.property(&ICalendarProperty::Dtstart)?;
     let end = event.property(&ICalendarProperty::Dtend);
     let begins = partial(start)?;
@@ -222,12 +240,15 @@ fn when(calendar: &ICalendar, event: &ICalendarComponent) -> Option<When> {
     }
     let Some(start_at) = instant(calendar, start) else {
         let start_at = begins.to_date_time()?.date_time;
+        if !YEARS.contains(&start_at.year()) {
+            return None;
+        }
         let zone = shortened(start.tz_id().unwrap_or_default());
         return Some(When::Local { start: start_at.format("%Y-%m-%d %H:%M").to_string(), zone });
     };
     let ends_at = match (end, duration) {
         (Some(end), _) => instant(calendar, end),
-        (None, Some(duration)) => Some(start_at.plus(duration)),
+        (None, Some(duration)) => (duration.abs() <= LONGEST_MEETING).then(|| start_at.plus(duration)),
         (None, None) => None,
     };
     Some(When::At { start: start_at, end: ends_at.filter(|end| *end > start_at) })
@@ -275,6 +296,37 @@ mod tests {
 
     fn time(text: &str) -> UtcTime {
         UtcTime::from_seconds(chrono::DateTime::parse_from_rfc3339(text).unwrap().timestamp())
+    }
+
+    #[test]
+    fn b_20_no_time_is_kept_that_could_not_be_read_again() {
+        for lines in [
+            "DTSTART;TZID=America/New_York:99991231T230000",
+            "DTSTART:99991231T230000Z",
+            "DTSTART;VALUE=DATE:99991231",
+            "DTSTART:99991231T230000",
+            "DTSTART;TZID=Europe/Paris:00000101T000000",
+            "DTSTART:20260402T080000Z\nDURATION:P999999W",
+            "DTSTART:20260402T080000Z\nDTEND;TZID=America/New_York:99991231T235959",
+            "DTSTART;VALUE=DATE:20260402\nDURATION:P999999W",
+        ] {
+            let invitation = invitation(&format!("SUMMARY:Point\n{lines}"));
+            let kept = serde_json::to_string(&invitation).unwrap();
+            assert_eq!(serde_json::from_str::<Invitation>(&kept).unwrap(), invitation, "{lines}");
+            let end = match invitation.when {
+                Some(When::At { end, .. }) => end,
+                Some(other) => panic!("{lines}: {other:?}"),
+                None => None,
+            };
+            assert_eq!(end, None, "{lines}");
+        }
+    }
+
+    #[test]
+    fn b_20_i_04_a_long_name_does_not_push_the_address_out() {
+        let name = "x".repeat(400);
+        let invitation = invitation(&format!("SUMMARY:Point\nORGANIZER;CN={name}:mailto:mallory@evil.example"));
+        assert!(invitation.organiser.ends_with("x <mallory@evil.example>"), "{}", invitation.organiser);
     }
 
     #[test]

@@ -94,21 +94,25 @@ const SIGNED: &str = "-----BEGIN PGP SIGNED MESSAGE-----";
 const SIGNATURE: &str = "-----BEGIN PGP SIGNATURE-----";
 const SIGNATURE_ENDS: &str = "-----END PGP SIGNATURE-----";
 const ENCRYPTED: &str = "-----BEGIN PGP MESSAGE-----";
+const ENCRYPTED_ENDS: &str = "-----END PGP MESSAGE-----";
 
 /// Whether a text bears an OpenPGP signature (RFC 9580, 7).
 pub fn is_signed(text: &str) -> bool {
     start_of_line(text, SIGNED).is_some_and(|start| start_of_line(&text[start..], SIGNATURE).is_some())
 }
 
-/// Whether there is text encrypted by OpenPGP in it.
+/// Whether there is text encrypted by OpenPGP in it, from its beginning to its end.
 pub fn is_encrypted(text: &str) -> bool {
-    start_of_line(text, ENCRYPTED).is_some()
+    start_of_line(text, ENCRYPTED).is_some_and(|at| start_of_line(&text[at..], ENCRYPTED_ENDS).is_some())
 }
 
-/// Cuts `text` where what is encrypted begins.
+/// Cuts `text` where what is encrypted begins, unless words stand below it.
 pub fn split_encrypted(text: &str) -> ReplyText<'_> {
-    let at = start_of_line(text, ENCRYPTED).unwrap_or(text.len());
-    ReplyText { written: &text[..at], quoted: &text[at..] }
+    let whole = ReplyText { written: text, quoted: "" };
+    let Some(at) = start_of_line(text, ENCRYPTED) else { return whole };
+    let Some(end) = start_of_line(&text[at..], ENCRYPTED_ENDS) else { return whole };
+    let below = &text[at + end + ENCRYPTED_ENDS.len()..];
+    if below.trim().is_empty() { ReplyText { written: &text[..at], quoted: &text[at..] } } else { whole }
 }
 
 /// Where a line that says this begins.
@@ -264,21 +268,22 @@ fn written_end(lines: &[Line<'_>], mut end: usize) -> usize {
     }
 }
 
-/// Walks up from the end over signatures and blank lines only.
+/// Walks up from the end over blank lines, what a client says of itself, and one signature: of text between several lines of
+/// dashes, those are not signatures. What was forwarded is left whole.
 fn signature_end(lines: &[Line<'_>]) -> usize {
-    let mut end = lines.len();
-    loop {
-        let before = end;
-        while end > 0 && matches!(lines[end - 1].kind, Kind::Blank | Kind::SentFrom | Kind::SignatureMark) {
+    if lines.iter().any(|line| line.kind == Kind::Forward) {
+        return lines.len();
+    }
+    let above = |mut end: usize| {
+        while end > 0 && matches!(lines[end - 1].kind, Kind::Blank | Kind::SentFrom) {
             end -= 1;
         }
-        if let Some(start) = signature_above(lines, end).or_else(|| armour_above(lines, end)) {
-            end = start;
-        }
-        if end == before {
-            return end;
-        }
-    }
+        end
+    };
+    let end = above(lines.len());
+    let marks = lines.iter().filter(|line| line.kind == Kind::SignatureMark).count();
+    let signature = signature_above(lines, end).filter(|_| marks == 1).or_else(|| armour_above(lines, end));
+    above(signature.unwrap_or(end))
 }
 
 /// The first line of an OpenPGP signature that ends right above `end`.

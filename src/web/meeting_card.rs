@@ -49,6 +49,7 @@ pub fn meeting_card(t: &Texts, invitation: &Invitation) -> MeetingCard {
         None => answers(t, invitation.answers),
     };
     add("meeting-answers", answer);
+    add("meeting-source", t.say("meeting-source-file"));
     MeetingCard { title: t.say(title), name: visible(&invitation.summary), facts }
 }
 

@@ -22,8 +22,15 @@ use crate::mail::structure::{self, Field, Nature, Part, Structure};
 /// Reads the text, the HTML and the files of a message of `raw_length` bytes into `mail`.
 pub(super) fn read(structure: &Structure<'_>, raw_length: usize, mail: &mut ParsedMail) {
     let text_left = (raw_length * TEXT_PER_RAW_BYTE).max(TEXT_BYTES_MIN);
-    let mut bodies =
-        Bodies { structure, mail, text_left, spare: Segment::default(), is_opened: false, is_inside: false };
+    let mut bodies = Bodies {
+        structure,
+        mail,
+        text_left,
+        spare: Segment::default(),
+        packed: Segment::default(),
+        is_opened: false,
+        is_inside: false,
+    };
     let segments = bodies.of_part(0, "text/plain");
     bodies.finish(segments);
 }
@@ -80,6 +87,16 @@ impl Segment {
         is_said(&self.text) || is_said(&self.html)
     }
 
+    /// Its letters and digits alone, to compare it by.
+    fn letters(&self) -> String {
+        let words = match (&self.text, &self.html) {
+            (Some(text), _) if !text.trim().is_empty() => Cow::Borrowed(text.as_str()),
+            (_, Some(html)) => Cow::Owned(html::to_text(html)),
+            _ => Cow::Borrowed(""),
+        };
+        words.chars().filter(|c| c.is_alphanumeric()).collect()
+    }
+
     /// Whether a reader sees words or a picture, and not just the frame of them.
     fn has_words(&self) -> bool {
         let is_seen = |html: &String| html.contains("<img") || !html::to_text(html).trim().is_empty();
@@ -108,6 +125,8 @@ struct Bodies<'a> {
     text_left: usize,
     /// What the message says if it says nothing else.
     spare: Segment,
+    /// What Outlook packed, which the message says unless it says so itself.
+    packed: Segment,
     /// A signed content was opened: another inside it, or beside it, stays a file.
     is_opened: bool,
     /// This is what was signed.
@@ -193,7 +212,11 @@ impl Bodies<'_> {
                 .map(|id| id.trim().trim_start_matches('<').trim_end_matches('>').to_owned())
                 .filter(|id| is_sound_id(id));
             let is_inline = disposition == Some(DispositionType::Inline) && media_type.starts_with("image/");
-            let segments = self.look_inside(&bytes, media_type, &name, content_type.charset.as_deref());
+            // What somebody attached to their own words is a file of theirs, and not what they say.
+            let is_the_mail =
+                std::ptr::eq(part, &self.structure.parts[0]) || disposition != Some(DispositionType::Attachment);
+            let charset = content_type.charset.as_deref();
+            let segments = self.look_inside(&bytes, media_type, &name, charset, is_the_mail);
             if !segments.is_unpacked {
                 self.attach(bytes.into_owned(), media_type.to_owned(), &name, content_id, is_inline);
             }
@@ -228,11 +251,20 @@ impl Bodies<'_> {
 
     /// Looks into files that are made for it: what Outlook packed, signed content, invitations. One level deep, and no
     /// archive (B-14).
-    fn look_inside(&mut self, bytes: &[u8], media_type: &str, name: &str, charset: Option<&str>) -> Inside {
+    fn look_inside(
+        &mut self,
+        bytes: &[u8],
+        media_type: &str,
+        name: &str,
+        charset: Option<&str>,
+        is_the_mail: bool,
+    ) -> Inside {
         match media_type {
             "application/ms-tnef" | "application/vnd.ms-tnef" => self.unpack(bytes),
             _ if name.eq_ignore_ascii_case("winmail.dat") && tnef::is_tnef(bytes) => self.unpack(bytes),
-            "application/pkcs7-mime" | "application/x-pkcs7-mime" => Inside::kept(self.open_signed(bytes)),
+            "application/pkcs7-mime" | "application/x-pkcs7-mime" if is_the_mail => {
+                Inside::kept(self.open_signed(bytes))
+            }
             "text/calendar" | "application/ics" => {
                 self.read_invitation(bytes, charset);
                 Inside::kept(Vec::new())
@@ -252,10 +284,10 @@ impl Bodies<'_> {
         let is_unpacked = (tnef.is_whole || self.is_inside) && (has_words || !tnef.files.is_empty());
         // The mail around it usually says the same; then these words are not needed.
         if let Some(text) = tnef.text {
-            self.spare.text = Some(self.within_limits(decoding::plain(&text)));
+            self.packed.text = Some(self.within_limits(decoding::plain(&text)));
         }
         if let Some(html) = tnef.html {
-            self.spare.html = Some(self.within_limits(decoding::plain(&html)));
+            self.packed.html = Some(self.within_limits(decoding::plain(&html)));
         }
         for file in tnef.files {
             let content_id = file.content_id.filter(|id| is_sound_id(id));
@@ -284,12 +316,16 @@ impl Bodies<'_> {
                     mail: self.mail,
                     text_left: self.text_left,
                     spare: Segment::default(),
+                    packed: Segment::default(),
                     is_opened: true,
                     is_inside: true,
                 };
                 let said = bodies.of_part(0, "text/plain");
-                let Bodies { text_left, spare, .. } = bodies;
+                let Bodies { text_left, spare, packed, .. } = bodies;
                 self.text_left = text_left;
+                if packed.says_something() {
+                    self.packed = packed;
+                }
                 if spare.says_something() {
                     self.spare = spare;
                 }
@@ -371,6 +407,12 @@ impl Bodies<'_> {
 
     /// Puts the segments together: all of them as text, and as HTML if one of them is.
     fn finish(&mut self, mut segments: Vec<Segment>) {
+        if self.packed.has_words() {
+            let said: String = segments.iter().map(Segment::letters).collect();
+            if !said.contains(&self.packed.letters()) {
+                segments.push(std::mem::take(&mut self.packed));
+            }
+        }
         if self.spare.says_something() && !segments.iter().any(Segment::has_words) {
             segments.push(std::mem::take(&mut self.spare));
         }
