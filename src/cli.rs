@@ -4,6 +4,7 @@ pub mod asking;
 pub mod backup;
 pub mod check;
 pub mod dkim;
+pub mod import;
 pub mod logging;
 pub mod mail;
 pub mod migrate;
@@ -61,6 +62,8 @@ enum Command {
     Serve(serve::Serve),
     /// Take one mail from standard input: a pipe for the alias of any mail server. Exits 0 when it is safe, else 75.
     Mail(mail::Mail),
+    /// Bring the mail of another desk or mailbox (mbox, Maildir), as old news: nobody is told of it.
+    Import(import::Import),
     /// Do background work only: for PostgreSQL, beside other processes that serve.
     Worker(worker::Worker),
     /// Bring the database up to date and stop. `serve` does this by itself.
@@ -98,6 +101,7 @@ pub fn run() -> ExitCode {
     match arguments.command {
         Command::Serve(serve) => serve.run(&common),
         Command::Mail(mail) => mail.run(&common),
+        Command::Import(import) => import.run(&common),
         Command::Worker(worker) => worker.run(&common),
         Command::Migrate => migrate::run(&common),
         Command::Token(token) => token.run(&common),

@@ -34,6 +34,16 @@ text_enum! {
 }
 
 text_enum! {
+    /// What an imported mail was to the mailbox that it comes from. It does what is old news: nobody is told of it.
+    pub enum Imported {
+        /// It had come there.
+        Received = "received",
+        /// It had gone out from there.
+        Sent = "sent",
+    }
+}
+
+text_enum! {
     /// How far a mail has come.
     pub enum State {
         /// Durable, not yet read.
@@ -60,6 +70,8 @@ pub struct NewMail {
     pub way: Way,
     /// The account from which it was fetched.
     pub imap_account: Option<String>,
+    /// Set where it is brought from elsewhere.
+    pub imported: Option<Imported>,
     raw: Vec<u8>,
     raw_sha256: Vec<u8>,
 }
@@ -84,13 +96,18 @@ impl NewMail {
     /// The hash is taken here, outside of any transaction (DB-05).
     pub fn new(recipients: Vec<Recipient>, envelope_from: String, way: Way, raw: Vec<u8>) -> NewMail {
         let raw_sha256 = Sha256::digest(&raw).to_vec();
-        NewMail { recipients, envelope_from, way, imap_account: None, raw, raw_sha256 }
+        NewMail { recipients, envelope_from, way, imap_account: None, imported: None, raw, raw_sha256 }
     }
 
     /// The same for a mail that was fetched from an account.
     pub fn fetched(recipient: Recipient, envelope_from: String, account: &str, raw: Vec<u8>) -> NewMail {
         let mail = NewMail::new(vec![recipient], envelope_from, Way::Imap, raw);
         NewMail { imap_account: Some(account.to_owned()), ..mail }
+    }
+
+    /// The same mail, as one that is brought from elsewhere.
+    pub fn imported(self, imported: Imported) -> NewMail {
+        NewMail { imported: Some(imported), ..self }
     }
 
     /// The length of the mail in bytes.
@@ -120,6 +137,7 @@ pub fn accept(db: &mut DbConnection, mail: &NewMail, now: UtcTime) -> Result<Vec
             journal::record.eq(Json(Record::default())),
             journal::received_at.eq(now),
             journal::imap_account.eq(&mail.imap_account),
+            journal::imported.eq(mail.imported),
         );
         let added = on_each_backend!(db, db => diesel::insert_into(journal::table)
             .values(row)

@@ -12,6 +12,7 @@ pub mod incoming;
 pub mod invitation;
 pub mod limits;
 pub mod mac;
+pub mod mbox;
 pub mod message_id;
 pub mod outgoing;
 pub mod reply_address;

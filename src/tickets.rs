@@ -11,6 +11,7 @@ pub mod reference;
 
 pub mod opening;
 
+pub mod importing;
 pub mod messages;
 
 pub mod attachments;

@@ -5,6 +5,7 @@ pub mod destroying;
 pub mod drain;
 pub mod handlers;
 pub mod imap;
+pub mod importing;
 pub mod incoming_mail;
 pub mod lmtp;
 pub mod local_socket;

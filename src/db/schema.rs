@@ -291,6 +291,7 @@ diesel::table! {
         received_at -> Timestamp,
         finished_at -> Nullable<Timestamp>,
         imap_account -> Nullable<Text>,
+        imported -> Nullable<Text>,
     }
 }
 

@@ -1,6 +1,8 @@
 //! What a mail does, in one transaction with the outcome that the journal keeps. Running it again does nothing, for the
 //! journal row is then no longer waiting.
 
+mod imported;
+
 use std::cell::OnceCell;
 
 use crate::access::{self, Actor};
@@ -65,7 +67,7 @@ pub fn apply(
 ) -> Result<Applied> {
     let mailbox = mailboxes::by_id(db, delivery.mailbox)?;
     let mail = Mail { house, mailbox, delivery, reading, now, mailboxes: OnceCell::new() };
-    if unsubscribing::carry_out(db, house, delivery, now)? {
+    if delivery.imported.is_none() && unsubscribing::carry_out(db, house, delivery, now)? {
         let applied = Applied { state: State::Applied, record: mail.record("unsubscribed"), ticket: None };
         mail.finish(db, &applied, worker)?;
         return Ok(applied);
@@ -79,7 +81,10 @@ pub fn apply(
             let organisation = organisation_of(db, &gathered)?;
             let carry_out = || {
                 let span = tracing::debug_span!(target: "accord::mail", "carry_out", rule = %decision.rule.name());
-                span.in_scope(|| mail.carry_out(db, &gathered, &decision))
+                span.in_scope(|| match delivery.imported {
+                    Some(imported) => mail.import(db, imported, &gathered),
+                    None => mail.carry_out(db, &gathered, &decision),
+                })
             };
             let applied = match organisation {
                 Some(organisation) => gate::scope(organisation.0, person, carry_out)?,
@@ -469,10 +474,14 @@ impl Mail<'_> {
     }
 
     fn message(&self, person: &Person, text: String, quoted: String) -> NewMessage {
+        self.said_by(Some(person), text, quoted)
+    }
+
+    fn said_by(&self, author: Option<&Person>, text: String, quoted: String) -> NewMessage {
         let mail = &self.reading.mail;
         NewMessage {
             channel: Channel::Email,
-            author: Some(person.id),
+            author: author.map(|person| person.id),
             from_name: mail.from.display_name.clone(),
             from_address: self.sender_address(),
             text,

@@ -6,7 +6,7 @@ use diesel::dsl::sql;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
-use super::{Record, State, Way};
+use super::{Imported, Record, State, Way};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::one_text::one_text;
@@ -47,6 +47,7 @@ pub struct Delivery {
     pub imap_account: Option<String>,
     /// How it was understood when it was processed before, if it was.
     pub record: Json<Record>,
+    pub imported: Option<Imported>,
 }
 
 /// What stopped the processing of a mail.
@@ -144,6 +145,7 @@ pub fn load(db: &mut DbConnection, id: JournalId) -> Result<Delivery> {
         journal::received_at,
         journal::imap_account,
         journal::record,
+        journal::imported,
     )))
     .first(db)?)
 }

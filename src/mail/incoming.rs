@@ -335,7 +335,8 @@ fn shortened(text: String, characters: usize) -> String {
     }
 }
 
-fn date(value: &str) -> Option<UtcTime> {
+/// Reads the value of a Date field.
+pub fn date(value: &str) -> Option<UtcTime> {
     const LAST_SECOND_OF_9999: i64 = 253_402_300_799;
     // Longer than any date, and some parsers count years one by one.
     let seconds = dateparse(value.get(..value.len().min(100))?).ok()?;

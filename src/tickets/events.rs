@@ -217,7 +217,14 @@ macro_rules! event_columns {
 
 /// Records what happened and has it followed up.
 pub fn record(db: &mut DbConnection, ticket: &Ticket, event: NewEvent, now: UtcTime) -> Result<EventId> {
-    let id: EventId = one_text!(
+    let id = keep(db, ticket, event, now)?;
+    queue::enqueue(db, TICKET_CHANGED, &TicketChanged { event: id }, now, now)?;
+    Ok(id)
+}
+
+/// Writes down what happened long ago, at its own time: nothing follows, and nobody is told.
+pub fn keep(db: &mut DbConnection, ticket: &Ticket, event: NewEvent, at: UtcTime) -> Result<EventId> {
+    Ok(one_text!(
         diesel::insert_into(ticket_events::table)
             .values((
                 ticket_events::organisation_id.eq(ticket.organisation_id),
@@ -227,13 +234,11 @@ pub fn record(db: &mut DbConnection, ticket: &Ticket, event: NewEvent, now: UtcT
                 ticket_events::actor_id.eq(event.person),
                 ticket_events::message_id.eq(event.message),
                 ticket_events::details.eq(Json(event.details)),
-                ticket_events::created_at.eq(now),
+                ticket_events::created_at.eq(at),
             ))
             .returning(ticket_events::id)
     )
-    .get_result(db)?;
-    queue::enqueue(db, TICKET_CHANGED, &TicketChanged { event: id }, now, now)?;
-    Ok(id)
+    .get_result(db)?)
 }
 
 /// The event of that id; for the job.

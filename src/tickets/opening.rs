@@ -105,6 +105,34 @@ pub fn open(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> 
     check_right(&new, by)?;
     let channel = new.message.channel;
     check_content(db, &new)?.into_result()?;
+    let (author, proposed) = (new.message.author, new.proposed.clone());
+    let (ticket, message) = insert(db, new, MessageKind::Customer, Visibility::Everyone, now)?;
+    let event = NewEvent {
+        kind: EventKind::Opened,
+        maker: Maker::of(by, channel),
+        // An agent who logs a call opens the ticket, though the customer speaks in it.
+        person: by.person().or(author),
+        message: Some(message),
+        details: Details::default(),
+    };
+    let event = events::record(db, &ticket, event, now)?;
+    for person in proposed {
+        if person != ticket.requester_id {
+            participants::propose(db, &ticket, person, Maker::of(by, channel), now)?;
+        }
+    }
+    Ok(Opened { ticket, message, event })
+}
+
+/// Writes the rows of a ticket, of its first message and of its requester.
+pub(super) fn insert(
+    db: &mut DbConnection,
+    new: NewTicket,
+    kind: MessageKind,
+    visibility: Visibility,
+    now: UtcTime,
+) -> Result<(Ticket, MessageId)> {
+    let channel = new.message.channel;
     // One of 2⁴⁵; should a ticket have it already, the unique index says so, and whoever asked tries again.
     let reference = TicketReference::random(&settings::reference_prefix(db)?);
     // A subject of which nothing can be seen is shown as none.
@@ -144,30 +172,14 @@ pub fn open(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> 
     .get_result(db)
     .map_err(|error| if dialect::is_unique_violation(&error) { Error::Busy } else { error.into() })?;
     participants::add_active(db, &ticket, new.requester, Part::Requester, now)?;
-    let author = new.message.author;
-    let message =
-        messages::insert(db, &ticket, MessageKind::Customer, Visibility::Everyone, new.remark, new.message, now)?;
+    let message = messages::insert(db, &ticket, kind, visibility, new.remark, new.message, now)?;
     if let Some(contact) = &new.contact {
         contacts::insert(db, &ticket, message, contact)?;
     }
     for tag in new.tags.iter().filter_map(|tag| tags::normalize(tag)).collect::<std::collections::BTreeSet<_>>() {
         tags::insert(db, &ticket, &tag)?;
     }
-    let event = NewEvent {
-        kind: EventKind::Opened,
-        maker: Maker::of(by, channel),
-        // An agent who logs a call opens the ticket, though the customer speaks in it.
-        person: by.person().or(author),
-        message: Some(message),
-        details: Details::default(),
-    };
-    let event = events::record(db, &ticket, event, now)?;
-    for person in new.proposed {
-        if person != ticket.requester_id {
-            participants::propose(db, &ticket, person, Maker::of(by, channel), now)?;
-        }
-    }
-    Ok(Opened { ticket, message, event })
+    Ok((ticket, message))
 }
 
 fn check_right(new: &NewTicket, by: &Actor) -> Result<()> {

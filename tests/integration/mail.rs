@@ -10,6 +10,7 @@ mod filing;
 mod hostile_imap;
 mod http;
 mod hurting;
+mod importing;
 mod journal;
 mod lmtp;
 mod loops;

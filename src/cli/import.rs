@@ -1,0 +1,158 @@
+//! `accord import`: brings the mail of another desk or mailbox, as old news (`worker::importing`).
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+
+use crate::app::App;
+use crate::cli::{Common, asking, fail, load_config, refuse, say};
+use crate::clock::Clock;
+use crate::config::Overrides;
+use crate::config::database::DatabaseUrl;
+use crate::journal::Imported;
+use crate::worker::importing::{self, Plan, Progress, Source};
+
+const EXAMPLES: &str = "\
+Files with many mails (mbox) and folders with a file for each (Maildir), in any number, into a mailbox of this desk:
+
+  accord import --mailbox support@example.com --sent Sent.mbox Inbox.mbox old/2024/
+
+Requests become tickets with the dates that they had, and answers come to what they answer. What was sent from the mailbox is
+your answer, and the customer to whom it was written can read it; nobody else's mail that bears your address is. Where nobody
+wrote for 30 days the ticket is closed, and your retention rules hold for it as for any other.
+
+No mail goes out. Deleted mails and drafts are left out. Ended at any time, the same command goes on where it was; what is here
+already is not taken twice. An embedded database has one process: stop `accord serve` meanwhile.";
+
+/// How often it says how far it is where nobody sees a bar.
+const LINES_APART: Duration = Duration::from_secs(10);
+/// Characters of the bar.
+const BAR: usize = 30;
+
+/// Arguments of `accord import`.
+#[derive(Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Import {
+    /// The mailbox of this desk that the mail is for
+    #[arg(long, value_name = "ADDRESS")]
+    mailbox: String,
+    /// A file or folder with what was sent from that mailbox; may be given several times
+    #[arg(long, value_name = "PATH")]
+    sent: Vec<PathBuf>,
+    /// Files and folders with what had come there
+    #[arg(value_name = "PATH", required_unless_present = "sent")]
+    received: Vec<PathBuf>,
+}
+
+impl Import {
+    /// Runs the command.
+    pub fn run(&self, common: &Common) -> ExitCode {
+        let config = match load_config(common, Overrides::default()) {
+            Ok(config) => config,
+            Err(code) => return code,
+        };
+        // A folder that is mistyped is no place to begin another desk.
+        if let DatabaseUrl::Sqlite(file) = &config.database.url
+            && !file.exists()
+        {
+            return fail(format_args!("there is no desk in {}; name its folder with --data", config.data.display()));
+        }
+        if asking::find_server(&config).is_some() {
+            return fail("the desk is being served; stop `accord serve`, import, and start it again");
+        }
+        let source = |imported| move |path: &PathBuf| Source { path: path.clone(), imported };
+        let received = self.received.iter().map(source(Imported::Received));
+        let sources: Vec<Source> = received.chain(self.sent.iter().map(source(Imported::Sent))).collect();
+        say("Looking what there is");
+        let plan = match Plan::read(&sources) {
+            Ok(plan) => plan,
+            Err(error) => return fail(format_args!("{error:#}")),
+        };
+        let app = match App::open(config, Clock::system()) {
+            Ok(app) => app,
+            Err(error) => return refuse(&anyhow::Error::new(error)),
+        };
+        let mut shown = Shown::new();
+        match importing::run(&app, &self.mailbox, &plan, |progress| shown.tell(&progress)) {
+            Ok(progress) => {
+                shown.end();
+                say_report(&plan, &progress);
+                ExitCode::SUCCESS
+            }
+            Err(error) => {
+                shown.end();
+                fail(format_args!("{error:#}; the same command goes on from here"))
+            }
+        }
+    }
+}
+
+fn say_report(plan: &Plan, progress: &Progress) {
+    say(format_args!("{} mails taken, {} were here already", progress.done - progress.known, progress.known));
+    if plan.deleted > 0 {
+        say(format_args!("{} deleted mails and drafts were left out", plan.deleted));
+    }
+    if plan.too_large > 0 {
+        say(format_args!("{} were left out that are larger than a mail may be", plan.too_large));
+    }
+    say("What could not be told whose matter it is stands under Unprocessed mail, in the administration");
+}
+
+/// How far it is, on a terminal as a bar, elsewhere as a line now and then.
+struct Shown {
+    is_terminal: bool,
+    began: Instant,
+    told: Option<Instant>,
+}
+
+impl Shown {
+    fn new() -> Shown {
+        Shown { is_terminal: std::io::stderr().is_terminal(), began: Instant::now(), told: None }
+    }
+
+    fn tell(&mut self, progress: &Progress) {
+        let pause = if self.is_terminal { Duration::from_millis(100) } else { LINES_APART };
+        let is_last = progress.done == progress.mails;
+        if !is_last && self.told.is_some_and(|told| told.elapsed() < pause) {
+            return;
+        }
+        self.told = Some(Instant::now());
+        let line = line(progress, self.began.elapsed());
+        if self.is_terminal {
+            let full = BAR * progress.done / progress.mails.max(1);
+            let bar = format!("{}{}", "=".repeat(full), " ".repeat(BAR - full));
+            drop(write!(std::io::stderr(), "\r[{bar}] {line}\x1b[K"));
+        } else {
+            say(line);
+        }
+    }
+
+    fn end(&self) {
+        if self.is_terminal && self.told.is_some() {
+            say("");
+        }
+    }
+}
+
+fn line(progress: &Progress, took: Duration) -> String {
+    let Progress { mails, done, .. } = progress;
+    let left = took.as_secs_f64() / (*done).max(1) as f64 * (mails - done) as f64;
+    let percent = 100 * done / (*mails).max(1);
+    format!("{done} of {mails} mails ({percent} %), {} min {:02} s left", left as u64 / 60, left as u64 % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_tells_how_far_it_is_and_how_long_it_takes() {
+        let progress = Progress { mails: 100_000, done: 25_000, known: 0 };
+        let said = line(&progress, Duration::from_secs(30));
+        assert_eq!(said, "25000 of 100000 mails (25 %), 1 min 30 s left");
+        assert_eq!(line(&Progress::default(), Duration::ZERO), "0 of 0 mails (0 %), 0 min 00 s left");
+    }
+}
