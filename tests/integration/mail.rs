@@ -3,11 +3,13 @@
 mod advisories;
 mod answering;
 mod bounces;
+pub mod corpus;
 mod digests;
 mod fetched;
 mod fetched_tidied;
 mod filing;
 mod hostile_imap;
+mod foreign;
 mod http;
 mod hurting;
 mod importing;

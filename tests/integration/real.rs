@@ -11,6 +11,7 @@ mod chance;
 mod command_line;
 mod customer;
 mod desk;
+mod differential;
 mod disk;
 mod dovecot;
 mod dumping;
