@@ -5,13 +5,20 @@
 
 use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
 use crate::app::App;
 use crate::clock::UtcTime;
+use crate::db::DbConnection;
+use crate::error::{Error, Result};
+use crate::intake::reading::{self, Surroundings};
+use crate::intake::{House, Reading, from_email};
+use crate::journal::claiming::{self, Claimed, Delivery};
 use crate::journal::{self, Acceptance, Imported, NewMail, Recipient, Way};
 use crate::mail::address::EmailAddress;
 use crate::mail::limits::PIPE_BYTES;
@@ -22,9 +29,11 @@ use crate::worker::incoming_mail;
 use crate::worker::threads::Step;
 
 /// Mails that are written down in one commit.
-const BATCH_MAILS: usize = 64;
+const BATCH_MAILS: usize = 32;
 /// Bytes of them, if they are large.
 const BATCH_BYTES: u64 = 8 << 20;
+/// Threads that read them; mostly they wait for the disk.
+const READERS: usize = 4;
 /// The header of a mail in a file of its own is looked at so far.
 const HEADER_BYTES: u64 = 64 << 10;
 
@@ -195,25 +204,83 @@ pub fn run(app: &App, mailbox: &str, plan: &Plan, mut tell: impl FnMut(Progress)
             bytes += place.length;
         }
         progress.done += batch.len();
-        let now = app.clock.now();
-        let known = app.database.write_now(move |db| {
-            let mut known = 0;
-            for mail in &batch {
-                let accepted = journal::accept(db, mail, now)?;
-                known += accepted.iter().filter(|what| **what == Acceptance::AlreadyKnown).count();
-            }
-            Ok(known)
-        })?;
+        let (known, claimed) = write_down(app, batch, &worker)?;
         progress.known += known;
-        carry_out(app, &worker)?;
+        if let Err(error) = carry_out_together(app, claimed, &worker) {
+            // Of one of them, or of the database: each alone then, with all that is done about a mail that fails.
+            tracing::warn!(target: "accord::mail", ?error, "Mails could not be carried out together; each goes alone");
+            let name = worker.clone();
+            app.database.write_now(move |db| claiming::free_leases(db, &name))?;
+        }
+        // What other processes left, or what failed.
+        while let Step::Worked(_) = incoming_mail::process_row(app, &worker, || Duration::ZERO)? {}
         tell(progress);
     }
-    carry_out(app, &worker)?;
     Ok(progress)
 }
 
-/// Carries out what waits, this process's mails among it.
-fn carry_out(app: &App, worker: &str) -> anyhow::Result<()> {
-    while let Step::Worked(_) = incoming_mail::process_row(app, worker, || Duration::ZERO)? {}
-    Ok(())
+/// Writes mails down and claims what waits, in one commit. Gives how many were known.
+fn write_down(app: &App, batch: Vec<NewMail>, worker: &str) -> Result<(usize, Vec<Claimed>)> {
+    let (worker, now) = (worker.to_owned(), app.clock.now());
+    app.database.write_now(move |db| {
+        let mut known = 0;
+        for mail in &batch {
+            let accepted = journal::accept(db, mail, now)?;
+            known += accepted.iter().filter(|what| **what == Acceptance::AlreadyKnown).count();
+        }
+        let mut claimed = Vec::new();
+        while claimed.len() < BATCH_MAILS
+            && let Some(next) = claiming::claim_next(db, &worker, now)?
+        {
+            claimed.push(next);
+        }
+        Ok((known, claimed))
+    })
+}
+
+/// Reads mails side by side, for each waits for the disk that keeps its files, and carries them out in their order, in one
+/// commit.
+fn carry_out_together(app: &App, claimed: Vec<Claimed>, worker: &str) -> Result<()> {
+    if claimed.is_empty() {
+        return Ok(());
+    }
+    let (deliveries, surroundings) = app.database.read_now(|db| {
+        let deliveries = claimed.iter().map(|claimed| claiming::load(db, claimed.id)).collect::<Result<Vec<_>>>()?;
+        Ok((deliveries, Surroundings::load(db)?))
+    })?;
+    let house = Arc::new(House::new(&app.keys, &app.config, &app.senders));
+    let now = app.clock.now();
+    let read = |delivery: Delivery| -> Result<(Delivery, Reading)> {
+        let _place = app.reading_room.enter(usize::try_from(delivery.size).unwrap_or(usize::MAX));
+        let read = || reading::read(&house, &app.storage, &delivery, &surroundings, now);
+        let reading =
+            catch_unwind(AssertUnwindSafe(read)).map_err(|_| Error::internal("reading a mail panicked"))??;
+        Ok((Delivery { raw: None, ..delivery }, reading))
+    };
+    let mut shares: Vec<Vec<(usize, Delivery)>> = vec![Vec::new(); READERS];
+    for (index, delivery) in deliveries.into_iter().enumerate() {
+        shares[index % READERS].push((index, delivery));
+    }
+    let read_share = |share: Vec<(usize, Delivery)>| -> Result<Vec<(usize, (Delivery, Reading))>> {
+        share.into_iter().map(|(index, delivery)| Ok((index, read(delivery)?))).collect()
+    };
+    let read_share = &read_share;
+    let mut mails = std::thread::scope(|scope| {
+        let readers: Vec<_> = shares.into_iter().map(|share| scope.spawn(move || read_share(share))).collect();
+        let mut mails = Vec::new();
+        for reader in readers {
+            mails.extend(reader.join().map_err(|_| Error::internal("a reader of mails panicked"))??);
+        }
+        Ok::<_, Error>(mails)
+    })?;
+    mails.sort_by_key(|(index, _)| *index);
+    let worker = worker.to_owned();
+    let apply = move |db: &mut DbConnection| {
+        for (_, (delivery, reading)) in &mails {
+            from_email::apply(db, &house, delivery, reading, &worker, now)?;
+        }
+        Ok(())
+    };
+    catch_unwind(AssertUnwindSafe(|| app.database.write_now(apply)))
+        .map_err(|_| Error::internal("carrying mails out panicked"))?
 }

@@ -54,6 +54,7 @@ pub(super) const CALLSITES: &[Callsite] = &[
     event("accord::mail", Level::Warn, &["message", "account", "trouble"], "src/worker/imap.rs"),
     event("accord::mail", Level::Warn, &["message", "account", "uid"], "src/worker/imap/fetching.rs"),
     event("accord::mail", Level::Warn, &["message", "error"], "src/worker/imap/client/tokens.rs"),
+    event("accord::mail", Level::Warn, &["message", "error"], "src/worker/importing.rs"),
     event("accord::mail", Level::Warn, &["message", "error"], "src/worker/incoming_mail.rs"),
     event("accord::mail", Level::Warn, &["message", "error"], "src/worker/lmtp.rs"),
     event("accord::mail", Level::Warn, &["message", "error"], "src/worker/lmtp/session.rs"),

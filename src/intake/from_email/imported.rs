@@ -16,7 +16,7 @@ use crate::people::person::{self, Origin, Person};
 use crate::people::staff;
 use crate::search;
 use crate::tickets::importing::{self, Spoken};
-use crate::tickets::mail_ids::{self, Direction};
+use crate::tickets::mail_ids;
 use crate::tickets::messages::Remark;
 use crate::tickets::opening::NewTicket;
 use crate::tickets::ticket::{self, Ticket};
