@@ -59,6 +59,7 @@ pub fn rule(t: &Texts, rule: &str) -> String {
         "BN-03" => "handling-rule-bn-03",
         "BN-04" => "handling-rule-bn-04",
         "by_hand" => return t.say("handling-rule-by-hand"),
+        "import" => return t.say("handling-rule-import"),
         "none" => return t.say("handling-rule-none"),
         other => return other.to_owned(),
     };
@@ -98,6 +99,7 @@ pub fn flag(t: &Texts, flag: &str) -> String {
         "doubtful_charset" => "handling-flag-charset",
         "encrypted" => "handling-flag-encrypted",
         "hint" => "handling-flag-hint",
+        "imported" => "handling-flag-imported",
         "machine_made" => "handling-flag-machine",
         "not_genuine" => "handling-flag-not-genuine",
         "not_to_be_acknowledged" => "handling-flag-no-ack",

@@ -117,7 +117,12 @@ impl Mail<'_> {
                 let spoken = if reaches_customer && !is_automatic { Spoken::ByUs } else { Spoken::Aside };
                 let remark = is_automatic.then_some(Remark::Automatic);
                 self.add_imported(db, &ticket, author, spoken, remark)?;
-                Ok(applied(State::Applied, "reply", Some(ticket)))
+                let name = match (spoken, is_automatic) {
+                    (Spoken::ByUs | Spoken::ByCustomer, _) => "append",
+                    (Spoken::Aside, true) => "automatic",
+                    (Spoken::Aside, false) => "append_restricted",
+                };
+                Ok(applied(State::Applied, name, Some(ticket)))
             }
             None => match addressees.first() {
                 Some(requester) => {

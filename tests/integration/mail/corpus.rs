@@ -341,7 +341,7 @@ fn poison_it(dice: &mut Dice, fields: &mut Vec<String>, whole: &mut Whole) -> &'
     let file = (String::from("evil.exe"), b"MZ evil evil evil".to_vec());
     let hidden = |header: &str| Part { header: header.to_owned(), body: base64(b"MZ evil evil evil") };
     let said = || Part { header: "Content-Type: text/plain".to_owned(), body: b"Look at this.\n".to_vec() };
-    let mut carry = |whole: &mut Whole, dice: &mut Dice, header: &str| {
+    let carry = |whole: &mut Whole, dice: &mut Dice, header: &str| {
         whole.root = multipart(dice, "mixed", "h", vec![said(), hidden(header)]);
         whole.text = "Look at this.".to_owned();
         whole.files = vec![file.clone()];

@@ -23,6 +23,7 @@ struct Found {
 #[derive(Debug, Deserialize)]
 struct Part {
     #[serde(rename = "type")]
+    #[expect(dead_code, reason = "it is shown of a part that is hidden")]
     media_type: String,
     name: Option<String>,
     sha256: String,
