@@ -6,7 +6,6 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::types::EventId;
 use crate::error::Result;
-use crate::i18n::Texts;
 use crate::intake::evidence::Gathered;
 use crate::journal::{Imported, Record, State};
 use crate::mail::address::EmailAddress;
@@ -188,7 +187,7 @@ impl Mail<'_> {
         remark: Option<Remark>,
     ) -> Result<Ticket> {
         let organisation = self.organisation_for(db, requester, None)?;
-        let text = self.whole_text(&Texts::in_language(self.mailbox.language.0));
+        let (text, folded) = self.text(reply_text::split_signature);
         let new = NewTicket {
             mailbox: Some(self.mailbox.id),
             language: requester.language.0,
@@ -199,7 +198,7 @@ impl Mail<'_> {
                 requester.id,
                 self.mailbox.queue_id,
                 &self.subject(),
-                self.said_by(author, text, String::new()),
+                self.said_by(author, text, folded),
             )
         };
         let opened = importing::open(db, new, spoken, self.written_at(), self.now)?;
@@ -218,9 +217,8 @@ impl Mail<'_> {
         spoken: Spoken,
         remark: Option<Remark>,
     ) -> Result<()> {
-        let text = self.whole_text(&Texts::in_language(self.mailbox.language.0));
-        let cut = reply_text::split(&text);
-        let message = self.said_by(author, cut.written.to_owned(), cut.quoted.to_owned());
+        let (text, folded) = self.text(reply_text::split);
+        let message = self.said_by(author, text, folded);
         let (message, event) = importing::add(db, ticket, message, spoken, remark, self.written_at(), self.now)?;
         if spoken != Spoken::Aside {
             self.remember_id(db, ticket, message)?;
