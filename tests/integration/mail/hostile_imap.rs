@@ -56,6 +56,47 @@ async fn ft_26_j_07_a_mail_that_the_server_does_not_give_keeps_no_other_waiting_
 }
 
 #[actix_web::test]
+async fn ft_26_a_server_that_refuses_everything_for_a_while_loses_none() {
+    let mut fetching = Fetching::with("");
+    fetching.look_well().await;
+    for subject in ["Un", "Deux", "Trois"] {
+        fetching.deliver(&letter(subject));
+    }
+    fetching.server.state().only_lists = true;
+    for _ in 0..5 {
+        assert!(matches!(trouble(&mut fetching).await, Trouble::Refused(_)));
+        fetching.desk.test.clock.advance(TimeDelta::seconds(1));
+    }
+    assert!(fetching.subjects().is_empty());
+    assert_eq!(fetching.standing().trouble.unwrap().0, "refused");
+    fetching.server.state().only_lists = false;
+    fetching.desk.test.clock.advance(TimeDelta::hours(2));
+    fetching.look_well().await;
+    let mut subjects = fetching.subjects();
+    subjects.sort();
+    assert_eq!(subjects, ["Deux", "Trois", "Un"]);
+}
+
+#[actix_web::test]
+async fn s_06_lists_in_lists_without_an_end_cost_a_connection_and_not_the_program() {
+    let nested = |count| format!("* 1 FETCH (BODYSTRUCTURE {}", "(".repeat(count));
+    let mut fetching = Fetching::with("");
+    fetching.server.state().greeting = nested(32_000);
+    assert!(matches!(trouble(&mut fetching).await, Trouble::Odd(words) if words.contains("lists")));
+    fetching.server.state().greeting = "* OK ready".to_owned();
+    fetching.look_well().await;
+    fetching.deliver(&letter("Un"));
+    // As deep as is let through, and deeper.
+    for count in [99, 32_000] {
+        fetching.server.state().before_listing = format!("{}\r\n", nested(count));
+        assert!(matches!(trouble(&mut fetching).await, Trouble::Odd(_)), "{count}");
+    }
+    fetching.server.state().before_listing.clear();
+    fetching.look_well().await;
+    assert_eq!(fetching.subjects(), ["Un"]);
+}
+
+#[actix_web::test]
 async fn s_06_ft_26_a_literal_of_4_gib_and_other_nonsense_cost_a_connection_and_nothing_else() {
     for (manner, wanted) in [
         (Manner::Announces(4 << 30), "odd"),

@@ -67,6 +67,10 @@ pub struct State {
     pub other_folder: String,
     pub moved: Vec<u32>,
     pub seen: BTreeSet<u32>,
+    /// It lists what there is and says no to everything that is asked of a mail then.
+    pub only_lists: bool,
+    /// What stands before the answer to a listing.
+    pub before_listing: String,
     /// All commands, without their tags.
     pub heard: Vec<String>,
 }
@@ -114,6 +118,8 @@ impl ImapServer {
             other_folder: "Done".to_owned(),
             moved: Vec::new(),
             seen: BTreeSet::new(),
+            only_lists: false,
+            before_listing: String::new(),
             heard: Vec::new(),
         }));
         let shared = state.clone();
@@ -301,6 +307,14 @@ fn fetch(stream: &mut dyn Duplex, state: &Mutex<State>, range: &str, what: &str)
         let all = state.mails.iter().enumerate().map(|(index, (uid, mail))| (index + 1, *uid, mail.clone()));
         all.filter(|(_, uid, _)| wanted(*uid)).collect()
     };
+    {
+        let state = state.lock().unwrap();
+        if what.contains("RFC822.SIZE") {
+            stream.write_all(state.before_listing.as_bytes())?;
+        } else if state.only_lists {
+            return Ok(Fetch::No);
+        }
+    }
     for (number, uid, mail) in mails {
         if what == "(UID)" {
             stream.write_all(format!("* {number} FETCH (UID {uid})\r\n").as_bytes())?;

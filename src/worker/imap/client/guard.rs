@@ -1,6 +1,7 @@
 //! Stands between the server and the library that reads it. The library makes room for whatever length is announced, up to
 //! half a gigabyte; here a length that nobody asked for ends the connection before it is read (S-06), and so do more bytes
-//! than a command's answer may have and lines without an end.
+//! than a command's answer may have, lines without an end, and lists in lists: the library goes down into them by calling
+//! itself, and the stack has an end.
 
 use std::fmt;
 use std::io;
@@ -11,6 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The longest line, without literals.
 const LONGEST_LINE: usize = 64 * 1024;
+/// More parentheses than any answer to us has in a line. They are counted wherever they stand but in literals, and none is
+/// taken off for one that closes: so nothing depends on what the parser takes for a quoted string.
+const PARENTHESES: usize = 100;
 /// As much of a line's beginning is looked at; `* 4294967295 FETCH ` has nineteen.
 const HEAD: usize = 24;
 /// As much of its end: `{`, twenty digits, `+}` and the line's end.
@@ -31,6 +35,7 @@ pub enum Breach {
     TooMuch,
     Literal,
     Line,
+    Nested,
 }
 
 impl Breach {
@@ -39,6 +44,7 @@ impl Breach {
             Breach::TooMuch => "it sent more than it was asked for",
             Breach::Literal => "it announced more than it was asked for",
             Breach::Line => "it sent a line without an end",
+            Breach::Nested => "it sent a line with too many lists in it",
         }
     }
 }
@@ -108,6 +114,7 @@ struct Scanner {
     head: Vec<u8>,
     tail: Vec<u8>,
     length: usize,
+    parentheses: usize,
     has_quote: bool,
 }
 
@@ -127,6 +134,9 @@ impl Scanner {
             if self.length > LONGEST_LINE {
                 return Err(Breach::Line);
             }
+            if self.parentheses > PARENTHESES {
+                return Err(Breach::Nested);
+            }
             if end.is_some() {
                 match announced(&self.tail) {
                     None => self.begin_line(),
@@ -144,13 +154,14 @@ impl Scanner {
         let excess = self.tail.len().saturating_sub(TAIL);
         self.tail.drain(..excess);
         self.length += piece.len();
+        self.parentheses += memchr::memchr_iter(b'(', piece).count();
         self.has_quote |= memchr::memchr(b'"', piece).is_some();
     }
 
     fn begin_line(&mut self) {
         self.head.clear();
         self.tail.clear();
-        (self.length, self.has_quote) = (0, false);
+        (self.length, self.parentheses, self.has_quote) = (0, 0, false);
     }
 
     /// The line goes on after the literal.
@@ -232,6 +243,18 @@ mod tests {
     #[test]
     fn s_06_a_line_has_an_end() {
         assert_eq!(scan(&"x".repeat(LONGEST_LINE + 1), None), Err(Breach::Line));
+    }
+
+    #[test]
+    fn s_06_lists_in_lists_have_an_end() {
+        let nested = |count| format!("* 1 FETCH (BODYSTRUCTURE {}", "(".repeat(count - 1));
+        assert_eq!(scan(&nested(PARENTHESES), None), Ok(()));
+        assert_eq!(scan(&nested(PARENTHESES + 1), None), Err(Breach::Nested));
+        // Neither does what closes in a string make room for another, nor does the next line begin where this one ended.
+        assert_eq!(scan(&"(\")\" ".repeat(PARENTHESES + 1), None), Err(Breach::Nested));
+        assert_eq!(scan(&"* 1 FETCH (UID 7)\r\n".repeat(PARENTHESES + 1), None), Ok(()));
+        let mail = format!("* 1 FETCH (UID 7 BODY[] {{500}}\r\n{})\r\n", "(".repeat(500));
+        assert_eq!(scan(&mail, Some(500)), Ok(()));
     }
 
     proptest! {

@@ -29,6 +29,8 @@ pub struct Opened {
     pub uid_validity: u32,
     /// No mail that is there has this number or a higher one.
     pub uid_next: u32,
+    /// Whether the server said so; otherwise it is worked out from what is there.
+    pub is_next_told: bool,
 }
 
 /// A mail that is there.
@@ -126,7 +128,7 @@ impl Session {
             None if exists == 0 => 1,
             None => self.highest().await?.saturating_add(1),
         };
-        Ok(Opened { uid_validity, uid_next })
+        Ok(Opened { uid_validity, uid_next, is_next_told: next.is_some() })
     }
 
     /// The number of the last mail, for servers that do not tell the next one.
@@ -197,6 +199,7 @@ impl Session {
         }
     }
 
+    /// A server that says no to this question as well has not said that the mail is gone.
     async fn is_there(&mut self, uid: u32) -> Result<bool, Trouble> {
         let mut is_there = false;
         let heard = |response: &Response<'_>| {
@@ -205,8 +208,10 @@ impl Session {
             }
         };
         let time = self.patience.command;
-        self.ask(&format!("UID FETCH {uid} (UID)"), SHORT, time, heard).await?;
-        Ok(is_there)
+        match self.ask(&format!("UID FETCH {uid} (UID)"), SHORT, time, heard).await? {
+            Answer::Ok => Ok(is_there),
+            Answer::No(said) => Err(Trouble::Refused(said)),
+        }
     }
 
     /// Does to these mails of the selected folder what is to become of them. Doing it twice does no harm.
