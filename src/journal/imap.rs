@@ -102,13 +102,33 @@ pub fn free_leases(db: &mut DbConnection) -> Result<usize> {
         .execute(db)?)
 }
 
+/// How a server numbers the mails of a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Numbering {
+    pub uid_validity: i64,
+    /// The number of the mail that arrives next.
+    pub uid_next: i64,
+    /// Whether it may have gone back without saying so, as after a server was restored.
+    pub is_back: bool,
+}
+
+/// The folder, if it was opened before.
+pub fn find_folder(db: &mut DbConnection, account: &str, folder: &str) -> Result<Option<Folder>> {
+    Ok(imap_folders::table
+        .filter(imap_folders::account.eq(account))
+        .filter(imap_folders::folder.eq(folder))
+        .select(COLUMNS)
+        .first(db)
+        .optional()?)
+}
+
 /// The folder as it is known, which the server just opened with this numbering, up to `uid_next`. One that is new begins
-/// there, or with its first mail if what exists is taken. Under another numbering nothing is known of any number: all of it
-/// is looked at again, and what comes again is recognised by its bytes (J-05).
+/// there, or with its first mail if what exists is taken. Under another numbering, or one that went back, nothing is known
+/// of any number: all of it is looked at again, and what comes again is recognised by its bytes (J-05).
 pub fn open_folder(
     db: &mut DbConnection,
     (account, folder): (&str, &str),
-    (uid_validity, uid_next): (i64, i64),
+    Numbering { uid_validity, uid_next, is_back }: Numbering,
     takes_existing: bool,
     now: UtcTime,
 ) -> Result<Folder> {
@@ -125,12 +145,8 @@ pub fn open_folder(
         .values(row)
         .on_conflict_do_nothing()
         .execute(db))?;
-    let known: Folder = imap_folders::table
-        .filter(imap_folders::account.eq(account))
-        .filter(imap_folders::folder.eq(folder))
-        .select(COLUMNS)
-        .first(db)?;
-    if known.uid_validity == uid_validity {
+    let known = find_folder(db, account, folder)?.ok_or(diesel::result::Error::NotFound)?;
+    if known.uid_validity == uid_validity && !(is_back && uid_next < known.next_uid) {
         return Ok(known);
     }
     diesel::delete(imap_mails::table.filter(imap_mails::folder_id.eq(known.id))).execute(db)?;

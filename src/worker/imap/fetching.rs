@@ -12,7 +12,7 @@ use crate::config::imap::AfterTaking;
 use crate::error::Error;
 use crate::intake::addressing;
 use crate::journal::imap as ledger;
-use crate::journal::imap::{Folder, Known};
+use crate::journal::imap::{Folder, Known, Numbering};
 use crate::journal::{NewMail, Recipient};
 use crate::mail::limits::PIPE_BYTES;
 use crate::notifications::Letterhead;
@@ -54,22 +54,35 @@ impl Keeper {
         let mailbox = self.app.database.read(move |db| addressing::mailbox_for(db, &letterhead, &address)).await?;
         let mut taken = 0;
         for name in self.account.folders.clone() {
-            let opened = session.examine(&name).await?;
-            let (account, at) = (self.account.name.clone(), name.clone());
-            let (numbering, now) = ((i64::from(opened.uid_validity), i64::from(opened.uid_next)), self.app.clock.now());
-            let takes_existing = self.account.takes_existing;
-            let folder = self
-                .app
-                .database
-                .write(move |db| ledger::open_folder(db, (&account, &at), numbering, takes_existing, now))
-                .await?;
+            let (folder, uid_next) = self.open_folder(session, &name).await?;
             let Some(mailbox) = mailbox else { return Err(Ended::NoMailbox) };
             let home = Recipient { mailbox, address: self.account.mailbox.clone() };
-            taken += self.take_new(session, folder.clone(), numbering.1, &home).await?;
+            taken += self.take_new(session, folder.clone(), uid_next, &home).await?;
             taken += self.take_aside(session, &folder, &home).await?;
             self.tidy(session, &name, &folder).await?;
         }
         Ok(taken)
+    }
+
+    /// Opens a folder; gives what is known of it, and the number that its next mail gets.
+    async fn open_folder(&self, session: &mut Session, name: &str) -> Result<(Folder, i64), Ended> {
+        let opened = session.examine(name).await?;
+        let (uid_validity, uid_next) = (i64::from(opened.uid_validity), i64::from(opened.uid_next));
+        let (account, folder) = (self.account.name.clone(), name.to_owned());
+        let known = self.app.database.read(move |db| ledger::find_folder(db, &account, &folder)).await?;
+        let is_back = opened.is_next_told
+            && known.is_some_and(|known| known.uid_validity == uid_validity && uid_next < known.next_uid)
+            // Else it is the server that counts wrongly, and would have us take everything again each time.
+            && session.list_from(opened.uid_next).await?.is_empty();
+        let numbering = Numbering { uid_validity, uid_next, is_back };
+        let (account, folder, now) = (self.account.name.clone(), name.to_owned(), self.app.clock.now());
+        let takes_existing = self.account.takes_existing;
+        let known = self
+            .app
+            .database
+            .write(move |db| ledger::open_folder(db, (&account, &folder), numbering, takes_existing, now))
+            .await?;
+        Ok((known, uid_next))
     }
 
     async fn take_new(
@@ -290,19 +303,8 @@ impl Keeper {
         let longest = if is_told && self.account.folders.len() == 1 { IDLE } else { self.account.poll };
         if is_told {
             let Some(first) = self.account.folders.first().cloned() else { return Ok(()) };
-            let opened = session.examine(&first).await?;
-            let (account, numbering, now) = (
-                self.account.name.clone(),
-                (i64::from(opened.uid_validity), i64::from(opened.uid_next)),
-                self.app.clock.now(),
-            );
-            let takes_existing = self.account.takes_existing;
-            let known = self
-                .app
-                .database
-                .write(move |db| ledger::open_folder(db, (&account, &first), numbering, takes_existing, now))
-                .await?;
-            if known.next_uid < numbering.1 {
+            let (known, uid_next) = self.open_folder(session, &first).await?;
+            if known.next_uid < uid_next {
                 return Ok(());
             }
             if taken == 0 && std::mem::take(&mut self.was_woken) {

@@ -128,6 +128,38 @@ async fn ft_26_numbers_given_anew_double_nothing_and_bring_nothing_from_before()
 }
 
 #[actix_web::test]
+async fn ft_26_numbers_that_go_back_under_the_same_name_lose_and_double_nothing() {
+    let mut fetching = Fetching::with("");
+    fetching.look_well().await;
+    for subject in ["Un", "Deux", "Trois"] {
+        fetching.deliver(&letter(subject));
+    }
+    fetching.look_well().await;
+    // The server was restored from before the last two, and another came since.
+    {
+        let mut state = fetching.server.state();
+        state.mails.retain(|uid, _| *uid == 1);
+        state.uid_next = 2;
+    }
+    fetching.deliver(&letter("Quatre"));
+    fetching.look_well().await;
+    assert_eq!(fetching.subjects(), ["Un", "Deux", "Trois", "Quatre"]);
+    // A number that was wrong once.
+    fetching.server.state().uid_next = 1_000;
+    fetching.look_well().await;
+    fetching.server.state().uid_next = 3;
+    fetching.deliver(&letter("Cinq"));
+    fetching.look_well().await;
+    assert_eq!(fetching.subjects().last().unwrap(), "Cinq");
+    // One that is always wrong makes nobody fetch everything each time.
+    fetching.server.state().uid_next = 2;
+    let before = fetching.server.heard("BODY.PEEK");
+    fetching.look_well().await;
+    fetching.look_well().await;
+    assert_eq!(fetching.server.heard("BODY.PEEK"), before);
+}
+
+#[actix_web::test]
 async fn ft_26_a_mail_that_was_destroyed_here_does_not_return_by_new_numbers() {
     let mut fetching = Fetching::with("");
     fetching.look_well().await;
