@@ -88,7 +88,12 @@ pub fn start(app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<Option
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (app, stop) = (app.clone(), stop.clone());
-    carry::thread("imap".to_owned(), move || runtime.block_on(serve(app, stop))).map(Some)
+    let served = move || {
+        runtime.block_on(serve(app, stop));
+        // A name being looked up or a token being asked for keeps nobody waiting who wants to end.
+        runtime.shutdown_background();
+    };
+    carry::thread("imap".to_owned(), served).map(Some)
 }
 
 /// Looks after every account of the settings until told to stop.

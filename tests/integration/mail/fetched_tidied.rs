@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use accord::worker::imap::client::Trouble;
 use accord::worker::imap::{self, Ended};
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::desk::Letter;
@@ -198,6 +199,16 @@ async fn s_06_a_provider_that_gives_no_token_is_told_and_no_secret_is() {
     let (kind, words, _) = fetching.standing().trouble.unwrap();
     assert_eq!((kind.as_str(), words.as_str()), ("tokens", "400 invalid_grant"));
     assert_eq!(fetching.server.heard(""), 0, "without a token nobody is bothered");
+    // The first token is shown again only when the newest is worth nothing.
+    for (refusal, times) in [("invalid_grant", 2), ("temporarily_unavailable", 1)] {
+        let (pem, port, asked) = provider(refusal);
+        let (mut fetching, _folder) = by_tokens(&pem, port);
+        let first = data_encoding::HEXLOWER.encode(&Sha256::digest("long&lasting"));
+        let kept = fetching.desk.test.app.config.data.join("imap-support.refresh-token");
+        std::fs::write(kept, format!("{first}\nnewest\n")).unwrap();
+        assert!(matches!(fetching.look().await, Err(Ended::Trouble(Trouble::Tokens(_)))));
+        assert_eq!(asked.lock().unwrap().len(), times, "{refusal}");
+    }
     // Who only says to be the provider gets no secret.
     let (_, port, asked) = provider("");
     let (mut fetching, _folder) = by_tokens(&pem, port);

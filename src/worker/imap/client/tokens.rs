@@ -63,6 +63,21 @@ struct NotGranted {
     error: String,
 }
 
+/// Why there is no token.
+#[derive(Debug)]
+enum NotGiven {
+    /// The refresh token is worth nothing (any more): `invalid_grant` (RFC 6749, 5.2).
+    Worthless(Trouble),
+    Otherwise(Trouble),
+}
+
+impl NotGiven {
+    fn trouble(self) -> Trouble {
+        let (NotGiven::Worthless(trouble) | NotGiven::Otherwise(trouble)) = self;
+        trouble
+    }
+}
+
 impl Tokens {
     pub fn of(account: &ImapAccount, data: &Path, renewed: Renewed) -> Tokens {
         let file = data.join(format!("imap-{}.refresh-token", account.name));
@@ -100,11 +115,14 @@ impl Tokens {
     fn renew(&self, source: &TokenSource, authorities: &[CertificateDer<'_>]) -> Result<Granted, Trouble> {
         let newest = self.newest(source);
         let granted = match &newest {
-            Some(newest) => {
-                ask(source, newest, authorities).or_else(|_| ask(source, &source.refresh_token, authorities))?
-            }
-            None => ask(source, &source.refresh_token, authorities)?,
+            Some(newest) => match ask(source, newest, authorities) {
+                Err(NotGiven::Worthless(_)) => ask(source, &source.refresh_token, authorities),
+                // The provider may be busy. Some end all tokens of who shows one that was replaced.
+                other => other,
+            },
+            None => ask(source, &source.refresh_token, authorities),
         };
+        let granted = granted.map_err(NotGiven::trouble)?;
         let used = newest.as_ref().unwrap_or(&source.refresh_token);
         if let Some(renewed) = &granted.refresh_token
             && self.renewed == Renewed::Kept
@@ -141,7 +159,7 @@ fn ask(
     source: &TokenSource,
     refresh_token: &Secret<String>,
     authorities: &[CertificateDer<'_>],
-) -> Result<Granted, Trouble> {
+) -> Result<Granted, NotGiven> {
     let mut form = vec![
         ("grant_type", "refresh_token"),
         ("client_id", source.client_id.as_str()),
@@ -153,16 +171,18 @@ fn ask(
     if let Some(scope) = source.scope {
         form.push(("scope", scope));
     }
-    let failed = |error: ureq::Error| Trouble::Tokens(printable(&error.to_string()));
+    let failed = |error: ureq::Error| NotGiven::Otherwise(Trouble::Tokens(printable(&error.to_string())));
     let mut answer = agent(authorities).post(&source.url).send_form(form).map_err(failed)?;
     let is_good = answer.status().is_success();
     let text = answer.body_mut().with_config().limit(LONGEST_ANSWER).read_to_string().map_err(failed)?;
     if is_good {
         // What cannot be read may hold a token, so it is not repeated.
-        return serde_json::from_str(&text).map_err(|_| Trouble::Tokens("the answer holds no token".to_owned()));
+        let holds_none = |_| NotGiven::Otherwise(Trouble::Tokens("the answer holds no token".to_owned()));
+        return serde_json::from_str(&text).map_err(holds_none);
     }
     let said = serde_json::from_str::<NotGranted>(&text).map_or_else(|_| String::new(), |refused| refused.error);
-    Err(Trouble::Tokens(printable(&format!("{} {said}", answer.status().as_u16()))))
+    let trouble = Trouble::Tokens(printable(&format!("{} {said}", answer.status().as_u16())));
+    Err(if said == "invalid_grant" { NotGiven::Worthless(trouble) } else { NotGiven::Otherwise(trouble) })
 }
 
 fn agent(authorities: &[CertificateDer<'_>]) -> ureq::Agent {
