@@ -12,9 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// The longest line, without literals.
 const LONGEST_LINE: usize = 64 * 1024;
-/// More parentheses than any answer to us has in a line. They are counted wherever they stand but in literals, and none is
+/// More parentheses than any answer to us has in a line; a hundred lists in one another are too many for the stack. They are counted wherever they stand but in literals, and none is
 /// taken off for one that closes: so nothing depends on what the parser takes for a quoted string.
-const PARENTHESES: usize = 100;
+const PARENTHESES: usize = 16;
 /// As much of a line's beginning is looked at; `* 4294967295 FETCH ` has nineteen.
 const HEAD: usize = 24;
 /// As much of its end: `{`, twenty digits, `+}` and the line's end.
