@@ -23,7 +23,6 @@ struct Found {
 #[derive(Debug, Deserialize)]
 struct Part {
     #[serde(rename = "type")]
-    #[expect(dead_code, reason = "it is shown of a part that is hidden")]
     media_type: String,
     name: Option<String>,
     sha256: String,
@@ -38,6 +37,10 @@ enum Reason {
     Empty,
     /// It is text that reads the same here but for its white space, the charset or what HTML says by marks.
     SameText,
+    /// It is opened (winmail.dat): what lies in it stands here as text and files of their own.
+    Opened,
+    /// A page for programs that run it (AMP), beside the same for people; the original keeps it.
+    LivePage,
     /// They end the header at a field with a space before its colon, and take the rest of it for text; here it is read on.
     HeaderReadOn,
     /// It lies in a mail, or deeper or later than is read (L-04, L-05), within a file that is kept whole.
@@ -119,6 +122,11 @@ fn reason(ours: &ParsedMail, raw: &[u8], part: &Part) -> Option<Reason> {
     }
     if part.text.is_some() && says(ours, text) {
         return Some(Reason::SameText);
+    }
+    match part.media_type.as_str() {
+        "application/ms-tnef" if !ours.attachments.is_empty() => return Some(Reason::Opened),
+        "text/x-amp-html" if !ours.text.trim().is_empty() => return Some(Reason::LivePage),
+        _ => {}
     }
     if text.starts_with("Content-Language : fr") && !ours.text.starts_with("Content-") {
         return Some(Reason::HeaderReadOn);
