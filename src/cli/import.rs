@@ -139,7 +139,7 @@ impl Shown {
 
 fn line(progress: &Progress, took: Duration) -> String {
     let Progress { mails, done, .. } = progress;
-    let left = took.as_secs_f64() / (*done).max(1) as f64 * (mails - done) as f64;
+    let left = (took.as_secs_f64() / (*done).max(1) as f64 * (mails - done) as f64).round();
     let percent = 100 * done / (*mails).max(1);
     format!("{done} of {mails} mails ({percent} %), {} min {:02} s left", left as u64 / 60, left as u64 % 60)
 }
