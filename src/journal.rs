@@ -17,6 +17,7 @@ use crate::db::dialect::on_each_backend;
 use crate::db::schema::journal;
 use crate::db::types::{Json, MailboxId, text_enum};
 use crate::error::Result;
+use crate::mail::incoming::parse_within;
 use crate::secret::random_handle;
 
 pub use claiming::Delivery;
@@ -72,6 +73,8 @@ pub struct NewMail {
     pub imap_account: Option<String>,
     /// Set where it is brought from elsewhere.
     pub imported: Option<Imported>,
+    /// Whether it may be older than the account's first look; such a mail is not acknowledged.
+    pub is_from_before: bool,
     raw: Vec<u8>,
     raw_sha256: Vec<u8>,
 }
@@ -96,7 +99,16 @@ impl NewMail {
     /// The hash is taken here, outside of any transaction (DB-05).
     pub fn new(recipients: Vec<Recipient>, envelope_from: String, way: Way, raw: Vec<u8>) -> NewMail {
         let raw_sha256 = Sha256::digest(&raw).to_vec();
-        NewMail { recipients, envelope_from, way, imap_account: None, imported: None, raw, raw_sha256 }
+        NewMail {
+            recipients,
+            envelope_from,
+            way,
+            imap_account: None,
+            imported: None,
+            is_from_before: false,
+            raw,
+            raw_sha256,
+        }
     }
 
     /// The same for a mail that was fetched from an account.
@@ -108,6 +120,16 @@ impl NewMail {
     /// The same mail, as one that is brought from elsewhere.
     pub fn imported(self, imported: Imported) -> NewMail {
         NewMail { imported: Some(imported), ..self }
+    }
+
+    /// The same for one that may be older than the account's first look.
+    pub fn from_before(self) -> NewMail {
+        NewMail { is_from_before: true, ..self }
+    }
+
+    /// When it was written, as its header says.
+    pub fn date(&self) -> Option<UtcTime> {
+        parse_within(&self.raw, 0).date
     }
 
     /// The length of the mail in bytes.
@@ -138,6 +160,7 @@ pub fn accept(db: &mut DbConnection, mail: &NewMail, now: UtcTime) -> Result<Vec
             journal::received_at.eq(now),
             journal::imap_account.eq(&mail.imap_account),
             journal::imported.eq(mail.imported),
+            journal::is_from_before.eq(mail.is_from_before.then_some(true)),
         );
         let added = on_each_backend!(db, db => diesel::insert_into(journal::table)
             .values(row)

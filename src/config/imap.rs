@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use sha2::{Digest, Sha256};
 
 use super::Reader;
 use crate::secret::Secret;
@@ -57,6 +58,14 @@ pub struct ImapAccount {
     pub after: AfterTaking,
     pub poll: Duration,
     pub results: ResultsBy,
+}
+
+impl ImapAccount {
+    /// By which it is known whether an account still leads to the same mailbox: a hash of whose mail it is on which server.
+    pub fn place(&self) -> String {
+        let place = format!("{}\n{}\n{}", self.host.to_ascii_lowercase(), self.port, self.user);
+        data_encoding::HEXLOWER.encode(&Sha256::digest(place))
+    }
 }
 
 /// How the connection is protected.

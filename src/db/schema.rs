@@ -230,6 +230,7 @@ diesel::table! {
         id -> BigInt,
         account -> Text,
         folder -> Text,
+        place -> Text,
         uid_validity -> BigInt,
         next_uid -> BigInt,
         older_below -> BigInt,
@@ -292,6 +293,7 @@ diesel::table! {
         finished_at -> Nullable<Timestamp>,
         imap_account -> Nullable<Text>,
         imported -> Nullable<Text>,
+        is_from_before -> Nullable<Bool>,
     }
 }
 

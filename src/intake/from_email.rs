@@ -263,6 +263,7 @@ impl Mail<'_> {
                 }
                 record.may_acknowledge = !is_flood
                     && !decision.automatic
+                    && self.delivery.is_from_before != Some(true)
                     && self.reading.class.may_acknowledge()
                     && self.reading.mail.from.identity.is_some()
                     && self.reading.mail.level == Level::Full

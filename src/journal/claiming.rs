@@ -48,6 +48,8 @@ pub struct Delivery {
     /// How it was understood when it was processed before, if it was.
     pub record: Json<Record>,
     pub imported: Option<Imported>,
+    /// Whether it may be older than the account's first look.
+    pub is_from_before: Option<bool>,
 }
 
 /// What stopped the processing of a mail.
@@ -146,6 +148,7 @@ pub fn load(db: &mut DbConnection, id: JournalId) -> Result<Delivery> {
         journal::imap_account,
         journal::record,
         journal::imported,
+        journal::is_from_before,
     )))
     .first(db)?)
 }

@@ -36,10 +36,13 @@ text_enum! {
 #[derive(Clone, Debug, PartialEq, Eq, Queryable)]
 pub struct Folder {
     pub id: ImapFolderId,
+    /// Whose mailbox it was on which server ([`ImapAccount::place`](crate::config::imap::ImapAccount::place)).
+    pub place: String,
     pub uid_validity: i64,
     /// Every mail below this number is dealt with, or set aside.
     pub next_uid: i64,
-    /// Below this number there may be mails from before we first looked: the server numbered them anew since.
+    /// Below this number there may be mails from before we first looked: those are to be taken as well, or the server
+    /// numbered its mails anew since.
     pub older_below: i64,
     /// When we first looked.
     pub began_at: UtcTime,
@@ -55,6 +58,7 @@ pub struct Aside {
 
 type Columns = (
     imap_folders::id,
+    imap_folders::place,
     imap_folders::uid_validity,
     imap_folders::next_uid,
     imap_folders::older_below,
@@ -63,6 +67,7 @@ type Columns = (
 
 const COLUMNS: Columns = (
     imap_folders::id,
+    imap_folders::place,
     imap_folders::uid_validity,
     imap_folders::next_uid,
     imap_folders::older_below,
@@ -124,21 +129,23 @@ pub fn find_folder(db: &mut DbConnection, account: &str, folder: &str) -> Result
 
 /// The folder as it is known, which the server just opened with this numbering, up to `uid_next`. One that is new begins
 /// there, or with its first mail if what exists is taken. Under another numbering, or one that went back, nothing is known
-/// of any number: all of it is looked at again, and what comes again is recognised by its bytes (J-05).
+/// of any number: all of it is looked at again, and what comes again is recognised by its bytes (J-05). An account that now
+/// leads to another `place` begins as one that is new.
 pub fn open_folder(
     db: &mut DbConnection,
-    (account, folder): (&str, &str),
+    (account, folder, place): (&str, &str, &str),
     Numbering { uid_validity, uid_next, is_back }: Numbering,
     takes_existing: bool,
     now: UtcTime,
 ) -> Result<Folder> {
-    let first = if takes_existing { 1 } else { uid_next };
+    let (first, older_below) = if takes_existing { (1, uid_next) } else { (uid_next, 0) };
     let row = (
         imap_folders::account.eq(account),
         imap_folders::folder.eq(folder),
+        imap_folders::place.eq(place),
         imap_folders::uid_validity.eq(uid_validity),
         imap_folders::next_uid.eq(first),
-        imap_folders::older_below.eq(0),
+        imap_folders::older_below.eq(older_below),
         imap_folders::began_at.eq(now),
     );
     on_each_backend!(db, db => diesel::insert_into(imap_folders::table)
@@ -146,19 +153,26 @@ pub fn open_folder(
         .on_conflict_do_nothing()
         .execute(db))?;
     let known = find_folder(db, account, folder)?.ok_or(diesel::result::Error::NotFound)?;
-    if known.uid_validity == uid_validity && !(is_back && uid_next < known.next_uid) {
+    let is_elsewhere = known.place != place;
+    if !is_elsewhere && known.uid_validity == uid_validity && !(is_back && uid_next < known.next_uid) {
         return Ok(known);
     }
     diesel::delete(imap_mails::table.filter(imap_mails::folder_id.eq(known.id))).execute(db)?;
-    let older_below = if takes_existing { 0 } else { uid_next };
-    diesel::update(imap_folders::table.find(known.id))
+    let folder = if is_elsewhere {
+        Folder { id: known.id, place: place.to_owned(), uid_validity, next_uid: first, older_below, began_at: now }
+    } else {
+        Folder { uid_validity, next_uid: 1, older_below: uid_next, ..known }
+    };
+    diesel::update(imap_folders::table.find(folder.id))
         .set((
-            imap_folders::uid_validity.eq(uid_validity),
-            imap_folders::next_uid.eq(1),
-            imap_folders::older_below.eq(older_below),
+            imap_folders::place.eq(&folder.place),
+            imap_folders::uid_validity.eq(folder.uid_validity),
+            imap_folders::next_uid.eq(folder.next_uid),
+            imap_folders::older_below.eq(folder.older_below),
+            imap_folders::began_at.eq(folder.began_at),
         ))
         .execute(db)?;
-    Ok(Folder { uid_validity, next_uid: 1, older_below, ..known })
+    Ok(folder)
 }
 
 /// What was known of a mail before it was fetched.
@@ -281,6 +295,7 @@ fn settle(db: &mut DbConnection, folder: &Folder, uid: i64, known: Known) -> Res
         Known::New => {
             let current = imap_folders::table
                 .find(folder.id)
+                .filter(imap_folders::place.eq(&folder.place))
                 .filter(imap_folders::uid_validity.eq(folder.uid_validity))
                 .filter(imap_folders::next_uid.le(uid));
             diesel::update(current).set(imap_folders::next_uid.eq(uid + 1)).execute(db)?

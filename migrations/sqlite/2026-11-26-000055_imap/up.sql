@@ -18,6 +18,8 @@ CREATE TABLE imap_folders (
     id INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL,
     account TEXT NOT NULL,
     folder TEXT NOT NULL,
+    -- Whose mailbox it is on which server, as a hash.
+    place TEXT NOT NULL,
     uid_validity BIGINT NOT NULL,
     next_uid BIGINT NOT NULL,
     older_below BIGINT NOT NULL,
@@ -37,6 +39,7 @@ CREATE TABLE imap_mails (
 );
 
 ALTER TABLE journal ADD COLUMN imap_account TEXT;
+ALTER TABLE journal ADD COLUMN is_from_before BOOLEAN;
 
 -- One more way in. SQLite has no statement for a CHECK; this is what its documentation of ALTER TABLE has in its place for
 -- changes that touch no row.

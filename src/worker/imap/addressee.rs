@@ -13,7 +13,7 @@ use crate::mail::{reply_address, unsubscribe_token};
 use crate::notifications::Letterhead;
 use crate::teams::mailboxes;
 
-/// In which fields a server writes whom it delivers for.
+/// In which fields a server writes whom it delivers for, above the first `Received`: what stands below came with the mail.
 const DELIVERED: &[&str] = &["delivered-to", "x-original-to", "envelope-to"];
 /// More addresses than any mail to us has before ours.
 const LOOKED_AT: usize = 50;
@@ -30,6 +30,7 @@ pub(super) fn addressed_to(app: &App, home: &Recipient, raw: &[u8]) -> Result<(R
     let delivered: Vec<EmailAddress> = mail
         .headers
         .iter()
+        .take_while(|(name, _)| name != "received")
         .filter(|(name, _)| DELIVERED.contains(&name.as_str()))
         .filter_map(|(_, value)| EmailAddress::parse(value.trim().trim_start_matches('<').trim_end_matches('>')))
         .take(LOOKED_AT)

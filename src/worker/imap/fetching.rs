@@ -1,12 +1,14 @@
 //! What is done at a server that let us in: folder by folder the new mails, then those that were set aside, then what is to
 //! become of those that were taken; and the waiting for more.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
 use super::addressee::addressed_to;
 use super::{Ended, Keeper};
+use crate::app::App;
 use crate::carry;
 use crate::config::imap::AfterTaking;
 use crate::error::Error;
@@ -52,26 +54,37 @@ impl Keeper {
     pub(super) async fn take_all(&mut self, session: &mut Session) -> Result<usize, Ended> {
         let (letterhead, address) = (Letterhead::new(&self.app.keys, &self.app.config), self.account.mailbox.clone());
         let mailbox = self.app.database.read(move |db| addressing::mailbox_for(db, &letterhead, &address)).await?;
-        let mut taken = 0;
+        let (mut taken, mut missing) = (0, None);
         for name in self.account.folders.clone() {
-            let (folder, uid_next) = self.open_folder(session, &name).await?;
+            let (folder, uid_next) = match self.open_folder(session, &name).await {
+                Ok(opened) => opened,
+                // The others go on.
+                Err(Ended::Trouble(trouble @ Trouble::Folder { .. })) => {
+                    missing.get_or_insert(trouble);
+                    continue;
+                }
+                Err(ended) => return Err(ended),
+            };
             let Some(mailbox) = mailbox else { return Err(Ended::NoMailbox) };
             let home = Recipient { mailbox, address: self.account.mailbox.clone() };
             taken += self.take_new(session, folder.clone(), uid_next, &home).await?;
             taken += self.take_aside(session, &folder, &home).await?;
             self.tidy(session, &name, &folder).await?;
         }
-        Ok(taken)
+        missing.map_or(Ok(taken), |trouble| Err(trouble.into()))
     }
 
     /// Opens a folder; gives what is known of it, and the number that its next mail gets.
     async fn open_folder(&self, session: &mut Session, name: &str) -> Result<(Folder, i64), Ended> {
         let opened = session.examine(name).await?;
         let (uid_validity, uid_next) = (i64::from(opened.uid_validity), i64::from(opened.uid_next));
+        let place = self.account.place();
         let (account, folder) = (self.account.name.clone(), name.to_owned());
         let known = self.app.database.read(move |db| ledger::find_folder(db, &account, &folder)).await?;
         let is_back = opened.is_next_told
-            && known.is_some_and(|known| known.uid_validity == uid_validity && uid_next < known.next_uid)
+            && known.is_some_and(|known| {
+                known.place == place && known.uid_validity == uid_validity && uid_next < known.next_uid
+            })
             // Else it is the server that counts wrongly, and would have us take everything again each time.
             && session.list_from(opened.uid_next).await?.is_empty();
         let numbering = Numbering { uid_validity, uid_next, is_back };
@@ -80,7 +93,7 @@ impl Keeper {
         let known = self
             .app
             .database
-            .write(move |db| ledger::open_folder(db, (&account, &folder), numbering, takes_existing, now))
+            .write(move |db| ledger::open_folder(db, (&account, &folder, &place), numbering, takes_existing, now))
             .await?;
         Ok((known, uid_next))
     }
@@ -140,7 +153,8 @@ impl Keeper {
         known: Known,
         home: &Recipient,
     ) -> Result<usize, Ended> {
-        let is_older = i64::from(found.uid) < folder.older_below
+        let is_older = !self.account.takes_existing
+            && i64::from(found.uid) < folder.older_below
             && found.arrived.is_some_and(|arrived| arrived < folder.began_at.seconds());
         if is_older {
             self.pass(folder, found.uid, known).await?;
@@ -177,7 +191,7 @@ impl Keeper {
                 return Ok(0);
             }
         };
-        match self.accept(under_way.clone(), raw, home).await {
+        match self.accept(under_way.clone(), found.arrived, raw, home).await {
             Ok(()) => {}
             // The next one would fare no better; this one is taken when there is room again.
             Err(busy @ Ended::Desk(Error::Busy | Error::StorageFull)) => return Err(busy),
@@ -191,11 +205,19 @@ impl Keeper {
         Ok(1)
     }
 
-    async fn accept(&self, under_way: UnderWay, raw: Vec<u8>, home: &Recipient) -> Result<(), Ended> {
+    async fn accept(
+        &self,
+        under_way: UnderWay,
+        arrived: Option<i64>,
+        raw: Vec<u8>,
+        home: &Recipient,
+    ) -> Result<(), Ended> {
         let (app, home, account) = (self.app.clone(), home.clone(), self.account.name.clone());
+        let (folder, uid) = (under_way.folder.clone(), i64::from(under_way.uid));
         let read = carry::blocking(move || {
-            let (recipient, envelope_from) = addressed_to(&app, &home, &raw)?;
-            Ok::<_, Error>(NewMail::fetched(recipient, envelope_from, &account, raw))
+            let (recipient, envelope_from) = addressee(&app, &home, &account, &raw)?;
+            let mail = NewMail::fetched(recipient, envelope_from, &account, raw);
+            Ok::<_, Error>(if is_from_before(&folder, uid, arrived, &mail) { mail.from_before() } else { mail })
         });
         let mail = read.await.map_err(|error| Error::Internal(error.into()))??;
         let (account, now) = (self.account.name.clone(), self.app.clock.now());
@@ -334,4 +356,28 @@ impl Keeper {
         }
         Ok(())
     }
+}
+
+/// Whom the mail is for. One with which that cannot be found out is for the account's own mailbox all the same: better there
+/// than nowhere (J-03).
+fn addressee(app: &App, home: &Recipient, account: &str, raw: &[u8]) -> Result<(Recipient, String), Error> {
+    match catch_unwind(AssertUnwindSafe(|| addressed_to(app, home, raw))) {
+        Ok(Ok(found)) => return Ok(found),
+        Ok(Err(busy @ (Error::Busy | Error::StorageFull))) => return Err(busy),
+        Ok(Err(error)) => {
+            tracing::error!(target: "accord::mail", account = %account, ?error, "Whom a mail is for cannot be found out; it goes to the account's mailbox");
+        }
+        Err(_) => {
+            tracing::error!(target: "accord::mail", account = %account, "A fault of this program over whom a mail is for; it goes to the account's mailbox");
+        }
+    }
+    Ok((home.clone(), String::new()))
+}
+
+/// Whether the mail may be from before we first looked, as it is with what existed, or was dragged into the folder since. The
+/// server may say when it came there, and its sender when it was written; the earlier counts.
+fn is_from_before(folder: &Folder, uid: i64, arrived: Option<i64>, mail: &NewMail) -> bool {
+    let written = mail.date().map(|date| date.seconds());
+    let is_unknown = arrived.is_none() && uid < folder.older_below;
+    is_unknown || arrived.into_iter().chain(written).any(|time| time < folder.began_at.seconds())
 }

@@ -63,6 +63,59 @@ async fn s_06_what_was_there_before_is_taken_if_the_operator_says_so() {
 }
 
 #[actix_web::test]
+async fn s_06_what_is_from_before_is_taken_and_never_acknowledged() {
+    let arrived = |fetching: &Fetching, uid: u32, date: &str| {
+        fetching.server.state().mails.get_mut(&uid).unwrap().arrived = date.to_owned();
+    };
+    let before = "20-Nov-2026 09:00:00 +0000";
+    let mut fetching = Fetching::with("existing = \"take\"");
+    let there = fetching.deliver(&letter("Avant"));
+    arrived(&fetching, there, before);
+    let undated = fetching.deliver(&Letter::from("ines@nimbus.example").subject("Sans date"));
+    arrived(&fetching, undated, "?");
+    fetching.look_well().await;
+    assert_eq!(fetching.subjects(), ["Avant", "Sans date"]);
+    // Somebody drags old ones into the folder: by when it came there, and by what its sender says.
+    let moved = fetching.deliver(&Letter::from("paul@boreal.example").subject("Ancien"));
+    arrived(&fetching, moved, before);
+    let written = Letter::from("lea@boreal.example").subject("Vieux").header("Date", "Fri, 20 Nov 2026 08:00:00 +0000");
+    fetching.deliver(&written);
+    fetching.look_well().await;
+    assert_eq!(fetching.subjects(), ["Avant", "Sans date", "Ancien", "Vieux"]);
+    assert!(fetching.desk.sent().is_empty(), "nobody is told");
+    assert!(records(&fetching).iter().all(|(_, record)| !record.may_acknowledge));
+    fetching.deliver(&Letter::from("noe@boreal.example").subject("Nouveau"));
+    fetching.look_well().await;
+    assert_eq!(fetching.desk.sent_to("noe@boreal.example").len(), 1);
+}
+
+#[actix_web::test]
+async fn ft_26_an_account_that_leads_to_another_mailbox_begins_anew() {
+    let mut fetching = Fetching::with("");
+    fetching.look_well().await;
+    fetching.deliver(&letter("Un"));
+    fetching.deliver(&letter("Deux"));
+    fetching.look_well().await;
+    // The same numbering, as chance has it, and fewer mails; then more.
+    for (user, count, subject) in [("other", 1, "Trois"), ("third", 9, "Quatre")] {
+        {
+            let mut state = fetching.server.state();
+            state.mails.clear();
+            state.uid_next = 1;
+        }
+        for number in 0..count {
+            fetching.deliver(&letter(&format!("Avant {user} {number}")));
+        }
+        fetching.change(|account| account.user = user.to_owned());
+        fetching.look_well().await;
+        fetching.deliver(&letter(subject));
+        fetching.look_well().await;
+        assert_eq!(fetching.subjects().last().unwrap(), subject);
+    }
+    assert_eq!(fetching.subjects(), ["Un", "Deux", "Trois", "Quatre"]);
+}
+
+#[actix_web::test]
 async fn ft_26_a_wire_cut_while_a_mail_is_fetched_loses_none_and_doubles_none() {
     let mut fetching = Fetching::with("");
     fetching.look_well().await;
@@ -240,9 +293,13 @@ async fn j_06_a_mail_is_for_the_account_s_mailbox_unless_it_names_a_better_one()
     fetching.deliver(&letter("Copie").header("To", "sales@garonne.example, support@garonne.example"));
     fetching
         .deliver(&letter("Vente").on_top("X-Original-To", "sales@garonne.example").on_top("Delivered-To", "fetcher"));
+    // What stands below came with the mail.
+    fetching.deliver(
+        &letter("Feinte").on_top("Delivered-To", "sales@garonne.example").on_top("Received", "by machine.example"),
+    );
     fetching.look_well().await;
     let at: Vec<_> = fetching.desk.tickets().iter().map(|ticket| ticket.mailbox_id == Some(sales.id)).collect();
-    assert_eq!(at, [false, true]);
+    assert_eq!(at, [false, true, false]);
     // An answer to a signed address finds its ticket.
     fetching.desk.sent();
     let ticket = fetching.desk.tickets().remove(1);
@@ -251,7 +308,7 @@ async fn j_06_a_mail_is_for_the_account_s_mailbox_unless_it_names_a_better_one()
     fetching
         .deliver(&Letter::answering("claire@acme.example", &sent).header("In-Reply-To", "").header("References", ""));
     fetching.look_well().await;
-    assert_eq!(fetching.desk.tickets().len(), 2);
+    assert_eq!(fetching.desk.tickets().len(), 3);
     assert_eq!(records(&fetching).last().unwrap().1.rule, "D1");
 }
 
@@ -306,6 +363,14 @@ async fn au_05_only_the_account_s_provider_is_believed_and_only_its_topmost_word
     fetching.look_well().await;
     let found: Vec<String> = records(&fetching).into_iter().map(|(_, record)| record.authentication).collect();
     assert_eq!(found, ["pass", "none", "none", "fail"]);
+    // A gateway stands between, or somebody put the mail there: then it is what came with the mail.
+    let told = letter("Panne").on_top("Authentication-Results", &provider("pass"));
+    fetching.deliver(&told.clone().on_top("Received", "from machine.provider.example by gateway.corp.example"));
+    fetching.deliver(&told.header("X-Other", "1"));
+    fetching.look_well().await;
+    for (_, record) in records(&fetching).split_off(4) {
+        assert_eq!(record.authentication, "none");
+    }
     // Nor has the provider where mail comes by LMTP.
     let letter = letter("Panne").on_top("Authentication-Results", &provider("pass"));
     fetching.desk.receive(&letter);

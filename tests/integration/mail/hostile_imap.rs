@@ -225,6 +225,12 @@ async fn s_06_a_wrong_password_and_a_folder_that_is_not_there_are_told_in_the_se
     let (kind, words, still) = fetching.standing().trouble.unwrap();
     assert_eq!((kind.as_str(), still), ("folder", since), "it counts from when mail last came");
     assert!(words.starts_with("Spam: "), "{words}");
+    // The folders that are there go on, whatever their place.
+    let mut fetching = Fetching::with("folders = [\"Spam\", \"INBOX\"]");
+    assert!(matches!(trouble(&mut fetching).await, Trouble::Folder { .. }));
+    fetching.deliver(&letter("Un"));
+    assert!(matches!(trouble(&mut fetching).await, Trouble::Folder { .. }));
+    assert_eq!(fetching.subjects(), ["Un"]);
 }
 
 #[actix_web::test]

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
 
+use accord::config::imap::ImapAccount;
 use accord::journal::imap::standing::{self, Standing};
 use accord::worker::imap::client::Patience;
 use accord::worker::imap::{Ended, Keeper};
+use chrono::TimeDelta;
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use rustls::pki_types::PrivateKeyDer;
 
@@ -435,6 +437,14 @@ impl Fetching {
     pub fn another(desk: &Desk) -> Keeper {
         let account = desk.test.app.config.mail.imap[0].clone();
         Keeper::with_patience(&desk.test.app, account, PATIENCE)
+    }
+
+    /// The settings of the account change.
+    pub fn change(&mut self, change: impl FnOnce(&mut ImapAccount)) {
+        let mut account = self.desk.test.app.config.mail.imap[0].clone();
+        change(&mut account);
+        self.keeper = Keeper::with_patience(&self.desk.test.app, account, PATIENCE);
+        self.desk.test.clock.advance(TimeDelta::seconds(91));
     }
 
     /// Connects, takes what there is, and leaves again; nothing follows yet.
