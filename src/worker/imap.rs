@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::carry;
 use crate::config::imap::{Credentials, ImapAccount};
+use crate::db::DbConnection;
 use crate::error::Error;
 use crate::journal::imap as ledger;
 use crate::journal::imap::standing;
@@ -115,6 +116,8 @@ pub struct Keeper {
     claimed: Option<Instant>,
     /// Whether the server ended the last waiting.
     was_woken: bool,
+    /// Whether the server answered as it should since that was last noted.
+    is_heard: bool,
     /// What the server does not do with mails that were taken, and when it is asked again.
     untidied: Option<(String, Instant)>,
 }
@@ -136,6 +139,7 @@ impl Keeper {
             under_way: None,
             claimed: None,
             was_woken: false,
+            is_heard: false,
             untidied: None,
         }
     }
@@ -183,7 +187,7 @@ impl Keeper {
     }
 
     async fn visit(&mut self, stays: bool) -> Result<(), Ended> {
-        (self.claimed, self.under_way) = (None, None);
+        (self.claimed, self.under_way, self.is_heard) = (None, None, false);
         self.hold().await?;
         let mut session = self.open().await?;
         let now = self.app.clock.now();
@@ -220,13 +224,21 @@ impl Keeper {
         got.unwrap_or_else(|_| Err(Trouble::Tokens("asking for one ended without an answer".to_owned()))).map(Some)
     }
 
-    /// Keeps the account for this process; at most every 20 s is the database asked.
+    /// Keeps the account for this process, and notes that its server answers; at most every 20 s is the database asked.
     async fn hold(&mut self) -> Result<(), Ended> {
         if self.claimed.is_some_and(|claimed| claimed.elapsed() < Duration::from_secs(20)) {
             return Ok(());
         }
         let (account, name, now) = (self.account.name.clone(), self.name.clone(), self.app.clock.now());
-        if !self.app.database.write(move |db| ledger::claim(db, &account, &name, now)).await? {
+        let is_heard = std::mem::take(&mut self.is_heard);
+        let claim = move |db: &mut DbConnection| {
+            let is_ours = ledger::claim(db, &account, &name, now)?;
+            if is_ours && is_heard {
+                standing::heard(db, &account, now)?;
+            }
+            Ok(is_ours)
+        };
+        if !self.app.database.write(claim).await? {
             return Err(Ended::AnotherS);
         }
         self.claimed = Some(Instant::now());

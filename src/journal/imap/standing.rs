@@ -50,6 +50,12 @@ pub fn connected(db: &mut DbConnection, account: &str, now: UtcTime) -> Result<(
     Ok(())
 }
 
+/// The server answered as it should; there is more to look through.
+pub fn heard(db: &mut DbConnection, account: &str, now: UtcTime) -> Result<()> {
+    diesel::update(imap_accounts::table.find(account)).set(imap_accounts::heard_at.eq(now)).execute(db)?;
+    Ok(())
+}
+
 /// The server answered as it should, and everything was looked through.
 pub fn well(db: &mut DbConnection, account: &str, now: UtcTime) -> Result<()> {
     diesel::update(imap_accounts::table.find(account))

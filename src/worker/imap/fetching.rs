@@ -179,6 +179,7 @@ impl Keeper {
                 () = tokio::time::sleep(SLICE) => self.hold().await?,
             }
         };
+        self.is_heard |= fetched.is_ok();
         let raw = match self.or_set_aside(fetched).await? {
             Fetched::Mail(raw) => raw,
             Fetched::Gone => {
@@ -332,7 +333,11 @@ impl Keeper {
             if taken == 0 && std::mem::take(&mut self.was_woken) {
                 tokio::time::sleep(self.patience.command.min(CALM)).await;
             }
-            session.begin_waiting().await?;
+            if session.begin_waiting().await? == Woken::ByServer {
+                self.was_woken = true;
+                session.end_waiting().await?;
+                return Ok(());
+            }
         }
         let until = Instant::now() + longest;
         while let Some(left) = until.checked_duration_since(Instant::now()) {

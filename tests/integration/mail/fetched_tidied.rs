@@ -75,15 +75,17 @@ async fn ft_26_a_server_that_cannot_move_is_not_made_to_delete() {
 #[actix_web::test]
 async fn s_06_a_server_that_tells_of_new_mail_is_heard_at_once() {
     let fetching = Fetching::with("");
+    fetching.server.state().tells_early = true;
     let stop = CancellationToken::new();
     let _stops_at_the_end = stop.clone().drop_guard();
     let serving = accord::carry::task(imap::serve(fetching.desk.test.app.clone(), stop.clone()));
-    until(|| fetching.server.heard("IDLE") > 0).await;
+    // It told before it said that it would, and it was heard.
+    until(|| fetching.server.heard("IDLE") > 1).await;
     let asked = Instant::now();
     fetching.deliver(&letter("Un"));
     until(|| fetching.server.heard("BODY.PEEK") > 0).await;
     assert!(asked.elapsed() < Duration::from_secs(10), "it was told, not found by asking");
-    until(|| fetching.server.heard("IDLE") > 1).await;
+    until(|| fetching.server.heard("IDLE") > 2).await;
     fetching.desk.test.run_jobs();
     assert_eq!(fetching.subjects(), ["Un"]);
     assert!(fetching.standing().connected_since.is_some());

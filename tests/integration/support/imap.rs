@@ -73,6 +73,8 @@ pub struct State {
     pub only_lists: bool,
     /// What stands before the answer to a listing.
     pub before_listing: String,
+    /// It tells of a mail before it says that it will tell, and not again.
+    pub tells_early: bool,
     /// All commands, without their tags.
     pub heard: Vec<String>,
 }
@@ -122,6 +124,7 @@ impl ImapServer {
             seen: BTreeSet::new(),
             only_lists: false,
             before_listing: String::new(),
+            tells_early: false,
             heard: Vec::new(),
         }));
         let shared = state.clone();
@@ -269,7 +272,13 @@ fn serve(stream: &mut dyn Duplex, state: &Mutex<State>) -> std::io::Result<()> {
                 }
             }
             ["IDLE"] => {
-                let before = state.lock().unwrap().uid_next;
+                let before = {
+                    let mut state = state.lock().unwrap();
+                    if std::mem::take(&mut state.tells_early) {
+                        stream.write_all(format!("* {} EXISTS\r\n", state.mails.len()).as_bytes())?;
+                    }
+                    state.uid_next
+                };
                 stream.write_all(b"+ idling\r\n")?;
                 let changed = || {
                     let state = state.lock().unwrap();
@@ -408,9 +417,9 @@ pub struct Fetching {
     keeper: Keeper,
 }
 
-/// As long as anything may take in a test.
+/// As long as anything may take in a test. A server that sends has all the time it wants; one that falls silent has not.
 pub const PATIENCE: Patience =
-    Patience { connect: Duration::from_secs(5), command: Duration::from_secs(2), slowest: 64 << 20 };
+    Patience { connect: Duration::from_secs(5), command: Duration::from_secs(2), slowest: 16 };
 
 impl Fetching {
     /// With these settings of the account besides.

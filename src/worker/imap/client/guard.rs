@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -62,13 +64,19 @@ impl std::error::Error for Breach {}
 pub struct Guarded<S> {
     stream: S,
     left: usize,
+    read: Arc<AtomicUsize>,
     scanner: Scanner,
 }
 
 impl<S> Guarded<S> {
     /// Nothing may come until it is asked for.
     pub fn new(stream: S) -> Guarded<S> {
-        Guarded { stream, left: 0, scanner: Scanner::default() }
+        Guarded { stream, left: 0, read: Arc::default(), scanner: Scanner::default() }
+    }
+
+    /// How many bytes came so far; it goes on counting.
+    pub fn read_so_far(&self) -> Arc<AtomicUsize> {
+        self.read.clone()
     }
 
     /// From here on so much may come.
@@ -86,6 +94,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Guarded<S> {
         let read = &buf.filled()[before..];
         let outcome = if read.len() > this.left { Err(Breach::TooMuch) } else { this.scanner.scan(read) };
         this.left = this.left.saturating_sub(read.len());
+        this.read.fetch_add(read.len(), Ordering::Relaxed);
         Poll::Ready(outcome.map_err(io::Error::other))
     }
 }

@@ -2,7 +2,8 @@
 //! tell a mail that the server refuses from one that is gone.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use async_imap::imap_proto::{AttributeValue, Capability, MailboxDatum, Response, ResponseCode, Status};
 use chrono::DateTime;
@@ -233,17 +234,20 @@ impl Session {
         }
     }
 
-    /// Has the server tell when something changes in the open folder. [`Session::wait`] waits for it.
-    pub async fn begin_waiting(&mut self) -> Result<(), Trouble> {
+    /// Has the server tell when something changes in the open folder. [`Session::wait`] waits for it, unless it was told
+    /// already: between the last answer and this one.
+    pub async fn begin_waiting(&mut self) -> Result<Woken, Trouble> {
         self.inner.get_mut().allow(SHORT);
         let begin = async {
             self.inner.run_command("IDLE").await?;
+            let mut woken = Woken::ByTime;
             loop {
                 match self.inner.read_response().await?.ok_or(Trouble::Closed)?.parsed() {
-                    Response::Continue(_) => return Ok(()),
+                    Response::Continue(_) => return Ok(woken),
                     Response::Done { outcome, .. } => {
                         return Err(Trouble::Refused(printable(outcome.information.as_deref().unwrap_or_default())));
                     }
+                    Response::MailboxData(MailboxDatum::Exists(_)) => woken = Woken::ByServer,
                     _ => {}
                 }
             }
@@ -294,6 +298,8 @@ impl Session {
         mut heard: impl FnMut(&Response<'_>),
     ) -> Result<Answer, Trouble> {
         self.inner.get_mut().allow(allowance);
+        let read = self.inner.get_mut().read_so_far();
+        let (until, patience) = (Instant::now() + time, self.patience.command);
         let talk = async {
             let tag = self.inner.run_command(command).await?;
             loop {
@@ -307,7 +313,17 @@ impl Session {
                 }
             }
         };
-        timeout(time, talk).await.map_err(|_| Trouble::Slow)?
+        // Time is for a server that sends; who falls silent is left sooner.
+        tokio::pin!(talk);
+        loop {
+            let before = read.load(Ordering::Relaxed);
+            let left = until.saturating_duration_since(Instant::now());
+            match timeout(left.min(patience), &mut talk).await {
+                Ok(answer) => return answer,
+                Err(_) if read.load(Ordering::Relaxed) > before && Instant::now() < until => {}
+                Err(_) => return Err(Trouble::Slow),
+            }
+        }
     }
 }
 
