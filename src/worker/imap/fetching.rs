@@ -370,10 +370,10 @@ fn addressee(app: &App, home: &Recipient, account: &str, raw: &[u8]) -> Result<(
         Ok(Ok(found)) => return Ok(found),
         Ok(Err(busy @ (Error::Busy | Error::StorageFull))) => return Err(busy),
         Ok(Err(error)) => {
-            tracing::error!(target: "accord::mail", account = %account, ?error, "Whom a mail is for cannot be found out; it goes to the account's mailbox");
+            tracing::error!(target: "accord::imap", account = %account, ?error, "Whom a mail is for cannot be found out; it goes to the account's mailbox");
         }
         Err(_) => {
-            tracing::error!(target: "accord::mail", account = %account, "A fault of this program over whom a mail is for; it goes to the account's mailbox");
+            tracing::error!(target: "accord::imap", account = %account, "A fault of this program over whom a mail is for; it goes to the account's mailbox");
         }
     }
     Ok((home.clone(), String::new()))
