@@ -1,6 +1,6 @@
 //! `POST /api/v1/inbound`: takes one mail as it stands (`message/rfc822`), for mail servers and providers that hand mail
 //! over by HTTP (S-05). 202 means that it is durable. Who hands it over proves to be allowed to by a secret, which may be of
-//! one queue and then is for its mailbox alone, or by a signature ([`super::webhook_signature`]).
+//! one queue and then is for its mailbox alone, or by a signature (`webhook_signature`).
 
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload, Query};
