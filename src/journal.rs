@@ -76,7 +76,7 @@ pub struct NewMail {
     /// Whether it may be older than the account's first look; such a mail is not acknowledged.
     pub is_from_before: bool,
     raw: Vec<u8>,
-    raw_sha256: Vec<u8>,
+    pub(crate) raw_sha256: Vec<u8>,
 }
 
 /// Whom the mail was handed over for, and whose mailbox that is.
@@ -170,6 +170,16 @@ pub fn accept(db: &mut DbConnection, mail: &NewMail, now: UtcTime) -> Result<Vec
         acceptances.push(if added > 0 { Acceptance::Accepted } else { Acceptance::AlreadyKnown });
     }
     Ok(acceptances)
+}
+
+/// Whether a mail of these bytes came for that mailbox before.
+pub fn knows(db: &mut DbConnection, mailbox: MailboxId, raw_sha256: &[u8]) -> Result<bool> {
+    let known: i64 = journal::table
+        .filter(journal::mailbox_id.eq(mailbox))
+        .filter(journal::raw_sha256.eq(raw_sha256))
+        .count()
+        .get_result(db)?;
+    Ok(known > 0)
 }
 
 /// The names under which originals are stored, each once.

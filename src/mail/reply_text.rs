@@ -49,11 +49,18 @@ pub fn has_marker(text: &str) -> bool {
 }
 
 fn is_marker(line: &str) -> bool {
+    if line.starts_with(PREHEADER_START) {
+        return true;
+    }
     line.starts_with(MARKER_START)
         && line.ends_with(MARKER_END)
         && line.len() > MARKER_START.len() + MARKER_END.len()
         && line.len() <= LONGEST_MARK
 }
+
+/// What begins the words that lists of mails show, which stand above the marker and are on no page: characters that nobody
+/// sees or types, so that a client that quotes those words without their style quotes this too.
+pub const PREHEADER_START: &str = "\u{2063}\u{2062}\u{2063}";
 
 /// Cuts `text` where the history or the signature at its end begins. When that would leave nothing written, as in a
 /// forwarded mail without a comment, all of it counts as written.

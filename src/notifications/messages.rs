@@ -5,6 +5,7 @@ use askama::Template;
 use crate::error::{Error, Result};
 use crate::html::from_text;
 use crate::i18n::Texts;
+use crate::mail::reply_text::PREHEADER_START;
 
 /// A mail's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -40,10 +41,11 @@ impl Quote {
 fn preheader(text: &str) -> String {
     const LONGEST: usize = 140;
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match line.char_indices().nth(LONGEST) {
+    let line = match line.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{} …", line[..end].rsplit_once(' ').map_or(&line[..end], |(whole, _)| whole)),
         None => line,
-    }
+    };
+    format!("{PREHEADER_START}{line}")
 }
 
 /// The three templates of a mail, each of which sees it as `mail`, and how they are put together.
@@ -357,14 +359,26 @@ fn rendered(template: &impl Template) -> Result<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::preheader;
+    use super::*;
+    use crate::html::to_text;
+    use crate::mail::reply_text::split;
 
     #[test]
     fn out_12_what_lists_show_is_one_line_of_whole_words() {
-        assert_eq!(preheader("Bonjour,\n\n redémarrez-le.\n"), "Bonjour, redémarrez-le.");
-        let long = preheader(&"été ".repeat(100));
+        let said = |text: &str| preheader(text).trim_start_matches(PREHEADER_START).to_owned();
+        assert_eq!(said("Bonjour,\n\n redémarrez-le.\n"), "Bonjour, redémarrez-le.");
+        let long = said(&"été ".repeat(100));
         assert!(long.ends_with("été …") && long.chars().count() <= 142, "{long}");
-        assert_eq!(preheader(&"x".repeat(200)), format!("{} …", "x".repeat(140)));
-        assert_eq!(preheader(""), "");
+        assert_eq!(said(&"x".repeat(200)), format!("{} …", "x".repeat(140)));
+        assert_eq!(said(""), "");
+    }
+
+    #[test]
+    fn out_12_what_lists_show_is_no_part_of_an_answer_however_it_is_quoted() {
+        let answer =
+            format!("Merci.\n\n{}\n##- Répondez au-dessus -##\n\nRedémarrez-le.\n", preheader("Redémarrez-le."));
+        assert_eq!(split(&answer).written.trim(), "Merci.");
+        let html = format!("<p>Merci.</p><div>{}</div><p>Redémarrez-le.</p>", preheader("Redémarrez-le."));
+        assert_eq!(split(&to_text(&html)).written.trim(), "Merci.");
     }
 }

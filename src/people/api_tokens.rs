@@ -301,7 +301,8 @@ fn check(db: &mut DbConnection, person: PersonId, new: &NewApiToken, now: UtcTim
     let mut scopes = new.scopes.clone();
     scopes.sort_unstable();
     scopes.dedup();
-    if scopes.is_empty() || (scopes.contains(&Scope::Inbound) && !may_hand_over_mail(db, person)?) {
+    let is_for_mail = scopes.contains(&Scope::Inbound);
+    if scopes.is_empty() || (is_for_mail && (new.organisation.is_some() || !may_hand_over_mail(db, person)?)) {
         errors.add("scopes", "error-scopes");
     }
     if new.queue.is_some() && !scopes.iter().all(|scope| scope.is_in_queues()) {

@@ -86,7 +86,10 @@ impl Plan {
             read.with_context(|| format!("{} cannot be read", path.display()))?;
         }
         // In one file mails lie in the order in which they came; the sort keeps it among those of one date.
-        plan.places.sort_by_key(|place| place.written_at);
+        // Of what we sent with ourselves in copy, the one that we sent comes first, and the copy is known then.
+        let files = &plan.files;
+        let is_a_copy = |file: u32| files.get(file as usize).is_some_and(|(_, imported)| *imported != Imported::Sent);
+        plan.places.sort_by_key(|place| (place.written_at, is_a_copy(place.file)));
         Ok(plan)
     }
 

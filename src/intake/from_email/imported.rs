@@ -47,16 +47,18 @@ impl Mail<'_> {
         self.reading.mail.date.filter(|date| *date <= received_at).unwrap_or(received_at)
     }
 
-    /// Whether we wrote it: it stood among what was sent, or one of us or the mailbox is its sender and no mail server ever
-    /// took it, so that it was put there by whoever has the mailbox. Anybody may write our names above what they send.
+    /// Whether we wrote it: it stood among what was sent, and one of us or the mailbox is its sender. Anybody may write our
+    /// names above what they send, and a line in a mail that begins the next one in a file of many.
     fn is_of_ours(&self, db: &mut DbConnection, imported: Imported, gathered: &Gathered) -> Result<bool> {
-        let Some(identity) = &self.reading.mail.from.identity else { return Ok(imported == Imported::Sent) };
+        let Some(identity) = &self.reading.mail.from.identity else { return Ok(false) };
+        if imported != Imported::Sent {
+            return Ok(false);
+        }
         let is_one_of_us = match &gathered.person {
             Some(person) => staff::is_staff(db, person.id)?,
             None => false,
         };
-        let has_our_name = is_one_of_us || self.is_ours(db, identity)?;
-        Ok(imported == Imported::Sent || has_our_name && self.reading.mail.received_count == 0)
+        Ok(is_one_of_us || self.is_ours(db, identity)?)
     }
 
     fn import_received(

@@ -5,6 +5,7 @@
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
+use data_encoding::HEXLOWER;
 use futures_util::StreamExt;
 use serde::Deserialize;
 
@@ -64,7 +65,6 @@ pub async fn take(
     {
         return unauthorized();
     }
-    let used_once = signed.map(|(claim, _)| throttle::name("inbound_signature", claim.id));
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let address = envelope.recipient.clone();
     let found = app.database.read(move |db| {
@@ -86,29 +86,36 @@ pub async fn take(
         Some(sender) if sender.len() <= 320 && !sender.chars().any(char::is_control) => sender,
         _ => String::new(),
     };
-    if let Err(wait) = app.ingress.take_for(mailbox).and_then(|()| app.ingress.take_from(&sender)) {
+    if let Err(wait) = app.ingress.take_from(&sender).and_then(|()| app.ingress.take_for(mailbox)) {
         let mut response = refused(StatusCode::TOO_MANY_REQUESTS, "too_many");
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(wait.as_secs() + 1));
         return response;
     }
     let mail = NewMail::new(vec![Recipient { mailbox, address: envelope.recipient }], sender, Way::Http, raw);
+    // A signature is about the mail and not about whom it is for: one that was heard is good for no other mailbox. Of another
+    // mail under the same number nobody but who has the key can have made one.
+    let used_once = signed.map(|(claim, _)| {
+        throttle::name("inbound_signature", &format!("{}.{}", claim.id, HEXLOWER.encode(&mail.raw_sha256)))
+    });
     let accepted = app.database.write(move |db| {
         if let Some(used_once) = &used_once {
             match throttle::take_strictly(db, used_once, ONCE, now) {
                 Ok(()) => {}
+                Err(Error::TooMany { .. }) if !journal::knows(db, mailbox, &mail.raw_sha256)? => return Ok(None),
                 // A repetition, by the sender who missed our answer or by somebody who overheard: it does nothing.
-                Err(Error::TooMany { .. }) => return Ok(vec![Acceptance::AlreadyKnown]),
+                Err(Error::TooMany { .. }) => return Ok(Some(Acceptance::AlreadyKnown)),
                 Err(error) => return Err(error),
             }
         }
-        journal::accept(db, &mail, now)
+        Ok(journal::accept(db, &mail, now)?.first().copied())
     });
     match accepted.await {
-        Ok(accepted) => {
-            let known = accepted.first() == Some(&Acceptance::AlreadyKnown);
+        Ok(Some(acceptance)) => {
+            let known = acceptance == Acceptance::AlreadyKnown;
             let state = if known { "already_known" } else { "accepted" };
             HttpResponse::Accepted().json(serde_json::json!({ "state": state }))
         }
+        Ok(None) => refused(StatusCode::CONFLICT, "signature_used"),
         Err(error) => trouble(&error),
     }
 }
@@ -137,7 +144,10 @@ async fn authorize(app: &App, request: &HttpRequest) -> Result<Option<QueueId>, 
         .read(move |db| {
             let Some(token) = api_tokens::find_by_secret(db, &secret, now)? else { return Ok(None) };
             // As it stands now: whoever no longer operates the installation speaks for no mail server.
-            let allowed = token.allows(Scope::Inbound) && api_tokens::may_hand_over_mail(db, token.person_id)?;
+            // Mail is from anybody, so no secret of one organisation is for it.
+            let is_for_all = token.organisation_id.is_none();
+            let allowed =
+                token.allows(Scope::Inbound) && is_for_all && api_tokens::may_hand_over_mail(db, token.person_id)?;
             Ok(Some((token, allowed)))
         })
         .await;

@@ -1,5 +1,6 @@
 //! One LMTP conversation. Commands are parsed by `smtp-proto`; limits, the end of a mail and what is answered are ours.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::time::Duration;
 
@@ -11,8 +12,10 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::data::{DataReader, Refusal};
 use super::{GRAIN, Shared};
 use crate::carry;
+use crate::db::types::MailboxId;
 use crate::error::Error;
 use crate::intake::addressing;
+use crate::intake::ingress::Ingress;
 use crate::journal::{self, NewMail, Recipient, Way};
 use crate::mail::reply_address;
 use crate::notifications::Letterhead;
@@ -122,10 +125,10 @@ impl Conversation {
             }
             Request::Rcpt { to } => self.recipient(shared, to.address.into_owned()).await,
             Request::Data if self.recipients.is_empty() => self.error("503 5.5.1 No valid recipient\r\n"),
-            Request::Data if shared.app.ingress.take_from(self.sender.as_deref().unwrap_or_default()).is_err() => {
-                tracing::warn!(target: "accord::mail", "A sender sends more mail than it may; the rest has to wait");
+            Request::Data if !self.is_welcome(&shared.app.ingress) => {
+                tracing::warn!(target: "accord::mail", "There is more mail from a sender or for a mailbox than may be; it has to wait");
                 self.forget();
-                ok("451 4.7.1 Too much mail from this sender, try again later")
+                ok("451 4.7.1 Too much mail from this sender or for this mailbox, try again later")
             }
             Request::Data => ("354 Go on, end with <CRLF>.<CRLF>\r\n".to_owned(), Next::Data),
             Request::Rset => {
@@ -139,16 +142,19 @@ impl Conversation {
         }
     }
 
+    /// Counts the mail to come, for its sender first: what of theirs has to wait takes no room of a mailbox (S-08).
+    fn is_welcome(&self, ingress: &Ingress) -> bool {
+        let mailboxes: BTreeSet<i64> = self.recipients.iter().map(|recipient| recipient.mailbox.0).collect();
+        ingress.take_from(self.sender.as_deref().unwrap_or_default()).is_ok()
+            && mailboxes.into_iter().all(|mailbox| ingress.take_for(MailboxId(mailbox)).is_ok())
+    }
+
     /// One RCPT: a mailbox of ours, or nothing (S-02).
     async fn recipient(&mut self, shared: &Shared, address: String) -> (String, Next) {
         let letterhead = Letterhead::new(&shared.app.keys, &shared.app.config);
         let looked_up = address.clone();
         let found = shared.app.database.read(move |db| addressing::mailbox_for(db, &letterhead, &looked_up)).await;
         match found {
-            Ok(Some(mailbox)) if shared.app.ingress.take_for(mailbox).is_err() => {
-                tracing::warn!(target: "accord::mail", "A mailbox gets more mail than it may; the rest has to wait");
-                ("451 4.7.1 Too much mail for this mailbox, try again later\r\n".to_owned(), Next::Command)
-            }
             Ok(Some(mailbox)) => {
                 self.recipients.push(Recipient { mailbox, address });
                 ("250 2.1.5 Recipient noted\r\n".to_owned(), Next::Command)

@@ -9,6 +9,7 @@ use chrono::TimeDelta;
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
+use super::journal::second_mailbox;
 use crate::support::browser::{Answered, Browser};
 use crate::support::desk::{Desk, Letter, SUPPORT, address};
 
@@ -133,7 +134,11 @@ fn signing_desk() -> Desk {
 
 /// The same mail, signed as somebody who has `key` does at that time.
 fn signed(id: &str, seconds: i64, key: &[u8]) -> TestRequest {
-    let body = Letter::from("claire@acme.example").header("Message-ID", "<one@client.example>").bytes();
+    let letter = Letter::from("claire@acme.example").header("Message-ID", "<one@client.example>");
+    signed_of(id, seconds, key, letter.bytes())
+}
+
+fn signed_of(id: &str, seconds: i64, key: &[u8], body: Vec<u8>) -> TestRequest {
     let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
     mac.update(format!("{id}.{seconds}.").as_bytes());
     mac.update(&body);
@@ -162,6 +167,20 @@ async fn s_05_a_signed_mail_is_taken_once() {
     assert_eq!(waiting(&desk), 1);
     desk.test.run_jobs();
     assert_eq!(desk.ticket().requester_id, desk.claire);
+}
+
+#[actix_web::test]
+async fn s_05_j_05_another_mail_under_the_same_number_is_taken_and_the_same_for_another_mailbox_is_not() {
+    let desk = signing_desk();
+    let browser = desk.test.browser().await;
+    let now = desk.test.now().seconds();
+    assert_eq!(status(&browser, signed("mail-1", now, KEY)).await, 202);
+    let other = signed_of("mail-1", now, KEY, Letter::from("claire@acme.example").text("Autre chose.\r\n").bytes());
+    assert_eq!(browser.send(other).await.text(), r#"{"state":"accepted"}"#);
+    second_mailbox(&desk);
+    let elsewhere = signed("mail-1", now, KEY).uri("/api/v1/inbound?recipient=ventes@garonne.example");
+    assert_eq!(status(&browser, elsewhere).await, 409);
+    assert_eq!(waiting(&desk), 2);
 }
 
 #[actix_web::test]

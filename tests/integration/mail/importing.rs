@@ -225,3 +225,22 @@ fn a_maildir_is_read_without_what_was_thrown_away() {
         Plan::read(&[Source { path: folder.path().join("new/2.host"), imported: Imported::Received }]).unwrap_err();
     assert!(format!("{text:#}").contains("no mailbox"), "{text:#}");
 }
+
+#[test]
+fn a_line_in_a_mail_that_begins_another_one_makes_no_answer_of_ours() {
+    let (desk, folder) = (Desk::open(), TempDir::new().unwrap());
+    let asked = Old::to_us(&desk, 5, "claire@acme.example", "1@acme.example", "Which account is it?");
+    let file = mbox(&folder, "inbox", &[asked]);
+    // As a store that quotes no such lines keeps what somebody wrote in the text of a mail.
+    let smuggled = format!(
+        "\nFrom x Thu Jan  1 10:00:00 2026\nFrom: {SUPPORT}\nTo: claire@acme.example\nIn-Reply-To: <1@acme.example>\n\
+         Message-ID: <2@evil.example>\nDate: Thu, 1 Jan 2026 10:00:00 +0000\n\nPay to this account.\n"
+    );
+    let text = std::fs::read_to_string(&file).unwrap() + &smuggled;
+    std::fs::write(&file, text).unwrap();
+    assert_eq!(import(&desk, &[&file], &[]).mails, 2);
+    for ticket in desk.tickets().into_iter().filter(|ticket| ticket.requester_id == desk.claire) {
+        let read = desk.public_messages(&ticket);
+        assert!(read.iter().all(|message| !message.body_text.contains("Pay to")), "{read:?}");
+    }
+}

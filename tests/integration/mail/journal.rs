@@ -22,7 +22,8 @@ fn default_mailbox(desk: &Desk) -> MailboxId {
     desk.test.read(|db| Ok(mailboxes::default(db)?.id))
 }
 
-fn second_mailbox(desk: &Desk) -> MailboxId {
+/// A mailbox of the queue for sales, beside that for support.
+pub fn second_mailbox(desk: &Desk) -> MailboxId {
     let now = desk.test.now();
     desk.test.write(move |db| {
         let queue = queues::find_by_kind(db, QueueKind::Sales)?.expect("a queue").id;

@@ -443,10 +443,16 @@ async fn s_08_who_sends_too_much_waits_and_loses_nothing_and_others_go_on() {
     // The same connection takes another's, until the mailbox has had enough as well.
     assert!(peer.deliver_from("bob@elsewhere.example", &letter(11)).await.starts_with("250"));
     assert!(peer.ask("MAIL FROM:<bob@elsewhere.example>").await.starts_with("250"));
-    assert!(peer.ask(&format!("RCPT TO:<{SUPPORT}>")).await.starts_with("451 4.7.1"));
-    assert_eq!(waiting(&desk), 11);
+    assert!(peer.ask(&format!("RCPT TO:<{SUPPORT}>")).await.starts_with("250"));
+    assert!(peer.ask("DATA").await.starts_with("354"));
+    peer.send_bytes(&letter(12)).await;
+    assert!(peer.ask("\r\n.").await.starts_with("250"));
+    assert!(peer.ask("MAIL FROM:<bob@elsewhere.example>").await.starts_with("250"));
+    assert!(peer.ask(&format!("RCPT TO:<{SUPPORT}>")).await.starts_with("250"));
+    assert!(peer.ask("DATA").await.starts_with("451 4.7.1"));
+    assert_eq!(waiting(&desk), 12);
     desk.test.clock.advance(TimeDelta::minutes(6));
     assert!(peer.ask("RSET").await.starts_with("250"));
     assert!(peer.deliver(&letter(10)).await.starts_with("250"));
-    assert_eq!(waiting(&desk), 12);
+    assert_eq!(waiting(&desk), 13);
 }
