@@ -46,10 +46,11 @@
 //! capability → an event and its job in the same transaction → a redirect. A worker then takes the job and decides who
 //! is to be told.
 //!
-//! *A mail*: LMTP, pipe, HTTP or IMAP ([`worker::imap`]) → [`journal`] (committed, then acknowledged) → a worker waits for room in memory
-//! ([`intake::reading_room`]), parses it ([`mail::incoming`]), finds out whether its sender's domain stands by it
-//! ([`mail::authentication`], [`mail::sender_check`]), decides where it belongs ([`mail::threading`], one pure
-//! table) → a ticket or a message in one transaction ([`intake::from_email`]). A report that a mail of ours did not arrive
+//! *A mail*: LMTP, pipe, HTTP or IMAP ([`worker::imap`]), or an import of old mail ([`worker::importing`]) → [`journal`]
+//! (committed, then acknowledged) → a worker waits for room in memory ([`intake::reading_room`]), parses it
+//! ([`mail::incoming`]), finds out whether its sender's domain stands by it ([`mail::authentication`],
+//! [`mail::sender_check`]), decides where it belongs ([`mail::threading`], one pure table) → a ticket
+//! or a message in one transaction ([`intake::from_email`]). A report that a mail of ours did not arrive
 //! ([`mail::delivery_report`]) is believed or held ([`intake`]), and marks that mail in the [`outbox`].
 //!
 //! *A trace of a product*: [`web::otlp`] decides on the headers of a request, by a token of its grant and by how that grant
