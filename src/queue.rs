@@ -80,6 +80,36 @@ pub fn claim(db: &mut DbConnection, id: JobId, worker: &str, now: UtcTime) -> Re
     Ok(one_text!(promised take).get_result(db).optional()?)
 }
 
+/// Takes one of the jobs that are due and free for `worker`, beginning at a place among them that differs from worker to
+/// worker, so that they do not all want the same.
+pub fn claim_next(db: &mut DbConnection, worker: &str, now: UtcTime) -> Result<Option<Job>> {
+    let due = due(db, now)?;
+    let start = worker.bytes().map(usize::from).sum::<usize>() % due.len().max(1);
+    for id in due.iter().cycle().skip(start).take(due.len()) {
+        if let Some(job) = claim(db, *id, worker, now)? {
+            return Ok(Some(job));
+        }
+    }
+    Ok(None)
+}
+
+/// A job in a worker's hand. Whoever does it finishes it in the transaction in which it is done.
+#[derive(Clone, Debug)]
+pub struct InHand {
+    pub job: Job,
+    pub worker: String,
+    /// Whether the worker wants another one after it.
+    pub goes_on: bool,
+}
+
+impl InHand {
+    /// The job is done. Gives the next one, which is claimed in the same commit.
+    pub fn finish(&self, db: &mut DbConnection, now: UtcTime) -> Result<Option<Job>> {
+        finish(db, &self.job)?;
+        if self.goes_on { claim_next(db, &self.worker, now) } else { Ok(None) }
+    }
+}
+
 /// The job is done.
 pub fn finish(db: &mut DbConnection, job: &Job) -> Result<()> {
     one_text!(diesel::delete(jobs::table.find(job.id))).run(db)?;

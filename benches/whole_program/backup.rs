@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{HTTP, Program, report, waiting};
+use super::{HTTP, Program, at, report, waiting};
 
 /// Between two tickets.
 const PACE: Duration = Duration::from_millis(10);
@@ -18,7 +18,7 @@ pub fn measure(home: &Path, folder: &Path, program: Program, token: &str) {
     let (key, file) = (home.join("backup.key"), home.join("desk.accord"));
     succeeds(accord(&["backup", "--make-key"], &key).output());
     let database_mib = size(&folder.join("accord.sqlite"));
-    let before = waiting(folder, "tickets");
+    let before = waiting(&at(folder), "tickets");
     let is_over = AtomicBool::new(false);
     let (took, mut times) = std::thread::scope(|scope| {
         let writes = scope.spawn(|| write_steadily(token, &is_over));
@@ -52,7 +52,7 @@ pub fn measure(home: &Path, folder: &Path, program: Program, token: &str) {
     report("restore", restored.as_secs_f64(), "s", "-");
     report("      and until the first page", first_page.as_secs_f64(), "s", "-");
     report("restored and served, for each GiB", per_gib, "s", "at most 60");
-    let after = waiting(&elsewhere, "tickets");
+    let after = waiting(&at(&elsewhere), "tickets");
     assert!((before..=before + written as i64).contains(&after), "{after} tickets of {before}, and {written} since");
     succeeds(accord(&["check", "--data"], &elsewhere).output());
 }

@@ -70,16 +70,21 @@ pub enum Stage {
     Applying,
 }
 
+/// The query for waiting mails that are due and free, in the order they came; its type has no name.
+macro_rules! due_and_free {
+    ($now:expr) => {
+        journal::table
+            .filter(is_waiting())
+            .filter(journal::next_at.le($now))
+            .filter(journal::leased_until.is_null().or(journal::leased_until.lt($now)))
+            .order(journal::id)
+            .limit(CANDIDATES)
+    };
+}
+
 /// The waiting mails that are due and free, in the order they came (J-09).
 pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JournalId>> {
-    let due = journal::table
-        .filter(is_waiting())
-        .filter(journal::next_at.le(now))
-        .filter(journal::leased_until.is_null().or(journal::leased_until.lt(now)))
-        .order(journal::id)
-        .limit(CANDIDATES)
-        .select(journal::id);
-    Ok(one_text!(promised due).load(db)?)
+    Ok(one_text!(promised due_and_free!(now).select(journal::id)).load(db)?)
 }
 
 /// A mail taken, not yet read from the database.
@@ -91,12 +96,37 @@ pub struct Claimed {
 
 /// Takes the first of the mails that are due and free for `worker`.
 pub fn claim_next(db: &mut DbConnection, worker: &str, now: UtcTime) -> Result<Option<Claimed>> {
-    for id in due(db, now)? {
+    Ok(claim_together(db, worker, 1, usize::MAX, now)?.pop())
+}
+
+/// Takes mails that are due and free for `worker`, in the order they came: the first, and those after it until there are
+/// `at_most` or they weigh more than `bytes` together. What was tried before, and whatever stopped it, is taken alone, so
+/// that a mail that ends the process costs those beside it one attempt and no more (J-07).
+pub fn claim_together(
+    db: &mut DbConnection,
+    worker: &str,
+    at_most: usize,
+    bytes: usize,
+    now: UtcTime,
+) -> Result<Vec<Claimed>> {
+    let candidates = due_and_free!(now).select((journal::id, journal::size, journal::attempts));
+    let candidates: Vec<(JournalId, i64, i32)> = one_text!(promised candidates).load(db)?;
+    let mut taken: Vec<Claimed> = Vec::new();
+    let mut weight = 0_usize;
+    for (id, size, attempts) in candidates {
+        weight = weight.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
+        let is_full = taken.len() >= at_most || weight > bytes || attempts > 0;
+        if is_full && !taken.is_empty() {
+            break;
+        }
         if let Some(bytes) = claim(db, id, worker, now)? {
-            return Ok(Some(Claimed { id, bytes }));
+            taken.push(Claimed { id, bytes });
+            if attempts > 0 {
+                break;
+            }
         }
     }
-    Ok(None)
+    Ok(taken)
 }
 
 /// Takes mail `id` for `worker` and gives how many bytes it has; nothing when somebody else was faster, or when five

@@ -5,15 +5,15 @@ use crate::clock::UtcTime;
 use crate::error::{Error, Result};
 use crate::outbox::folding::DIGEST_WANTED;
 use crate::people::notices;
-use crate::queue::Job;
+use crate::queue::{InHand, Job};
 use crate::tickets::events::TICKET_CHANGED;
 use crate::tickets::links::LINK_WANTED;
 use crate::worker::mail_jobs;
 
-/// Does the job and removes it, in one transaction where the job is only database work. Doing it twice does no harm:
-/// each function says in its own doc how.
-pub fn run(app: &App, job: &Job, now: UtcTime) -> Result<()> {
-    match job.name.as_str() {
+/// Does the job and finishes it, in one transaction where the job is only database work; gives the next one. Doing it twice
+/// does no harm: each function says in its own doc how.
+pub fn run(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Job>> {
+    match job.job.name.as_str() {
         TICKET_CHANGED => mail_jobs::ticket_changed(app, job, now),
         LINK_WANTED => mail_jobs::ticket_link(app, job, now),
         DIGEST_WANTED => mail_jobs::digest(app, job, now),

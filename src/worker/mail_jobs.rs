@@ -4,32 +4,57 @@
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::consent::stopping;
+use crate::db::types::ConsentRequestId;
 use crate::error::{Error, Result};
 use crate::notifications::{Draft, Finished, Letterhead, account, delivery, digest, ticket_link};
 use crate::outbox::folding::DigestWanted;
 use crate::people::notices::Notice;
-use crate::queue::{self, Job};
+use crate::queue::{InHand, Job};
 use crate::reactions;
 use crate::tickets::events::TicketChanged;
 use crate::tickets::links::LinkWanted;
 
+/// What a look at a ticket event comes to.
+enum Follows {
+    /// These consents end with it, before anything else.
+    Ends(Vec<ConsentRequestId>),
+    Mails(Vec<Draft>),
+    /// Nothing to be written; this is the next job.
+    Nothing(Option<Job>),
+}
+
 /// Follows a ticket event up: consents that end with it, one after the other, then the index and the mails. What has ended
 /// ends no second time.
-pub fn ticket_changed(app: &App, job: &Job, now: UtcTime) -> Result<()> {
-    let changed: TicketChanged = payload(job)?;
-    for request in app.database.read_now(|db| reactions::consents_over(db, changed.event))? {
-        app.database.write_now(move |db| stopping::end_with_ticket(db, request, now))?;
-    }
+pub fn ticket_changed(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Job>> {
+    let event = payload::<TicketChanged>(job)?.event;
     let letterhead = Letterhead::new(&app.keys, &app.config);
-    let drafts = {
-        let letterhead = letterhead.clone();
-        app.database.write_now(move |db| reactions::follow(db, changed.event, &letterhead, now))?
+    let follow = |have_ended: bool| {
+        let (letterhead, job) = (letterhead.clone(), job.clone());
+        app.database.write_now(move |db| {
+            let over = if have_ended { Vec::new() } else { reactions::consents_over(db, event)? };
+            if !over.is_empty() {
+                return Ok(Follows::Ends(over));
+            }
+            let drafts = reactions::follow(db, event, &letterhead, now)?;
+            Ok(if drafts.is_empty() { Follows::Nothing(job.finish(db, now)?) } else { Follows::Mails(drafts) })
+        })
     };
-    write_and_post(app, &letterhead, &drafts, job, now)
+    let mut follows = follow(false)?;
+    if let Follows::Ends(requests) = follows {
+        for request in requests {
+            app.database.write_now(move |db| stopping::end_with_ticket(db, request, now))?;
+        }
+        follows = follow(true)?;
+    }
+    match follows {
+        Follows::Mails(drafts) => write_and_post(app, &letterhead, &drafts, job, now),
+        Follows::Nothing(next) => Ok(next),
+        Follows::Ends(_) => Err(Error::internal("consents end once")),
+    }
 }
 
 /// Writes a mail about an account.
-pub fn account_mail(app: &App, job: &Job, now: UtcTime) -> Result<()> {
+pub fn account_mail(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Job>> {
     let notice: Notice = payload(job)?;
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let draft = {
@@ -40,7 +65,7 @@ pub fn account_mail(app: &App, job: &Job, now: UtcTime) -> Result<()> {
 }
 
 /// Writes a mail with a fresh link to a ticket.
-pub fn ticket_link(app: &App, job: &Job, now: UtcTime) -> Result<()> {
+pub fn ticket_link(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Job>> {
     let wanted: LinkWanted = payload(job)?;
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let draft = {
@@ -52,7 +77,7 @@ pub fn ticket_link(app: &App, job: &Job, now: UtcTime) -> Result<()> {
 
 /// Writes a digest of what came too late for an agent. News that stand in one already are in no other, so that doing it
 /// twice sends one.
-pub fn digest(app: &App, job: &Job, now: UtcTime) -> Result<()> {
+pub fn digest(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Job>> {
     let wanted: DigestWanted = payload(job)?;
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let draft = {
@@ -61,27 +86,33 @@ pub fn digest(app: &App, job: &Job, now: UtcTime) -> Result<()> {
     };
     let Some(draft) = draft else {
         let job = job.clone();
-        return app.database.write_now(move |db| queue::finish(db, &job));
+        return app.database.write_now(move |db| job.finish(db, now));
     };
     let written = draft.draft.write(&letterhead, &app.storage)?;
     let job = job.clone();
     app.database.write_now(move |db| {
         digest::post_digest(db, &draft, &written, now)?;
-        queue::finish(db, &job)
+        job.finish(db, now)
     })
 }
 
-fn write_and_post(app: &App, letterhead: &Letterhead, drafts: &[Draft], job: &Job, now: UtcTime) -> Result<()> {
+fn write_and_post(
+    app: &App,
+    letterhead: &Letterhead,
+    drafts: &[Draft],
+    job: &InHand,
+    now: UtcTime,
+) -> Result<Option<Job>> {
     let mails: Vec<Finished> =
         drafts.iter().map(|draft| draft.write(letterhead, &app.storage)).collect::<Result<_>>()?;
     let job = job.clone();
     app.database.write_now(move |db| {
         delivery::post(db, &mails, now)?;
-        queue::finish(db, &job)
+        job.finish(db, now)
     })
 }
 
-fn payload<T: serde::de::DeserializeOwned>(job: &Job) -> Result<T> {
-    serde_json::from_str(&job.payload)
+fn payload<T: serde::de::DeserializeOwned>(job: &InHand) -> Result<T> {
+    serde_json::from_str(&job.job.payload)
         .map_err(|error| Error::Internal(anyhow::Error::new(error).context("the payload of a job cannot be read")))
 }

@@ -11,12 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::app::App;
 use crate::carry;
 use crate::clock::UtcTime;
-use crate::db::types::JobId;
 use crate::error::{Error, Result};
 use crate::journal::{self, claiming};
 use crate::mail::limits::PARSE_SLOTS;
 use crate::outbox::sending;
-use crate::queue::{self, Job};
+use crate::queue::{self, InHand, Job};
 use crate::secret::random_handle;
 use crate::web::metrics;
 use crate::worker::{destroying, handlers, imap, incoming_mail, outgoing_mail, recurring, serving};
@@ -30,6 +29,8 @@ const RECURRING_POLL: Duration = Duration::from_secs(20);
 const NICENESS: i32 = 10;
 /// Threads that do jobs in one process.
 const JOB_THREADS: usize = 2;
+/// Jobs done one after another before the thread looks around again, at whether it shall stop.
+const JOBS_IN_A_ROW: u64 = 16;
 /// Threads that send mail in one process; each may wait two minutes for a slow relay.
 const DELIVERY_THREADS: usize = 3;
 
@@ -168,51 +169,51 @@ fn run_recurring(app: &App, stop: &CancellationToken) {
     }
 }
 
-/// Claims and does one due job.
+/// Claims and does a due job, and some after it.
 pub fn run_next_job(app: &App, worker: &str) -> Result<Step> {
     run_next_job_with(app, worker, handlers::run)
 }
 
-/// The same where `run` does it. A job over which it panics time and again is not tried as often as one that fails.
-pub fn run_next_job_with(app: &App, worker: &str, run: impl Fn(&App, &Job, UtcTime) -> Result<()>) -> Result<Step> {
+/// The same where `run` does and finishes each, and gives the next. A job over which it panics time and again is not tried
+/// as often as one that fails.
+pub fn run_next_job_with(
+    app: &App,
+    worker: &str,
+    run: impl Fn(&App, &InHand, UtcTime) -> Result<Option<Job>>,
+) -> Result<Step> {
     let now = app.clock.now();
-    let due = app.database.read_now(|db| queue::due(db, now))?;
-    let Some(job) = claim_one(app, worker, &due)? else { return Ok(Step::Idle) };
-    let outcome = serving::for_job(app, &job, || {
-        let span =
-            tracing::info_span!(target: "accord::worker", "job", job.name = %job.name, job.attempts = job.attempts);
+    if app.database.read_now(|db| queue::due(db, now))?.is_empty() {
+        return Ok(Step::Idle);
+    }
+    let name = worker.to_owned();
+    let mut next = app.database.write_now(move |db| queue::claim_next(db, &name, now))?;
+    let mut done = 0;
+    while let Some(job) = next {
+        done += 1;
+        next = do_job(app, InHand { job, worker: worker.to_owned(), goes_on: done < JOBS_IN_A_ROW }, &run)?;
+    }
+    Ok(if done > 0 { Step::Worked(done) } else { Step::Idle })
+}
+
+/// Does the job; gives the next one if it went well.
+fn do_job(app: &App, job: InHand, run: &impl Fn(&App, &InHand, UtcTime) -> Result<Option<Job>>) -> Result<Option<Job>> {
+    let now = app.clock.now();
+    let outcome = serving::for_job(app, &job.job, || {
+        let (name, attempts) = (&job.job.name, job.job.attempts);
+        let span = tracing::info_span!(target: "accord::worker", "job", job.name = %name, job.attempts = attempts);
         span.in_scope(|| catch_unwind(AssertUnwindSafe(|| run(app, &job, now))))
     });
     let tries = if outcome.is_ok() { queue::ATTEMPTS } else { queue::STRIKES };
-    let outcome = outcome.unwrap_or_else(|_| Err(Error::internal("the job panicked")));
-    match outcome {
-        Ok(()) => app.database.write_now(move |db| queue::finish(db, &job))?,
-        Err(error) => {
-            let text = format!("{error:#}");
-            let name = job.name.clone();
-            let kept = app.database.write_now(move |db| queue::fail(db, &job, tries, &text, now))?;
-            if kept {
-                tracing::error!(target: "accord::worker", job = name, ?error, "A job failed for good");
-            } else {
-                tracing::warn!(target: "accord::worker", job = name, ?error, "A job failed; it will be tried again");
-            }
-        }
-    }
-    Ok(Step::Worked(1))
-}
-
-/// Claims one of `due`, beginning at a place that differs from worker to worker so that they do not all want the same.
-fn claim_one(app: &App, worker: &str, due: &[JobId]) -> Result<Option<Job>> {
-    if due.is_empty() {
-        return Ok(None);
-    }
-    let start = worker.bytes().map(usize::from).sum::<usize>() % due.len();
-    for offset in 0..due.len() {
-        let id = due[(start + offset) % due.len()];
-        let (worker, now) = (worker.to_owned(), app.clock.now());
-        if let Some(job) = app.database.write_now(move |db| queue::claim(db, id, &worker, now))? {
-            return Ok(Some(job));
-        }
+    let error = match outcome.unwrap_or_else(|_| Err(Error::internal("the job panicked"))) {
+        Ok(next) => return Ok(next),
+        Err(error) => error,
+    };
+    let (text, name) = (format!("{error:#}"), job.job.name.clone());
+    let kept = app.database.write_now(move |db| queue::fail(db, &job.job, tries, &text, now))?;
+    if kept {
+        tracing::error!(target: "accord::worker", job = name, ?error, "A job failed for good");
+    } else {
+        tracing::warn!(target: "accord::worker", job = name, ?error, "A job failed; it will be tried again");
     }
     Ok(None)
 }

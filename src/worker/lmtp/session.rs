@@ -58,11 +58,17 @@ where
     let domain = shared.app.config.mail.reply_domain.clone();
     let mut conversation = Conversation::default();
     let mut input = Input { buffer: Vec::with_capacity(8 * 1024) };
-    say(stream, &format!("220 {domain} LMTP Accord\r\n")).await?;
+    // What was asked in one go is answered in one go (RFC 2920).
+    let mut answers = format!("220 {domain} LMTP Accord\r\n");
     loop {
+        if !input.has_line() {
+            say(stream, &answers).await?;
+            answers.clear();
+        }
         let line = tokio::select! {
             () = shared.stop.cancelled() => {
-                return say(stream, "421 4.3.2 Going down, try again later\r\n").await;
+                answers.push_str("421 4.3.2 Going down, try again later\r\n");
+                return say(stream, &answers).await;
             }
             line = input.next_line(stream) => line?,
         };
@@ -73,18 +79,21 @@ where
             Line::Idle => ("421 4.4.2 Idle too long\r\n".to_owned(), Next::Close),
             Line::Closed => return Ok(()),
         };
-        say(stream, &answer).await?;
+        answers.push_str(&answer);
         match next {
             Next::Command => {}
-            Next::Close => return Ok(()),
+            Next::Close => return say(stream, &answers).await,
             Next::Data => {
+                say(stream, &answers).await?;
+                answers.clear();
                 if !take_mail(shared, stream, &mut input, &mut conversation).await? {
                     return Ok(());
                 }
             }
         }
         if conversation.errors >= ERRORS {
-            return say(stream, "421 4.7.0 Too many errors\r\n").await;
+            answers.push_str("421 4.7.0 Too many errors\r\n");
+            return say(stream, &answers).await;
         }
     }
 }
@@ -311,10 +320,15 @@ enum Line {
 }
 
 impl Input {
+    /// Whether a whole line is there already.
+    fn has_line(&self) -> bool {
+        memchr::memchr(b'\n', &self.buffer).is_some()
+    }
+
     async fn next_line<S: AsyncRead + Unpin>(&mut self, stream: &mut S) -> io::Result<Line> {
         let mut is_too_long = false;
         loop {
-            if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
+            if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
                 let rest = self.buffer.split_off(end + 1);
                 let line = std::mem::replace(&mut self.buffer, rest);
                 if is_too_long || line.len() > COMMAND_BYTES {
