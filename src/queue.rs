@@ -8,12 +8,12 @@ use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
-use crate::clock::UtcTime;
+use crate::clock::{Clock, UtcTime};
 use crate::db::DbConnection;
 use crate::db::one_text::one_text;
 use crate::db::schema::jobs;
 use crate::db::types::JobId;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// How long a worker may take before another may take the job over.
 const LEASE: TimeDelta = TimeDelta::seconds(120);
@@ -94,19 +94,26 @@ pub fn claim_next(db: &mut DbConnection, worker: &str, now: UtcTime) -> Result<O
 }
 
 /// A job in a worker's hand. Whoever does it finishes it in the transaction in which it is done.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct InHand {
     pub job: Job,
     pub worker: String,
+    pub clock: Clock,
     /// Whether the worker wants another one after it.
     pub goes_on: bool,
 }
 
 impl InHand {
-    /// The job is done. Gives the next one, which is claimed in the same commit.
-    pub fn finish(&self, db: &mut DbConnection, now: UtcTime) -> Result<Option<Job>> {
-        finish(db, &self.job)?;
-        if self.goes_on { claim_next(db, &self.worker, now) } else { Ok(None) }
+    /// The job is done. Gives the next one, which is claimed in the same commit. Fails, and with it the transaction, when the
+    /// worker does not hold the job any more: it took too long, and somebody else does it.
+    pub fn finish(&self, db: &mut DbConnection) -> Result<Option<Job>> {
+        let held = jobs::table.find(self.job.id).filter(jobs::leased_by.eq(&self.worker));
+        let done: Option<JobId> =
+            one_text!(promised diesel::delete(held).returning(jobs::id)).get_result(db).optional()?;
+        if done.is_none() {
+            return Err(Error::internal("somebody else took the job over"));
+        }
+        if self.goes_on { claim_next(db, &self.worker, self.clock.now()) } else { Ok(None) }
     }
 }
 

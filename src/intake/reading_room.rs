@@ -1,7 +1,7 @@
-//! How much memory the mails that are being read may take together (L-13). Reading cannot be stopped half-way, so a mail
-//! begins only when there is room for it.
+//! How much memory the mails that are being read may take together (L-13), and whose turn it is to take mails where they go
+//! together. Reading cannot be stopped half-way, so a mail begins only when there is room for it.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::mail::limits::{MEMORY_BYTES, RAW_BYTES_MAX};
 
@@ -14,6 +14,8 @@ const _: () = assert!(RAW_BYTES_MAX * PER_RAW_BYTE <= MEMORY_BYTES);
 pub struct ReadingRoom {
     free: Mutex<usize>,
     given_back: Condvar,
+    turn: Mutex<()>,
+    left_behind: Mutex<Vec<String>>,
 }
 
 /// Room for one mail. It is given back when dropped.
@@ -24,7 +26,12 @@ pub struct Place<'a> {
 
 impl Default for ReadingRoom {
     fn default() -> Self {
-        ReadingRoom { free: Mutex::new(MEMORY_BYTES), given_back: Condvar::new() }
+        ReadingRoom {
+            free: Mutex::new(MEMORY_BYTES),
+            given_back: Condvar::new(),
+            turn: Mutex::default(),
+            left_behind: Mutex::default(),
+        }
     }
 }
 
@@ -36,6 +43,26 @@ impl ReadingRoom {
         let free = self.given_back.wait_while(free, |free| *free < bytes);
         *free.unwrap_or_else(PoisonError::into_inner) -= bytes;
         Place { room: self, bytes }
+    }
+
+    /// Waits until nobody else has the turn, which is over when it is dropped.
+    pub fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that `worker` could not give back what it held.
+    pub fn leave_behind(&self, worker: &str) {
+        self.left_behind.lock().unwrap_or_else(PoisonError::into_inner).push(worker.to_owned());
+    }
+
+    /// Whether it did, and has not freed them since.
+    pub fn has_left_behind(&self, worker: &str) -> bool {
+        self.left_behind.lock().unwrap_or_else(PoisonError::into_inner).iter().any(|left| left == worker)
+    }
+
+    /// What it held is free again.
+    pub fn forget_left_behind(&self, worker: &str) {
+        self.left_behind.lock().unwrap_or_else(PoisonError::into_inner).retain(|left| left != worker);
     }
 }
 

@@ -109,19 +109,21 @@ pub fn claim_together(
     bytes: usize,
     now: UtcTime,
 ) -> Result<Vec<Claimed>> {
-    let candidates = due_and_free!(now).select((journal::id, journal::size, journal::attempts));
-    let candidates: Vec<(JournalId, i64, i32)> = one_text!(promised candidates).load(db)?;
+    // What was given back waits for another time than the one at which it came.
+    let is_fresh = journal::attempts.eq(0).and(journal::next_at.eq(journal::received_at));
+    let candidates = due_and_free!(now).select((journal::id, journal::size, is_fresh));
+    let candidates: Vec<(JournalId, i64, bool)> = one_text!(promised candidates).load(db)?;
     let mut taken: Vec<Claimed> = Vec::new();
     let mut weight = 0_usize;
-    for (id, size, attempts) in candidates {
+    for (id, size, is_fresh) in candidates {
         weight = weight.saturating_add(usize::try_from(size).unwrap_or(usize::MAX));
-        let is_full = taken.len() >= at_most || weight > bytes || attempts > 0;
+        let is_full = taken.len() >= at_most || weight > bytes || !is_fresh;
         if is_full && !taken.is_empty() {
             break;
         }
         if let Some(bytes) = claim(db, id, worker, now)? {
             taken.push(Claimed { id, bytes });
-            if attempts > 0 {
+            if !is_fresh {
                 break;
             }
         }

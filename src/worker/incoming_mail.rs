@@ -2,10 +2,11 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::app::App;
+use crate::carry::Here;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::error::{Error, Result};
@@ -19,12 +20,12 @@ use crate::worker::serving;
 use crate::worker::threads::Step;
 
 /// Mails processed in one go before the thread looks around again, at whether it shall stop.
-const IN_A_ROW: usize = 16;
+const IN_A_ROW: usize = 64;
 /// No further one is claimed after this, whatever those before took.
 const ROW: Duration = Duration::from_secs(1);
-/// Mails of a row that share one commit in an embedded database: a commit costs more than what it keeps of a mail. With
-/// PostgreSQL each has its own, for the locks of several would be held together there.
-const TOGETHER: usize = 8;
+/// Mails of a row that are read side by side, for each waits for the disk that keeps its files, and share one commit in an
+/// embedded database. With PostgreSQL each goes alone, for the locks of several would be held together there.
+const TOGETHER: usize = 16;
 /// What those may weigh together; a larger mail is alone.
 const TOGETHER_BYTES: usize = 1 << 20;
 
@@ -38,7 +39,10 @@ pub fn process_next(app: &App, worker: &str) -> Result<Step> {
 /// is recorded once, in the transaction in which it happens. The same transaction claims the next mails, so that none
 /// costs a commit of its own for that; its attempt is as durable before it is read as with one (J-07).
 pub fn process_row(app: &App, worker: &str, took: impl Fn() -> Duration) -> Result<Step> {
+    // Where mails go together one row follows another, so that none overtakes those claimed before it (J-09).
+    let _turn = app.config.database.url.is_sqlite().then(|| app.reading_room.turn());
     let now = app.clock.now();
+    free_what_was_left_behind(app, worker)?;
     if app.database.read_now(|db| claiming::due(db, now))?.is_empty() {
         return Ok(Step::Idle);
     }
@@ -48,9 +52,21 @@ pub fn process_row(app: &App, worker: &str, took: impl Fn() -> Duration) -> Resu
     let mut processed = 0;
     while !claimed.is_empty() {
         processed += claimed.len();
-        claimed = process(app, &claimed, worker, processed < IN_A_ROW && took() < ROW)?;
+        let goes_on = processed < IN_A_ROW && took() < ROW;
+        // What is still held after a failure is nobody's until the next row begins.
+        claimed = process(app, &claimed, worker, goes_on).inspect_err(|_| app.reading_room.leave_behind(worker))?;
     }
     Ok(if processed > 0 { Step::Worked(processed as u64) } else { Step::Idle })
+}
+
+/// Frees what this thread held when a row failed: it would lie still until its leases end.
+fn free_what_was_left_behind(app: &App, worker: &str) -> Result<()> {
+    if app.reading_room.has_left_behind(worker) {
+        let name = worker.to_owned();
+        app.database.write_now(move |db| claiming::free_leases(db, &name))?;
+        app.reading_room.forget_left_behind(worker);
+    }
+    Ok(())
 }
 
 /// What is carried out: a mail, what it was found to be, and the span in which all of its way is recorded.
@@ -61,49 +77,67 @@ struct Read {
     span: tracing::Span,
 }
 
-/// Processes the claimed mails and, if `goes_on`, claims the next.
+/// Processes the claimed mails and, if `goes_on`, claims the next. A failure of one keeps none of the others back.
 fn process(app: &App, claimed: &[Claimed], worker: &str, goes_on: bool) -> Result<Vec<Claimed>> {
     let weight = claimed.iter().fold(0_usize, |weight, claimed| weight.saturating_add(claimed.bytes));
     let _place = app.reading_room.enter(weight);
     let (deliveries, surroundings) = app.database.read_now(|db| {
-        let deliveries = claimed.iter().map(|claimed| claiming::load(db, claimed.id)).collect::<Result<Vec<_>>>()?;
+        let deliveries: Vec<_> = claimed.iter().map(|claimed| claiming::load(db, claimed.id)).collect();
         Ok((deliveries, Surroundings::load(db)?))
     })?;
-    let now = app.clock.now();
     let house = Arc::new(House::new(&app.keys, &app.config, &app.senders));
-    let mut mails = Vec::with_capacity(deliveries.len());
-    for delivery in deliveries {
-        let span = tracing::info_span!(target: "accord::mail", "mail", mail.handle = %delivery.handle, mail.size = delivery.size);
-        let reading = span.in_scope(|| read(app, &house, &delivery, &surroundings, worker, now))?;
-        // The bytes are not needed to carry out a decision, and they may be many.
-        let delivery = Delivery { raw: None, ..delivery };
-        mails.extend(reading.map(|reading| Read { delivery, reading: Arc::new(reading), span }));
+    let read_one = |delivery: Result<Delivery>| read(app, &house, delivery?, &surroundings, worker);
+    let read: Vec<Result<Option<Read>>> = if deliveries.len() == 1 {
+        deliveries.into_iter().map(read_one).collect()
+    } else {
+        let (here, read_one) = (Here::now(), &read_one);
+        std::thread::scope(|scope| {
+            let here = &here;
+            let readers: Vec<_> =
+                deliveries.into_iter().map(|delivery| scope.spawn(move || here.enter(|| read_one(delivery)))).collect();
+            let panicked = |_| Err(Error::internal("giving a mail back panicked"));
+            readers.into_iter().map(|reader| reader.join().unwrap_or_else(panicked)).collect()
+        })
+    };
+    let mut mails = Vec::with_capacity(read.len());
+    let mut failure = None;
+    for read in read {
+        match read {
+            Ok(read) => mails.extend(read),
+            Err(error) => failure = Some(error),
+        }
     }
     // Whatever was the trouble with one that is given back, the thread looks around before it claims others.
     let goes_on = goes_on && mails.len() == claimed.len();
-    apply(app, &house, mails, worker, now, goes_on)
+    let next = apply(app, &house, mails, worker, app.clock.now(), goes_on)?;
+    failure.map_or(Ok(next), Err)
 }
 
 /// Reads a mail; nothing when it could not be read, and was given back.
 fn read(
     app: &App,
     house: &House,
-    delivery: &Delivery,
+    delivery: Delivery,
     surroundings: &Surroundings,
     worker: &str,
-    now: UtcTime,
-) -> Result<Option<Reading>> {
-    let read = catch_unwind(AssertUnwindSafe(|| reading::read(house, &app.storage, delivery, surroundings, now)));
+) -> Result<Option<Read>> {
+    let now = app.clock.now();
+    let span =
+        tracing::info_span!(target: "accord::mail", "mail", mail.handle = %delivery.handle, mail.size = delivery.size);
+    let within = span.enter();
+    let read = catch_unwind(AssertUnwindSafe(|| reading::read(house, &app.storage, &delivery, surroundings, now)));
     match read {
         Ok(Ok(reading)) => {
             if is_alarming(reading.took) {
                 let duration_ms = u64::try_from(reading.took.as_millis()).unwrap_or(u64::MAX);
                 tracing::error!(target: "accord::mail", duration_ms, "Reading a mail took longer than any mail should");
             }
-            return Ok(Some(reading));
+            drop(within);
+            // The bytes are not needed to carry out a decision, and they may be many.
+            return Ok(Some(Read { delivery: Delivery { raw: None, ..delivery }, reading: Arc::new(reading), span }));
         }
-        Ok(Err(error)) => set_back(app, delivery, worker, Stage::Reading, &error, now)?,
-        Err(_) => set_back_after_panic(app, delivery, worker, Stage::Reading, now)?,
+        Ok(Err(error)) => set_back(app, &[&delivery], worker, Stage::Reading, &error, now)?,
+        Err(_) => set_back_after_panic(app, &delivery, worker, Stage::Reading, now)?,
     }
     Ok(None)
 }
@@ -120,33 +154,35 @@ fn apply(
     if mails.is_empty() {
         return Ok(Vec::new());
     }
-    let alone = (mails.len() == 1).then(|| mails[0].clone());
     let carried_out = carry_out(app, house, mails.clone(), worker, now, goes_on);
-    match (carried_out.outcome, alone) {
-        (Ok(Ok((applied, next))), _) => {
+    let error = match carried_out.outcome {
+        Ok((applied, next)) => {
             mails.iter().zip(&applied).for_each(|(mail, applied)| tell(mail, applied));
             return Ok(next);
         }
-        (outcome, Some(mail)) if !carried_out.failed_at_the_claim => {
-            mail.span.in_scope(|| give_back(app, &mail.delivery, worker, outcome, now))?;
+        Err(Failure::Error(error @ (Error::Busy | Error::StorageFull))) => {
+            // Each alone would wait as long once more.
+            let deliveries: Vec<_> = mails.iter().map(|mail| &mail.delivery).collect();
+            set_back(app, &deliveries, worker, Stage::Applying, &error, now)?;
+            return Ok(Vec::new());
         }
-        (outcome, _) => {
-            // Of one of them, of those claimed after them, or of the database.
-            let error = outcome.ok().and_then(Result::err);
-            tracing::warn!(target: "accord::mail", ?error, "Mails could not be carried out together; each goes alone");
-            for mail in mails {
-                let outcome = carry_out(app, house, vec![mail.clone()], worker, now, false).outcome;
-                mail.span.in_scope(|| match outcome {
-                    Ok(Ok((applied, _))) => {
-                        applied.iter().for_each(|applied| tell(&mail, applied));
-                        Ok(())
-                    }
-                    outcome => give_back(app, &mail.delivery, worker, outcome, now),
-                })?;
-            }
+        Err(failure) if mails.len() == 1 && !carried_out.failed_at_the_claim => {
+            give_back(app, &mails[0], worker, failure, now)?;
+            return Ok(Vec::new());
+        }
+        Err(Failure::Error(error)) => Some(error),
+        Err(Failure::Panic) => None,
+    };
+    // Of one of them, of those claimed after them, or of the database.
+    tracing::warn!(target: "accord::mail", ?error, "Mails could not be carried out together; each goes alone");
+    let mut failure = None;
+    for mail in mails {
+        match carry_out(app, house, vec![mail.clone()], worker, now, false).outcome {
+            Ok((applied, _)) => applied.iter().for_each(|applied| tell(&mail, applied)),
+            Err(failed) => failure = give_back(app, &mail, worker, failed, now).err().or(failure),
         }
     }
-    Ok(Vec::new())
+    failure.map_or(Ok(Vec::new()), Err)
 }
 
 fn tell(mail: &Read, applied: &Applied) {
@@ -165,40 +201,58 @@ fn tell(mail: &Read, applied: &Applied) {
     });
 }
 
-/// What came of carrying mails out: what each became, and what was claimed after them.
-type Outcome = std::thread::Result<Result<(Vec<Applied>, Vec<Claimed>)>>;
+/// Why mails could not be carried out.
+enum Failure {
+    Error(Error),
+    Panic,
+}
 
 /// What carrying out decisions came to.
 struct CarriedOut {
-    outcome: Outcome,
+    /// What each mail became, and what was claimed after them.
+    outcome: std::result::Result<(Vec<Applied>, Vec<Claimed>), Failure>,
     /// It was good itself; claiming the next mails took it along when it failed.
     failed_at_the_claim: bool,
 }
+
+/// How far a change got that was undone.
+const CARRYING_OUT: u8 = 1;
+const CLAIMING: u8 = 2;
+const RETURNED: u8 = 3;
 
 /// Carries out what was decided of some mails and, if `goes_on`, claims the next. A savepoint between these would cost
 /// every mail two more statements; when one fails, which hardly ever happens, the caller does the others once more.
 fn carry_out(app: &App, house: &Arc<House>, mails: Vec<Read>, worker: &str, now: UtcTime, goes_on: bool) -> CarriedOut {
     let (worker, house, clock) = (worker.to_owned(), house.clone(), app.clock.clone());
     let together = if app.config.database.url.is_sqlite() { TOGETHER } else { 1 };
-    let is_claiming = Arc::new(AtomicBool::new(false));
-    let was_claiming = is_claiming.clone();
+    let place = Arc::new(AtomicU8::new(0));
+    let reached = place.clone();
     let change = move |db: &mut DbConnection| {
         // It may run more than once.
-        is_claiming.store(false, Ordering::Relaxed);
+        place.store(CARRYING_OUT, Ordering::Relaxed);
         let mut applied = Vec::with_capacity(mails.len());
         for Read { delivery, reading, span } in &mails {
-            applied.push(span.in_scope(|| from_email::apply(db, &house, delivery, reading, &worker, now))?);
+            let outcome = span.in_scope(|| from_email::apply(db, &house, delivery, reading, &worker, now));
+            applied.push(outcome.inspect_err(|_| place.store(RETURNED, Ordering::Relaxed))?);
         }
-        if !goes_on {
-            return Ok((applied, Vec::new()));
+        let mut next = Vec::new();
+        if goes_on {
+            place.store(CLAIMING, Ordering::Relaxed);
+            next = claiming::claim_together(db, &worker, together, TOGETHER_BYTES, clock.now())?;
         }
-        is_claiming.store(true, Ordering::Relaxed);
-        let next = claiming::claim_together(db, &worker, together, TOGETHER_BYTES, clock.now())?;
-        is_claiming.store(false, Ordering::Relaxed);
+        place.store(RETURNED, Ordering::Relaxed);
         Ok((applied, next))
     };
     let outcome = catch_unwind(AssertUnwindSafe(|| app.database.write_now(change)));
-    CarriedOut { outcome, failed_at_the_claim: was_claiming.load(Ordering::Relaxed) }
+    // The writer of an embedded database lives on, and says of a panic only that there was one.
+    let reached = reached.load(Ordering::Relaxed);
+    let outcome = match outcome {
+        Ok(Ok(done)) => Ok(done),
+        Err(_) => Err(Failure::Panic),
+        Ok(Err(_)) if reached == CARRYING_OUT => Err(Failure::Panic),
+        Ok(Err(error)) => Err(Failure::Error(error)),
+    };
+    CarriedOut { outcome, failed_at_the_claim: reached == CLAIMING }
 }
 
 /// Whether reading took longer than the limits should let it (L-13). The work is bounded by them; this ends nothing.
@@ -207,41 +261,56 @@ fn is_alarming(took: Duration) -> bool {
 }
 
 /// Gives a mail back that could not be carried out.
-fn give_back(app: &App, delivery: &Delivery, worker: &str, outcome: Outcome, now: UtcTime) -> Result<()> {
-    match outcome {
-        Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => set_back(app, delivery, worker, Stage::Applying, &error, now),
-        Err(_) => set_back_after_panic(app, delivery, worker, Stage::Applying, now),
-    }
+fn give_back(app: &App, mail: &Read, worker: &str, failure: Failure, now: UtcTime) -> Result<()> {
+    mail.span.in_scope(|| match failure {
+        Failure::Error(error) => set_back(app, &[&mail.delivery], worker, Stage::Applying, &error, now),
+        Failure::Panic => set_back_after_panic(app, &mail.delivery, worker, Stage::Applying, now),
+    })
 }
 
-fn set_back(app: &App, delivery: &Delivery, worker: &str, stage: Stage, error: &Error, now: UtcTime) -> Result<()> {
+fn set_back(
+    app: &App,
+    deliveries: &[&Delivery],
+    worker: &str,
+    stage: Stage,
+    error: &Error,
+    now: UtcTime,
+) -> Result<()> {
     let setback = match error {
         Error::Busy | Error::StorageFull => Setback::Busy,
         _ => Setback::Fault,
     };
-    tracing::warn!(target: "accord::mail", ?error, ?stage, "A mail could not be processed; it will be tried again");
-    record(app, delivery, worker, stage, setback, format!("{error:#}"), now)
+    let mails = deliveries.len();
+    tracing::warn!(target: "accord::mail", ?error, ?stage, mails, "Mail could not be processed; it will be tried again");
+    record(app, deliveries, worker, stage, setback, format!("{error:#}"), now)
 }
 
 fn set_back_after_panic(app: &App, delivery: &Delivery, worker: &str, stage: Stage, now: UtcTime) -> Result<()> {
     tracing::error!(target: "accord::mail", ?stage, "Processing a mail panicked");
-    record(app, delivery, worker, stage, Setback::Panic, "processing this mail panicked".to_owned(), now)
+    record(app, &[delivery], worker, stage, Setback::Panic, "processing this mail panicked".to_owned(), now)
 }
 
 fn record(
     app: &App,
-    delivery: &Delivery,
+    deliveries: &[&Delivery],
     worker: &str,
     stage: Stage,
     setback: Setback,
     error: String,
     now: UtcTime,
 ) -> Result<()> {
-    let (delivery, worker) = (Delivery { raw: None, ..delivery.clone() }, worker.to_owned());
-    let state =
-        app.database.write_now(move |db| claiming::set_back(db, &delivery, &worker, stage, setback, &error, now))?;
-    if state == State::Failed {
+    let deliveries: Vec<Delivery> =
+        deliveries.iter().map(|delivery| Delivery { raw: None, ..(*delivery).clone() }).collect();
+    let worker = worker.to_owned();
+    let failed = app.database.write_now(move |db| {
+        let mut failed = false;
+        for delivery in &deliveries {
+            let state = claiming::set_back(db, delivery, &worker, stage, setback, &error, now)?;
+            failed |= state == State::Failed;
+        }
+        Ok(failed)
+    })?;
+    if failed {
         tracing::error!(target: "accord::mail", "A mail failed for good; it is on the list of unprocessed mail");
     }
     Ok(())

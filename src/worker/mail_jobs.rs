@@ -36,7 +36,7 @@ pub fn ticket_changed(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Jo
                 return Ok(Follows::Ends(over));
             }
             let drafts = reactions::follow(db, event, &letterhead, now)?;
-            Ok(if drafts.is_empty() { Follows::Nothing(job.finish(db, now)?) } else { Follows::Mails(drafts) })
+            Ok(if drafts.is_empty() { Follows::Nothing(job.finish(db)?) } else { Follows::Mails(drafts) })
         })
     };
     let mut follows = follow(false)?;
@@ -86,13 +86,13 @@ pub fn digest(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Job>> {
     };
     let Some(draft) = draft else {
         let job = job.clone();
-        return app.database.write_now(move |db| job.finish(db, now));
+        return app.database.write_now(move |db| job.finish(db));
     };
     let written = draft.draft.write(&letterhead, &app.storage)?;
     let job = job.clone();
     app.database.write_now(move |db| {
         digest::post_digest(db, &draft, &written, now)?;
-        job.finish(db, now)
+        job.finish(db)
     })
 }
 
@@ -108,7 +108,7 @@ fn write_and_post(
     let job = job.clone();
     app.database.write_now(move |db| {
         delivery::post(db, &mails, now)?;
-        job.finish(db, now)
+        job.finish(db)
     })
 }
 

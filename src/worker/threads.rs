@@ -4,7 +4,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +31,8 @@ const NICENESS: i32 = 10;
 const JOB_THREADS: usize = 2;
 /// Jobs done one after another before the thread looks around again, at whether it shall stop.
 const JOBS_IN_A_ROW: u64 = 16;
+/// No further one is claimed after this, whatever those before took.
+const ROW: Duration = Duration::from_secs(1);
 /// Threads that send mail in one process; each may wait two minutes for a slow relay.
 const DELIVERY_THREADS: usize = 3;
 
@@ -187,10 +189,12 @@ pub fn run_next_job_with(
     }
     let name = worker.to_owned();
     let mut next = app.database.write_now(move |db| queue::claim_next(db, &name, now))?;
-    let mut done = 0;
+    let (mut done, began) = (0, Instant::now());
     while let Some(job) = next {
         done += 1;
-        next = do_job(app, InHand { job, worker: worker.to_owned(), goes_on: done < JOBS_IN_A_ROW }, &run)?;
+        // One that failed before takes none along: whatever stopped it may have been that.
+        let goes_on = done < JOBS_IN_A_ROW && began.elapsed() < ROW && job.attempts == 1;
+        next = do_job(app, InHand { job, worker: worker.to_owned(), clock: app.clock.clone(), goes_on }, &run)?;
     }
     Ok(if done > 0 { Step::Worked(done) } else { Step::Idle })
 }

@@ -285,14 +285,27 @@ fn run_group(db: &mut DbConnection, ballast: &Ballast, mut group: Vec<WriteTask>
     let mut usable = true;
     match dialect::begin_writing(db) {
         Ok(()) => {
-            if group.iter_mut().all(|task| task.run(db, false) == Soundness::Sound) {
-                match dialect::commit(db) {
+            let mut soundness = Soundness::Sound;
+            let stopped = group.iter_mut().position(|task| {
+                soundness = task.run(db, false);
+                soundness != Soundness::Sound
+            });
+            match stopped {
+                None => match dialect::commit(db) {
                     Ok(()) => {
                         group.into_iter().for_each(WriteTask::committed);
                         return true;
                     }
                     Err(error) => disk::stop_if_it_failed(&error),
+                },
+                // It will do so again, after which the connection is another: the others go before it.
+                Some(index) if soundness == Soundness::Panicked => {
+                    let panicking = group.remove(index);
+                    group.push(panicking);
+                    // It left its savepoint open.
+                    roll_back(db);
                 }
+                Some(_) => {}
             }
             usable = roll_back(db);
         }

@@ -26,6 +26,8 @@ const COMMAND_BYTES: usize = 1_000;
 const RECIPIENTS: usize = 100;
 /// Errors after which the connection is closed (S-03).
 const ERRORS: u32 = 10;
+/// Answers held back at most: looking a recipient up may take its time, and who waits for the first must not wait for all.
+const ANSWERS: u32 = 10;
 /// How long nothing may come (S-03).
 const IDLE: Duration = Duration::from_secs(60);
 /// How long one mail may take altogether.
@@ -60,10 +62,13 @@ where
     let mut input = Input { buffer: Vec::with_capacity(8 * 1024) };
     // What was asked in one go is answered in one go (RFC 2920).
     let mut answers = format!("220 {domain} LMTP Accord\r\n");
+    let mut held_back = 0;
     loop {
-        if !input.has_line() {
+        held_back += 1;
+        if held_back >= ANSWERS || !input.has_line() {
             say(stream, &answers).await?;
             answers.clear();
+            held_back = 0;
         }
         let line = tokio::select! {
             () = shared.stop.cancelled() => {
@@ -329,8 +334,7 @@ impl Input {
         let mut is_too_long = false;
         loop {
             if let Some(end) = memchr::memchr(b'\n', &self.buffer) {
-                let rest = self.buffer.split_off(end + 1);
-                let line = std::mem::replace(&mut self.buffer, rest);
+                let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 if is_too_long || line.len() > COMMAND_BYTES {
                     return Ok(Line::TooLong);
                 }

@@ -79,13 +79,13 @@ fn ft_20_a_job_that_panics_is_put_aside_after_three_times_and_the_next_is_done()
     let mut done = 0;
     let strikes = AtomicU32::new(0);
     for _ in 0..queue::ATTEMPTS {
-        let run = |app: &App, job: &InHand, now| {
+        let run = |app: &App, job: &InHand, _| {
             if job.job.name == "poison" {
                 strikes.fetch_add(1, Ordering::SeqCst);
                 panic!("a test wants this job to panic");
             }
             let job = job.clone();
-            app.database.write_now(move |db| job.finish(db, now))
+            app.database.write_now(move |db| job.finish(db))
         };
         while let Step::Worked(jobs) = run_next_job_with(&desk.test.app, "test", run).unwrap() {
             done += jobs;

@@ -93,6 +93,20 @@ fn a_panicking_change_fails_and_the_next_one_works() {
 }
 
 #[test]
+fn a_panicking_change_fails_none_of_those_it_shares_a_commit_with() {
+    let (_folder, database) = fresh();
+    let hold = Hold::on(writer(&database));
+    let first = submit(writer(&database), insert(1));
+    let panics = submit(writer(&database), Box::new(|_: &mut DbConnection| panic!("a fault of ours")));
+    let last = submit(writer(&database), insert(2));
+    hold.release();
+    assert!(first.recv().unwrap().is_ok());
+    assert!(panics.recv().unwrap().is_err());
+    assert!(last.recv().unwrap().is_ok());
+    assert_eq!(count(&database), 2);
+}
+
+#[test]
 fn db_03_the_queue_of_the_writer_is_bounded_and_says_busy() {
     let (_folder, database) = fresh();
     let hold = Hold::on(writer(&database));
