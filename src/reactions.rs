@@ -53,6 +53,9 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
         EventKind::Opened => opened(db, letterhead, &ticket, &event, now),
         EventKind::CustomerWrote | EventKind::MessageAccepted => {
             let Some(message) = message_of(db, &event)? else { return Ok(Vec::new()) };
+            if is_old_news(db, &message)? {
+                return Ok(Vec::new());
+            }
             let may_be_withheld = recipients::may_be_withheld(&message, false);
             if is_machine_made(&message) || may_be_withheld && is_quiet(db, &ticket, now)? {
                 return Ok(Vec::new());
@@ -60,6 +63,7 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
             recipients::of_customer_message(db, letterhead, &ticket, &message, false, now)
         }
         EventKind::Replied => match message_of(db, &event)? {
+            Some(reply) if is_old_news(db, &reply)? => Ok(Vec::new()),
             Some(reply) => recipients::of_reply(db, letterhead, &ticket, &reply, now),
             None => Ok(Vec::new()),
         },
@@ -136,6 +140,9 @@ fn opened(
     now: UtcTime,
 ) -> Result<Vec<Draft>> {
     let Some(first) = message_of(db, event)? else { return Ok(Vec::new()) };
+    if is_old_news(db, &first)? {
+        return Ok(Vec::new());
+    }
     let mut drafts = Vec::new();
     if !is_machine_made(&first) {
         drafts = recipients::of_customer_message(db, letterhead, ticket, &first, true, now)?;
@@ -166,6 +173,11 @@ fn message_of(db: &mut DbConnection, event: &Event) -> Result<Option<Message>> {
         Some(message) => messages::find_by_id(db, message),
         None => Ok(None),
     }
+}
+
+/// Whether it was brought from elsewhere. Nobody is told of such a message, whoever does something with it.
+fn is_old_news(db: &mut DbConnection, message: &Message) -> Result<bool> {
+    message.ingest_id.map_or(Ok(false), |ingest| journal::outcome::is_imported(db, ingest))
 }
 
 fn is_machine_made(message: &Message) -> bool {

@@ -131,6 +131,11 @@ pub(super) fn apply_by_hand(
     let mailbox = mailboxes::by_id(db, delivery.mailbox)?;
     let mail = Mail { house, mailbox, delivery, reading, now, mailboxes: OnceCell::new() };
     let record = Record { rule: "by_hand".to_owned(), ..mail.record("") };
+    if let Some(imported) = delivery.imported {
+        let applied = mail.import_by_hand(db, imported, by_hand, record)?;
+        mail.finish(db, &applied, worker)?;
+        return Ok(applied);
+    }
     let person = mail.sender_person(db)?;
     let applied = match by_hand {
         ByHand::OpenAsNew => {

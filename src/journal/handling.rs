@@ -2,7 +2,7 @@
 
 use diesel::prelude::*;
 
-use super::{Original, Record, State, Way, unprocessed};
+use super::{Imported, Original, Record, State, Way, unprocessed};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::schema::journal;
@@ -13,6 +13,8 @@ use crate::error::Result;
 #[derive(Clone, Debug)]
 pub struct Handling {
     pub way: Way,
+    /// Set where it was brought from elsewhere.
+    pub imported: Option<Imported>,
     /// The address that it was handed over for.
     pub recipient: String,
     /// The sender of the envelope; empty for bounces, and when the way in does not tell.
@@ -35,6 +37,7 @@ pub fn of(db: &mut DbConnection, id: JournalId) -> Result<Handling> {
     #[derive(Queryable)]
     struct Row {
         way: Way,
+        imported: Option<Imported>,
         recipient: String,
         envelope_from: String,
         size: i64,
@@ -51,6 +54,7 @@ pub fn of(db: &mut DbConnection, id: JournalId) -> Result<Handling> {
         .find(id)
         .select((
             journal::way,
+            journal::imported,
             journal::recipient,
             journal::envelope_from,
             journal::size,
@@ -76,6 +80,7 @@ pub fn of(db: &mut DbConnection, id: JournalId) -> Result<Handling> {
     };
     Ok(Handling {
         way: row.way,
+        imported: row.imported,
         recipient: row.recipient,
         envelope_from: row.envelope_from,
         size: row.size,

@@ -137,6 +137,11 @@ pub fn records(
     Ok(recorded.into_iter().map(|(id, record)| (id, record.0)).collect())
 }
 
+/// Whether the mail of that row was brought from elsewhere: it is old news, and nobody is told of it.
+pub fn is_imported(db: &mut DbConnection, id: JournalId) -> Result<bool> {
+    Ok(one_text!(journal::table.find(id).select(journal::imported.is_not_null())).first(db)?)
+}
+
 /// How the mail of that row was understood.
 pub fn record_of(db: &mut DbConnection, id: JournalId) -> Result<Record> {
     let record: Json<Record> = one_text!(journal::table.find(id).select(journal::record)).first(db)?;

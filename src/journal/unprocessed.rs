@@ -6,7 +6,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::claiming::is_waiting;
-use super::{Record, State, Way};
+use super::{Imported, Record, State, Way};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::paging::{Cursor, Page};
@@ -32,6 +32,7 @@ pub struct Unprocessed {
     pub ticket: Option<TicketId>,
     pub original_hash: Option<String>,
     pub received_at: UtcTime,
+    pub imported: Option<Imported>,
 }
 
 /// How many mails wait for what.
@@ -62,6 +63,7 @@ macro_rules! rows {
             journal::ticket_id,
             journal::original_hash,
             journal::received_at,
+            journal::imported,
         ))
     };
 }

@@ -87,17 +87,22 @@ pub fn add(
     let author = message.author;
     let id = messages::insert(db, &ticket, spoken.kind(), spoken.visibility(), remark, message, at)?;
     if spoken != Spoken::Aside {
-        let mut change = Change::default();
-        if at >= ticket.last_message_at {
-            change = standing(&ticket, spoken.leaves(at, now), at);
-            change.last_message_at = Some(at);
-        }
+        let (_, mut change) = standing_after(&ticket, spoken, at, now);
         if spoken == Spoken::ByUs && ticket.first_answered_at.is_none() {
             change.first_answered_at = Some(Some(at));
         }
         ticket::change(db, &ticket, change, now)?;
     }
     Ok((id, keep(db, &ticket, spoken.event(), author, id, at)?))
+}
+
+/// The status of the ticket after something was said in it at `at`, and what changes by it: nothing, where more was said since.
+pub(super) fn standing_after(ticket: &Ticket, spoken: Spoken, at: UtcTime, now: UtcTime) -> (Status, Change) {
+    if at < ticket.last_message_at {
+        return (ticket.status, Change::default());
+    }
+    let status = spoken.leaves(at, now);
+    (status, Change { last_message_at: Some(at), ..standing(ticket, status, at) })
 }
 
 fn standing(ticket: &Ticket, status: Status, at: UtcTime) -> Change {

@@ -157,6 +157,7 @@ fn authentication_key(record: &Record) -> Option<&'static str> {
 /// What is shown beside a mail of how it was understood.
 fn marks(record: &Record) -> Vec<&'static str> {
     let key = |flag: &String| match flag.as_str() {
+        "imported" => Some("mail-mark-imported"),
         "signed" => Some("mail-mark-signed"),
         "same_id_other_content" => Some("mail-mark-same-id"),
         _ => None,

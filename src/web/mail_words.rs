@@ -2,7 +2,7 @@
 //! decision table stands beside them, for whoever looks it up. A name that is not known here is shown as it is.
 
 use crate::i18n::Texts;
-use crate::journal::Way;
+use crate::journal::{Imported, Way};
 
 /// By which way it came.
 pub fn way(t: &Texts, way: Way) -> String {
@@ -14,6 +14,14 @@ pub fn way(t: &Texts, way: Way) -> String {
         other => return other.to_owned(),
     };
     t.say(key)
+}
+
+/// That it was brought from elsewhere, and what it was there.
+pub fn imported(t: &Texts, imported: Imported) -> String {
+    t.say(match imported {
+        Imported::Received => "handling-imported-received",
+        Imported::Sent => "handling-imported-sent",
+    })
 }
 
 /// What was done with it.

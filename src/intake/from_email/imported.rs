@@ -21,7 +21,7 @@ use crate::tickets::opening::NewTicket;
 use crate::tickets::ticket::{self, Ticket};
 use crate::tickets::{events, participants};
 
-use super::{Applied, Mail};
+use super::{Applied, ByHand, Mail};
 
 /// Message-IDs of a mail that are looked up, the nearest ones.
 const IDS: usize = 20;
@@ -35,10 +35,39 @@ impl Mail<'_> {
         let decision = decide(&evidence);
         let mut record = Record { rule: decision.rule.name().to_owned(), ..self.record("") };
         record.flags.push("imported".to_owned());
-        if self.is_of_ours(db, imported, gathered)? {
+        if self.is_of_ours(db, imported, gathered.person.as_ref())? {
             return self.import_ours(db, gathered, record);
         }
         self.import_received(db, gathered, &decision, record)
+    }
+
+    /// Does what somebody decided about the mail, as one of before: nobody is told of it by that either.
+    pub(super) fn import_by_hand(
+        &self,
+        db: &mut DbConnection,
+        imported: Imported,
+        by_hand: ByHand,
+        mut record: Record,
+    ) -> Result<Applied> {
+        record.flags.push("imported".to_owned());
+        let sender = self.sender_person(db)?;
+        let is_ours = self.is_of_ours(db, imported, Some(&sender))?;
+        let spoken = if is_ours { Spoken::ByUs } else { Spoken::ByCustomer };
+        // The mailbox itself is nobody.
+        let author = if is_ours && !staff::is_staff(db, sender.id)? { None } else { Some(&sender) };
+        let (decision, ticket) = match by_hand {
+            ByHand::OpenAsNew => {
+                let addressee = if is_ours { self.addressees(db)?.into_iter().next() } else { None };
+                let requester = addressee.as_ref().unwrap_or(&sender);
+                ("new_ticket", self.open_imported(db, requester, author, spoken, None)?)
+            }
+            ByHand::AddTo(ticket) => {
+                self.add_imported(db, &ticket, author, spoken, Some(Remark::Accepted))?;
+                ("append", *ticket)
+            }
+        };
+        let record = Record { decision: decision.to_owned(), ..record };
+        Ok(Applied { state: State::Applied, record, ticket: Some(ticket) })
     }
 
     /// When it was written, as its sender's clock said; a date to come is none.
@@ -49,12 +78,12 @@ impl Mail<'_> {
 
     /// Whether we wrote it: it stood among what was sent, and one of us or the mailbox is its sender. Anybody may write our
     /// names above what they send, and a line in a mail that begins the next one in a file of many.
-    fn is_of_ours(&self, db: &mut DbConnection, imported: Imported, gathered: &Gathered) -> Result<bool> {
+    fn is_of_ours(&self, db: &mut DbConnection, imported: Imported, person: Option<&Person>) -> Result<bool> {
         let Some(identity) = &self.reading.mail.from.identity else { return Ok(false) };
         if imported != Imported::Sent {
             return Ok(false);
         }
-        let is_one_of_us = match &gathered.person {
+        let is_one_of_us = match person {
             Some(person) => staff::is_staff(db, person.id)?,
             None => false,
         };

@@ -13,13 +13,14 @@ use crate::mail::address::EmailAddress;
 use crate::mail::threading::Rule;
 use crate::people::mail_habits;
 use crate::tickets::events::{self, EventKind, NewEvent};
+use crate::tickets::importing::{self, Spoken};
 use crate::tickets::messages::{Message, MessageKind, Remark, Visibility, find};
 use crate::tickets::participants;
 use crate::tickets::status::{self, Status};
 use crate::tickets::ticket::{self, Change, Ticket};
 
 /// Accepts a message in doubt as the customer's: everybody in the ticket reads it from now on, its sender takes part if they
-/// are known, and it is our turn.
+/// are known, and it is our turn. One that was brought from elsewhere counts from when it was written.
 pub fn accept(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor, now: UtcTime) -> Result<()> {
     let message = message_in_doubt(db, ticket, handle, by)?;
     if let Some(address) = unusual_sender(db, &message)? {
@@ -31,8 +32,13 @@ pub fn accept(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor, 
     if let Some(author) = message.author_id {
         participants::join(db, ticket, author, now)?;
     }
-    let to = Status::WaitingForUs;
-    let change = Change { last_message_at: Some(now), ..status::change_to(ticket, to, now) };
+    let is_imported = message.ingest_id.map_or(Ok(false), |ingest| outcome::is_imported(db, ingest))?;
+    let (to, change) = if is_imported {
+        importing::standing_after(ticket, Spoken::ByCustomer, message.created_at, now)
+    } else {
+        let to = Status::WaitingForUs;
+        (to, Change { last_message_at: Some(now), ..status::change_to(ticket, to, now) })
+    };
     ticket::change(db, ticket, change, now)?;
     let event = NewEvent { message: Some(message.id), ..NewEvent::by(by, EventKind::MessageAccepted) };
     events::record(db, ticket, event, now)?;

@@ -275,6 +275,8 @@ async fn mail_page(
     };
     let p = staff.page(&app, "unprocessed-mail", Place::UnprocessedMail);
     let t = p.t;
+    let imported = mail.imported.map(|imported| mail_words::imported(&t, imported)).unwrap_or_default();
+    let written_at = content.as_ref().and_then(|content| content.written_at).filter(|_| mail.imported.is_some());
     let (tone, state) = state(&t, &mail);
     let record = &mail.record.0;
     let flags = record.flags.iter().map(|flag| mail_words::flag(&t, flag));
@@ -282,6 +284,8 @@ async fn mail_page(
     let facts = [
         (t.say("unprocessed-mailbox"), mailbox.address.clone()),
         (t.say("unprocessed-envelope-from"), sender(&t, &mail)),
+        (t.say("handling-way"), imported),
+        (t.say("handling-written"), written_at.map(|at| t.date_time(&at)).unwrap_or_default()),
         (t.say("unprocessed-at"), t.date_time(&mail.received_at)),
         (t.say("unprocessed-size"), t.size(mail.size)),
         (t.say("unprocessed-reason"), reason(&t, &mail)),
@@ -295,6 +299,7 @@ async fn mail_page(
         state,
         facts: facts.into_iter().filter(|(_, value)| !value.is_empty()).collect(),
         content,
+        decide_hint: if mail.imported.is_some() { "unprocessed-decide-imported" } else { "unprocessed-decide-hint" },
         typed,
         p,
     };
@@ -316,6 +321,7 @@ fn sender(t: &Texts, mail: &Unprocessed) -> String {
 fn reason(t: &Texts, mail: &Unprocessed) -> String {
     let record = &mail.record.0;
     match mail.state {
+        State::Held if mail.imported.is_some() => t.say("unprocessed-reason-imported"),
         State::Held if record.rule == "D9" => t.say("unprocessed-reason-staff"),
         State::Held if record.rule == "BN-04" => t.say("unprocessed-reason-complaint"),
         State::Held if record.rule == "BN-02" => t.say("unprocessed-reason-report"),
@@ -331,6 +337,8 @@ struct Content {
     from: String,
     text: String,
     is_cut: bool,
+    /// As its sender's clock said.
+    written_at: Option<UtcTime>,
 }
 
 impl Content {
@@ -342,6 +350,7 @@ impl Content {
             from: visible(from.trim()),
             is_cut: text.chars().count() > SHOWN_CHARACTERS,
             text: text.chars().take(SHOWN_CHARACTERS).collect(),
+            written_at: mail.date,
         }
     }
 }
@@ -376,5 +385,6 @@ struct MailPage {
     state: String,
     facts: Vec<(String, String)>,
     content: Option<Content>,
+    decide_hint: &'static str,
     typed: TicketForm,
 }

@@ -7,12 +7,13 @@ use chrono::TimeDelta;
 
 use crate::app::App;
 use crate::carry;
+use crate::clock::UtcTime;
 use crate::db::types::JournalId;
 use crate::error::Error;
 use crate::i18n::Texts;
 use crate::journal::handling::{self, Handling};
 use crate::mail::address::visible;
-use crate::mail::incoming::parse_within;
+use crate::mail::incoming::{ParsedMail, parse_within};
 use crate::tickets::messages;
 use crate::web::mail_words;
 use crate::web::navigation::Place;
@@ -56,15 +57,16 @@ pub async fn show(app: Data<App>, agent: Agent, handle: Path<String>) -> PageRes
         })
         .await?;
     let (storage, original) = (app.storage.clone(), handling.original.clone());
-    let read = move || original.read(&storage).map(|bytes| servers(&bytes));
+    let read = move || original.read(&storage).map(|bytes| parse_within(&bytes, 0));
     // A lost file takes nothing else away (FT-11).
-    let servers = carry::blocking(read).await.map_err(|_| Error::Busy)?.ok();
+    let header = carry::blocking(read).await.map_err(|_| Error::Busy)?.ok();
+    let servers = header.as_ref().map(servers);
     let mut p = agent.page(&app, "handling-title", Place::Tickets);
     p.title = format!("{} · {reference}", p.title);
     respond::page(&HandlingPage {
         decision: decision(&p.t, &handling),
         remarks: remarks(&p.t, &handling),
-        arrival: arrival(&p.t, &handling),
+        arrival: arrival(&p.t, &handling, header.and_then(|header| header.date)),
         is_original_lost: servers.is_none(),
         servers: servers.unwrap_or_default(),
         p,
@@ -73,9 +75,8 @@ pub async fn show(app: Data<App>, agent: Agent, handle: Path<String>) -> PageRes
     })
 }
 
-/// What each server that the mail passed wrote into it, the first first. The header is read, and nothing else.
-fn servers(original: &[u8]) -> Vec<String> {
-    let mail = parse_within(original, 0);
+/// What each server that the mail passed wrote into it, the first first.
+fn servers(mail: &ParsedMail) -> Vec<String> {
     let received = mail.headers.iter().filter(|(name, _)| name == "received");
     let lines = received.take(SERVERS).map(|(_, value)| visible(value).chars().take(SERVER_CHARACTERS).collect());
     let mut servers: Vec<String> = lines.collect();
@@ -107,13 +108,17 @@ fn remarks(t: &Texts, handling: &Handling) -> Vec<String> {
     flags.chain(cuts).chain(copies).collect()
 }
 
-fn arrival(t: &Texts, handling: &Handling) -> Vec<(String, String)> {
+fn arrival(t: &Texts, handling: &Handling, written_at: Option<UtcTime>) -> Vec<(String, String)> {
     let sender = match handling.envelope_from.as_str() {
         "" => t.say("unprocessed-no-sender"),
         sender => visible(sender),
     };
+    let way = match handling.imported {
+        Some(imported) => mail_words::imported(t, imported),
+        None => mail_words::way(t, handling.way),
+    };
     let mut facts = vec![
-        (t.say("handling-way"), mail_words::way(t, handling.way)),
+        (t.say("handling-way"), way),
         (t.say("handling-recipient"), visible(&handling.recipient)),
         (t.say("unprocessed-envelope-from"), sender),
         (t.say("unprocessed-at"), t.date_time(&handling.received_at)),
@@ -123,6 +128,9 @@ fn arrival(t: &Texts, handling: &Handling) -> Vec<(String, String)> {
             t.with("handling-milliseconds", "count", t.number(clamped(handling.record.duration_ms))),
         ),
     ];
+    if let (Some(_), Some(written_at)) = (handling.imported, written_at) {
+        facts.push((t.say("handling-written"), t.date_time(&written_at)));
+    }
     if let Some(finished) = handling.finished_at {
         let waited = finished.since(handling.received_at).max(TimeDelta::zero());
         facts.push((
