@@ -1,11 +1,12 @@
 //! `accord import`: brings the mail of another desk or mailbox, as old news (`worker::importing`).
 
-use std::io::{IsTerminal, Write};
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 
 use crate::app::App;
 use crate::cli::{Common, asking, fail, load_config, refuse, say};
@@ -13,7 +14,7 @@ use crate::clock::Clock;
 use crate::config::Overrides;
 use crate::config::database::DatabaseUrl;
 use crate::journal::Imported;
-use crate::worker::importing::{self, Plan, Progress, Source};
+use crate::worker::importing::{self, Plan, Progress, Source, changed_since_interrupted};
 
 const EXAMPLES: &str = "\
 Files with many mails (mbox) and folders with a file for each (Maildir), in any number, into a mailbox of this desk:
@@ -24,13 +25,12 @@ Requests become tickets with the dates that they had, and answers come to what t
 your answer, and the customer to whom it was written can read it; nobody else's mail that bears your address is. Where nobody
 wrote for 30 days the ticket is closed, and your retention rules hold for it as for any other.
 
-No mail goes out. Deleted mails and drafts are left out. Ended at any time, the same command goes on where it was; what is here
+No mail goes out. Deleted mails and drafts are left out, and so are links. Nobody may write to the files meanwhile: import
+copies of those in use. Ended at any time, the same command goes on where it was; what is here
 already is not taken twice. An embedded database has one process: stop `accord serve` meanwhile.";
 
 /// How often it says how far it is where nobody sees a bar.
 const LINES_APART: Duration = Duration::from_secs(10);
-/// Characters of the bar.
-const BAR: usize = 30;
 
 /// Arguments of `accord import`.
 #[derive(Args)]
@@ -75,7 +75,11 @@ impl Import {
             Ok(app) => app,
             Err(error) => return refuse(&anyhow::Error::new(error)),
         };
-        let mut shown = Shown::new();
+        match changed_since_interrupted(&app.config.data, &self.mailbox, &plan) {
+            Ok(changed) => changed.iter().for_each(|path| say_changed(path)),
+            Err(error) => return fail(format_args!("{error:#}")),
+        }
+        let mut shown = Shown::new(plan.mails());
         match importing::run(&app, &self.mailbox, &plan, |progress| shown.tell(&progress)) {
             Ok(progress) => {
                 shown.end();
@@ -90,6 +94,13 @@ impl Import {
     }
 }
 
+fn say_changed(path: &str) {
+    say(format_args!(
+        "{path} was changed since the import of it that was interrupted. What is in it and not here yet is taken now; a mail \
+         that was taken and then altered comes once more, unless it bears the same Message-ID and says the same"
+    ));
+}
+
 fn say_report(plan: &Plan, progress: &Progress) {
     say(format_args!("{} mails taken, {} were here already", progress.done - progress.known, progress.known));
     if plan.deleted > 0 {
@@ -98,50 +109,55 @@ fn say_report(plan: &Plan, progress: &Progress) {
     if plan.too_large > 0 {
         say(format_args!("{} were left out that are larger than a mail may be", plan.too_large));
     }
+    if let Some(first) = &plan.first_no_file {
+        let (count, first) = (plan.no_files, first.display());
+        say(format_args!(
+            "{count} were left out that are no files, but links, pipes or the like: {first} is the first"
+        ));
+    }
     say("What could not be told whose matter it is stands under Unprocessed mail, in the administration");
 }
 
 /// How far it is, on a terminal as a bar, elsewhere as a line now and then.
 struct Shown {
+    bar: ProgressBar,
     is_terminal: bool,
-    began: Instant,
     told: Option<Instant>,
 }
 
 impl Shown {
-    fn new() -> Shown {
-        Shown { is_terminal: std::io::stderr().is_terminal(), began: Instant::now(), told: None }
+    fn new(mails: usize) -> Shown {
+        // Where standard error is no terminal the bar counts, and is not drawn.
+        let bar = ProgressBar::new(mails as u64);
+        if let Ok(style) = ProgressStyle::with_template("[{bar:30}] {msg}") {
+            bar.set_style(style.progress_chars("=> "));
+        }
+        Shown { bar, is_terminal: std::io::stderr().is_terminal(), told: None }
     }
 
     fn tell(&mut self, progress: &Progress) {
-        let pause = if self.is_terminal { Duration::from_millis(100) } else { LINES_APART };
-        let is_last = progress.done == progress.mails;
-        if !is_last && self.told.is_some_and(|told| told.elapsed() < pause) {
+        self.bar.set_position(progress.done as u64);
+        let line = line(progress, self.bar.eta());
+        if self.is_terminal {
+            self.bar.set_message(line);
             return;
         }
-        self.told = Some(Instant::now());
-        let line = line(progress, self.began.elapsed());
-        if self.is_terminal {
-            let full = BAR * progress.done / progress.mails.max(1);
-            let bar = format!("{}{}", "=".repeat(full), " ".repeat(BAR - full));
-            drop(write!(std::io::stderr(), "\r[{bar}] {line}\x1b[K"));
-        } else {
+        let is_last = progress.done == progress.mails;
+        if is_last || self.told.is_none_or(|told| told.elapsed() >= LINES_APART) {
+            self.told = Some(Instant::now());
             say(line);
         }
     }
 
     fn end(&self) {
-        if self.is_terminal && self.told.is_some() {
-            say("");
-        }
+        self.bar.abandon();
     }
 }
 
-fn line(progress: &Progress, took: Duration) -> String {
+fn line(progress: &Progress, left: Duration) -> String {
     let Progress { mails, done, .. } = progress;
-    let left = (took.as_secs_f64() / (*done).max(1) as f64 * (mails - done) as f64).round();
     let percent = 100 * done / (*mails).max(1);
-    format!("{done} of {mails} mails ({percent} %), {} min {:02} s left", left as u64 / 60, left as u64 % 60)
+    format!("{done} of {mails} mails ({percent} %), {} left", HumanDuration(left))
 }
 
 #[cfg(test)]
@@ -151,8 +167,8 @@ mod tests {
     #[test]
     fn the_line_tells_how_far_it_is_and_how_long_it_takes() {
         let progress = Progress { mails: 100_000, done: 25_000, known: 0 };
-        let said = line(&progress, Duration::from_secs(30));
-        assert_eq!(said, "25000 of 100000 mails (25 %), 1 min 30 s left");
-        assert_eq!(line(&Progress::default(), Duration::ZERO), "0 of 0 mails (0 %), 0 min 00 s left");
+        let said = line(&progress, Duration::from_secs(120));
+        assert_eq!(said, "25000 of 100000 mails (25 %), 2 minutes left");
+        assert_eq!(line(&Progress::default(), Duration::ZERO), "0 of 0 mails (0 %), 0 seconds left");
     }
 }

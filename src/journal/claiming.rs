@@ -131,6 +131,26 @@ pub fn claim_together(
     Ok(taken)
 }
 
+/// Takes mails for `worker`, the first first, until they are `mails` or have `bytes` together: what is taken together lies in
+/// memory together.
+pub fn claim_some(
+    db: &mut DbConnection,
+    worker: &str,
+    mails: usize,
+    bytes: usize,
+    now: UtcTime,
+) -> Result<Vec<Claimed>> {
+    let (mut claimed, mut together) = (Vec::new(), 0_usize);
+    while claimed.len() < mails
+        && together < bytes
+        && let Some(next) = claim_next(db, worker, now)?
+    {
+        together = together.saturating_add(next.bytes);
+        claimed.push(next);
+    }
+    Ok(claimed)
+}
+
 /// Takes mail `id` for `worker` and gives how many bytes it has; nothing when somebody else was faster, or when five
 /// workers took it and none came back.
 pub fn claim(db: &mut DbConnection, id: JournalId, worker: &str, now: UtcTime) -> Result<Option<usize>> {

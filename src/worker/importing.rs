@@ -3,14 +3,20 @@
 //! after what they answer, whichever folder they lie in. Of each mail only its place is held in memory, and a few at a time
 //! with their bytes. Begun again after an end of any kind, it goes on: what the journal knows is not taken twice (J-05).
 
-use std::fs::File;
+mod unfinished;
+
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use serde::{Deserialize, Serialize};
 
 use crate::app::App;
 use crate::clock::UtcTime;
@@ -37,6 +43,8 @@ const READERS: usize = 4;
 /// The header of a mail in a file of its own is looked at so far.
 const HEADER_BYTES: u64 = 64 << 10;
 
+pub use unfinished::changed_since_interrupted;
+
 /// What is brought, and what it was where it lay.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -49,14 +57,40 @@ pub struct Source {
 #[derive(Debug, Default)]
 pub struct Plan {
     places: Vec<Place>,
-    files: Vec<(PathBuf, Imported)>,
+    files: Vec<PlannedFile>,
     /// Thrown away where they lay, or begun and never sent; they are not brought.
     pub deleted: usize,
     /// Larger than any mail that a pipe hands over; they are not brought.
     pub too_large: usize,
+    /// Among the mails of a folder, and no file: a link that may lead anywhere, a pipe that ends never. They are not brought.
+    pub no_files: usize,
+    /// The first of them.
+    pub first_no_file: Option<PathBuf>,
 }
 
-/// A mail in a file: all of it, where `is_restored` is not set.
+/// A file with one mail or many, as it was when it was looked through.
+#[derive(Debug)]
+struct PlannedFile {
+    path: PathBuf,
+    imported: Imported,
+    stamp: Stamp,
+}
+
+/// By which it shows that a file was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Stamp {
+    length: u64,
+    /// Seconds and nanoseconds of its last change.
+    changed_at: (i64, i64),
+}
+
+impl Stamp {
+    fn of(file: &Metadata) -> Stamp {
+        Stamp { length: file.len(), changed_at: (file.mtime(), file.mtime_nsec()) }
+    }
+}
+
+/// A mail in a file: all of it, unless it is one of many.
 #[derive(Clone, Copy, Debug)]
 struct Place {
     written_at: i64,
@@ -82,13 +116,18 @@ impl Plan {
         let mut plan = Plan::default();
         for source in sources {
             let path = source.path.as_path();
-            let read = if path.is_dir() { plan.read_maildir(path, source.imported) } else { plan.read_mbox(source) };
+            let read = match std::fs::metadata(path) {
+                Ok(there) if there.is_dir() => plan.read_maildir(path, source.imported),
+                Ok(there) if there.is_file() => plan.read_mbox(source),
+                Ok(_) => Err(anyhow!("it is neither a file nor a folder")),
+                Err(error) => Err(error.into()),
+            };
             read.with_context(|| format!("{} cannot be read", path.display()))?;
         }
         // In one file mails lie in the order in which they came; the sort keeps it among those of one date.
         // Of what we sent with ourselves in copy, the one that we sent comes first, and the copy is known then.
         let files = &plan.files;
-        let is_a_copy = |file: u32| files.get(file as usize).is_some_and(|(_, imported)| *imported != Imported::Sent);
+        let is_a_copy = |file: u32| files.get(file as usize).is_some_and(|file| file.imported != Imported::Sent);
         plan.places.sort_by_key(|place| (place.written_at, is_a_copy(place.file)));
         Ok(plan)
     }
@@ -98,8 +137,8 @@ impl Plan {
         self.places.len()
     }
 
-    fn add_file(&mut self, path: PathBuf, imported: Imported) -> anyhow::Result<u32> {
-        self.files.push((path, imported));
+    fn add_file(&mut self, path: PathBuf, imported: Imported, about: &Metadata) -> anyhow::Result<u32> {
+        self.files.push(PlannedFile { path, imported, stamp: Stamp::of(about) });
         Ok(u32::try_from(self.files.len() - 1)?)
     }
 
@@ -114,8 +153,9 @@ impl Plan {
     }
 
     fn read_mbox(&mut self, source: &Source) -> anyhow::Result<()> {
-        let file = self.add_file(source.path.clone(), source.imported)?;
-        let opened = BufReader::with_capacity(256 << 10, File::open(&source.path)?);
+        let opened = open_named(&source.path)?;
+        let file = self.add_file(source.path.clone(), source.imported, &opened.metadata()?)?;
+        let opened = BufReader::with_capacity(256 << 10, opened);
         let mut last = 0;
         let is_mbox = mbox::scan(opened, |entry| {
             // A mail without a date lies beside the one before it.
@@ -132,6 +172,9 @@ impl Plan {
     fn read_maildir(&mut self, path: &Path, imported: Imported) -> anyhow::Result<()> {
         let mut is_maildir = false;
         for folder in ["cur", "new"] {
+            if std::fs::symlink_metadata(path.join(folder)).is_ok_and(|there| there.is_symlink()) {
+                bail!("its folder `{folder}` is a link; name the Maildir that it belongs to");
+            }
             let entries = match std::fs::read_dir(path.join(folder)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
                 entries => entries?,
@@ -154,36 +197,76 @@ impl Plan {
 
     fn read_maildir_mail(&mut self, path: PathBuf, imported: Imported) -> anyhow::Result<()> {
         let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let opened = File::open(&path)?;
-        let about_file = opened.metadata()?;
-        if name.starts_with('.') || !about_file.is_file() {
+        if name.starts_with('.') {
             return Ok(());
         }
+        let Some(opened) = open_entry(&path)? else {
+            self.no_files += 1;
+            self.first_no_file.get_or_insert(path);
+            return Ok(());
+        };
+        let about_file = opened.metadata()?;
         let mut header = Vec::new();
-        opened.take(HEADER_BYTES).read_to_end(&mut header)?;
+        (&opened).take(HEADER_BYTES).read_to_end(&mut header)?;
         let mut about = About::of(&header);
         let flags = name.rsplit_once(":2,").map(|(_, flags)| flags).unwrap_or_default();
         about.is_deleted |= flags.contains(['T', 'D']);
-        let file = self.add_file(path, imported)?;
+        let file = self.add_file(path, imported, &about_file)?;
         let written_at = about.date.map_or(0, UtcTime::seconds);
         self.add(Place { written_at, file, is_in_mbox: false, start: 0, length: about_file.len() }, about);
         Ok(())
     }
 
     fn bytes(&self, place: &Place, open: &mut Option<(u32, File)>) -> anyhow::Result<Vec<u8>> {
-        let (path, _) = &self.files[place.file as usize];
+        let PlannedFile { path, stamp, .. } = &self.files[place.file as usize];
         let file = match open {
             Some((number, file)) if *number == place.file => file,
             open => {
-                let file = File::open(path).with_context(|| format!("{} cannot be read", path.display()))?;
-                &mut open.insert((place.file, file)).1
+                let opened = if place.is_in_mbox { open_named(path).map(Some) } else { open_entry(path) };
+                let opened = opened.with_context(|| format!("{} cannot be read", path.display()))?;
+                let opened = opened.with_context(|| format!("{} is no file any more", path.display()))?;
+                &mut open.insert((place.file, opened)).1
             }
         };
         file.seek(SeekFrom::Start(place.start))?;
         let mut bytes = Vec::with_capacity(usize::try_from(place.length)?);
         file.take(place.length).read_to_end(&mut bytes)?;
+        // Looked at after reading: mails that lie elsewhere now would be taken in pieces.
+        if Stamp::of(&file.metadata()?) != *stamp {
+            bail!("{} was changed meanwhile; import a copy to which nobody writes", path.display());
+        }
         Ok(if place.is_in_mbox { mbox::restored(&bytes) } else { bytes })
     }
+
+    /// The files with many mails, by their paths.
+    fn mboxes(&self) -> impl Iterator<Item = (String, Stamp)> {
+        let mut files: Vec<u32> = self.places.iter().filter(|place| place.is_in_mbox).map(|place| place.file).collect();
+        files.sort_unstable();
+        files.dedup();
+        files.into_iter().map(|file| {
+            let PlannedFile { path, stamp, .. } = &self.files[file as usize];
+            (std::path::absolute(path).unwrap_or_else(|_| path.clone()).to_string_lossy().into_owned(), *stamp)
+        })
+    }
+}
+
+/// Opens what somebody named, without waiting for the other end of a pipe.
+fn open_named(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)
+}
+
+/// Opens a file that lies among mails, and nothing else that may lie there.
+fn open_entry(path: &Path) -> io::Result<Option<File>> {
+    if !std::fs::symlink_metadata(path)?.is_file() {
+        return Ok(None);
+    }
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let opened = match OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path) {
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => return Ok(None),
+        opened => opened?,
+    };
+    // It may have been replaced in between.
+    Ok(opened.metadata()?.is_file().then_some(opened))
 }
 
 /// Brings the mails of the plan into the mailbox and carries them out, telling after each batch how far it is. When this
@@ -193,7 +276,10 @@ pub fn run(app: &App, mailbox: &str, plan: &Plan, mut tell: impl FnMut(Progress)
     let found = app.database.read_now(|db| mailboxes::find_by_canonical(db, &address))?;
     let found =
         found.with_context(|| format!("no mailbox has the address {mailbox}; see Mailboxes in the administration"))?;
-    let worker = format!("import-{}", random_handle());
+    let name = format!("import-{}-", found.id.0);
+    let worker = format!("{name}{}", random_handle());
+    take_up_what_was_interrupted(app, &name)?;
+    unfinished::begin(&app.config.data, mailbox, plan)?;
     let mut progress = Progress { mails: plan.places.len(), ..Progress::default() };
     let mut open = None;
     let mut places = plan.places.iter().peekable();
@@ -201,7 +287,7 @@ pub fn run(app: &App, mailbox: &str, plan: &Plan, mut tell: impl FnMut(Progress)
         let (mut batch, mut bytes) = (Vec::new(), 0);
         while let Some(place) = places.next_if(|_| batch.len() < BATCH_MAILS && bytes < BATCH_BYTES) {
             let recipient = Recipient { mailbox: found.id, address: found.canonical.clone() };
-            let imported = plan.files[place.file as usize].1;
+            let imported = plan.files[place.file as usize].imported;
             let raw = plan.bytes(place, &mut open)?;
             batch.push(NewMail::new(vec![recipient], String::new(), Way::Pipe, raw).imported(imported));
             bytes += place.length;
@@ -219,7 +305,17 @@ pub fn run(app: &App, mailbox: &str, plan: &Plan, mut tell: impl FnMut(Progress)
         while let Step::Worked(_) = incoming_mail::process_row(app, &worker, || Duration::ZERO)? {}
         tell(progress);
     }
+    unfinished::end(&app.config.data, mailbox, plan)?;
     Ok(progress)
+}
+
+/// What an import that was killed held comes first, as it would have come: else answers would be read before what they
+/// answer. An embedded database has no other process than this one; elsewhere only what an import into that mailbox held is
+/// free, and an import that runs beside this one gives way where both have the same mail.
+fn take_up_what_was_interrupted(app: &App, name: &str) -> Result<()> {
+    let held_by = if app.config.database.url.is_sqlite() { String::new() } else { name.to_owned() };
+    app.database.write_now(move |db| claiming::free_leases(db, &held_by))?;
+    Ok(())
 }
 
 /// Writes mails down and claims what waits, in one commit. Gives how many were known.
@@ -231,41 +327,35 @@ fn write_down(app: &App, batch: Vec<NewMail>, worker: &str) -> Result<(usize, Ve
             let accepted = journal::accept(db, mail, now)?;
             known += accepted.iter().filter(|what| **what == Acceptance::AlreadyKnown).count();
         }
-        let mut claimed = Vec::new();
-        while claimed.len() < BATCH_MAILS
-            && let Some(next) = claiming::claim_next(db, &worker, now)?
-        {
-            claimed.push(next);
-        }
-        Ok((known, claimed))
+        // Mail that waited before may be larger than what was just written down.
+        let bytes = usize::try_from(BATCH_BYTES).unwrap_or(usize::MAX);
+        Ok((known, claiming::claim_some(db, &worker, BATCH_MAILS, bytes, now)?))
     })
 }
 
 /// Reads mails side by side, for each waits for the disk that keeps its files, and carries them out in their order, in one
-/// commit.
+/// commit. Each is held with its bytes only while it is read.
 fn carry_out_together(app: &App, claimed: Vec<Claimed>, worker: &str) -> Result<()> {
     if claimed.is_empty() {
         return Ok(());
     }
-    let (deliveries, surroundings) = app.database.read_now(|db| {
-        let deliveries = claimed.iter().map(|claimed| claiming::load(db, claimed.id)).collect::<Result<Vec<_>>>()?;
-        Ok((deliveries, Surroundings::load(db)?))
-    })?;
+    let surroundings = app.database.read_now(Surroundings::load)?;
     let house = Arc::new(House::new(&app.keys, &app.config, &app.senders));
     let now = app.clock.now();
-    let read = |delivery: Delivery| -> Result<(Delivery, Reading)> {
-        let _place = app.reading_room.enter(usize::try_from(delivery.size).unwrap_or(usize::MAX));
+    let read = |claimed: Claimed| -> Result<(Delivery, Reading)> {
+        let _place = app.reading_room.enter(claimed.bytes);
+        let delivery = app.database.read_now(|db| claiming::load(db, claimed.id))?;
         let read = || reading::read(&house, &app.storage, &delivery, &surroundings, now);
         let reading =
             catch_unwind(AssertUnwindSafe(read)).map_err(|_| Error::internal("reading a mail panicked"))??;
         Ok((Delivery { raw: None, ..delivery }, reading))
     };
-    let mut shares: Vec<Vec<(usize, Delivery)>> = vec![Vec::new(); READERS];
-    for (index, delivery) in deliveries.into_iter().enumerate() {
-        shares[index % READERS].push((index, delivery));
+    let mut shares: Vec<Vec<(usize, Claimed)>> = vec![Vec::new(); READERS];
+    for (index, claimed) in claimed.into_iter().enumerate() {
+        shares[index % READERS].push((index, claimed));
     }
-    let read_share = |share: Vec<(usize, Delivery)>| -> Result<Vec<(usize, (Delivery, Reading))>> {
-        share.into_iter().map(|(index, delivery)| Ok((index, read(delivery)?))).collect()
+    let read_share = |share: Vec<(usize, Claimed)>| -> Result<Vec<(usize, (Delivery, Reading))>> {
+        share.into_iter().map(|(index, claimed)| Ok((index, read(claimed)?))).collect()
     };
     let read_share = &read_share;
     let mut mails = std::thread::scope(|scope| {

@@ -5,15 +5,19 @@ use std::path::{Path, PathBuf};
 
 use accord::clock::UtcTime;
 use accord::db::types::PersonId;
-use accord::journal::Imported;
+use accord::journal::claiming;
+use accord::journal::{self, Imported, NewMail, Recipient, Way, unprocessed};
 use accord::search::{self, SearchQuery};
+use accord::teams::mailboxes;
+use accord::tickets::messages::in_doubt;
 use accord::tickets::messages::{MessageKind, Remark, Visibility};
 use accord::tickets::status::Status;
 use accord::worker::importing::{self, Plan, Progress, Source};
 use chrono::TimeDelta;
+use rustix::fs::{FileType, Mode};
 use tempfile::TempDir;
 
-use crate::support::desk::{Desk, SUPPORT};
+use crate::support::desk::{Desk, SUPPORT, address};
 
 /// A mail of before, `days` ago.
 struct Old<'a> {
@@ -243,4 +247,166 @@ fn a_line_in_a_mail_that_begins_another_one_makes_no_answer_of_ours() {
         let read = desk.public_messages(&ticket);
         assert!(read.iter().all(|message| !message.body_text.contains("Pay to")), "{read:?}");
     }
+}
+
+/// Sent from the mailbox to one of us: whose matter it is nobody can tell, so it is held.
+fn with_a_held_mail(days: i64) -> (Desk, TempDir) {
+    let (desk, folder) = (Desk::open(), TempDir::new().unwrap());
+    let sent = mbox(&folder, "sent", &[Old::by_us(&desk, days, "zoe@staff.example", "6@old", "Lunch?")]);
+    import(&desk, &[], &[&sent]);
+    assert_eq!(desk.tickets().len(), 0);
+    (desk, folder)
+}
+
+fn held_path(desk: &Desk) -> String {
+    let held = desk.test.read(|db| unprocessed::list(db, None, 10)).rows;
+    format!("/admin/unprocessed-mail/{}", held[0].handle)
+}
+
+#[actix_web::test]
+async fn nobody_is_told_when_somebody_decides_about_an_imported_mail() {
+    let (desk, _folder) = with_a_held_mail(40);
+    let zoe = desk.test.signed_in(desk.zoe).await;
+    let path = held_path(&desk);
+    let page = zoe.get(&path).await;
+    page.assert_says("importé").assert_says("Personne ne reçoit de courriel");
+    let nothing: &[(&str, &str)] = &[];
+    zoe.post(&format!("{path}/ticket"), nothing).await.assert_status(303);
+    desk.test.run_jobs();
+    let ticket = desk.ticket();
+    let ago = UtcTime::from_seconds(desk.test.now().minus(TimeDelta::days(40)).seconds());
+    assert_eq!((ticket.created_at, ticket.status), (ago, Status::Closed), "it is old news");
+    let said = desk.messages(&ticket);
+    assert_eq!((said[0].kind, said[0].created_at), (MessageKind::Agent, ago));
+    zoe.get(&format!("/tickets/{}", ticket.reference)).await.assert_says("Importé d’une autre boîte");
+    zoe.get(&format!("/messages/{}/handling", said[0].handle)).await.assert_says("il était parti de la boîte");
+    desk.test.pass(TimeDelta::days(3));
+    desk.test.run_jobs();
+    assert_eq!(desk.sent().len(), 0);
+}
+
+#[actix_web::test]
+async fn nobody_is_told_when_an_imported_mail_is_added_to_a_ticket() {
+    let (desk, folder) = with_a_held_mail(2);
+    let inbox = mbox(&folder, "inbox", &[Old::to_us(&desk, 5, "claire@acme.example", "1@acme.example", "Help")]);
+    import(&desk, &[&inbox], &[]);
+    let ticket = desk.ticket();
+    let zoe = desk.test.signed_in(desk.zoe).await;
+    zoe.post(&format!("{}/message", held_path(&desk)), &[("reference", ticket.reference.as_str())])
+        .await
+        .assert_status(303);
+    desk.test.run_jobs();
+    let said = desk.public_messages(&ticket);
+    assert_eq!((said.len(), said[1].remark), (2, Some(Remark::Accepted)));
+    assert_eq!(desk.ticket_again(ticket.id).status, Status::WaitingForCustomer);
+    assert_eq!(desk.sent().len(), 0);
+    // What the agent then writes goes out.
+    desk.answer(&ticket, "Redémarrez-la.", Status::WaitingForCustomer);
+    assert_eq!(desk.sent_to("claire@acme.example").len(), 1);
+}
+
+#[test]
+fn nobody_is_told_when_an_imported_message_in_doubt_is_accepted() {
+    let (desk, folder) = (Desk::open(), TempDir::new().unwrap());
+    let inbox = mbox(&folder, "inbox", &[Old::to_us(&desk, 50, "claire@acme.example", "1@acme.example", "Help")]);
+    import(&desk, &[&inbox], &[]);
+    let named = Old::to_us(&desk, 45, "claire@acme.example", "2@acme.example", "It is the fuse.");
+    let inbox = mbox(&folder, "more", &[named]);
+    let text = std::fs::read_to_string(&inbox).unwrap();
+    std::fs::write(&inbox, text.replace("Printer", &format!("[{}]", desk.ticket().reference))).unwrap();
+    import(&desk, &[&inbox], &[]);
+    let (ticket, by, now) = (desk.ticket(), desk.actor(desk.zoe), desk.test.now());
+    let said = desk.messages(&ticket);
+    assert_eq!((said.len(), said[1].remark), (2, Some(Remark::NotAuthenticated)));
+    let handle = said[1].handle.clone();
+    desk.test.write(move |db| in_doubt::accept(db, &ticket, &handle, &by, now));
+    desk.test.run_jobs();
+    let ticket = desk.ticket();
+    assert_eq!(desk.public_messages(&ticket).len(), 2);
+    let ago = UtcTime::from_seconds(now.minus(TimeDelta::days(45)).seconds());
+    assert_eq!((ticket.status, ticket.last_message_at), (Status::Closed, ago));
+    assert_eq!(desk.sent().len(), 0);
+}
+
+#[test]
+fn what_a_killed_import_held_comes_first_when_it_is_begun_again() {
+    let (desk, folder) = (Desk::open(), TempDir::new().unwrap());
+    let asked = || Old::to_us(&desk, 5, "claire@acme.example", "1@acme.example", "Help");
+    let more = || Old::to_us(&desk, 4, "claire@acme.example", "2@acme.example", "And?").answering("1@acme.example");
+    let inbox = mbox(&folder, "inbox", &[asked(), more()]);
+    // Killed after it had taken the first of them.
+    let (raw, now) = (asked().bytes().into_bytes(), desk.test.now());
+    desk.test.write(move |db| {
+        let mailbox = mailboxes::find_by_canonical(db, &address(SUPPORT))?.unwrap();
+        let recipient = Recipient { mailbox: mailbox.id, address: mailbox.canonical };
+        let mail = NewMail::new(vec![recipient], String::new(), Way::Pipe, raw.clone()).imported(Imported::Received);
+        journal::accept(db, &mail, now)?;
+        claiming::claim_next(db, &format!("import-{}-killed", mailbox.id.0), now)
+    });
+    assert_eq!(import(&desk, &[&inbox], &[]).known, 1);
+    assert_eq!(desk.public_messages(&desk.ticket()).len(), 2, "one thread");
+}
+
+#[test]
+fn of_the_mail_that_waits_no_more_is_taken_together_than_may_lie_in_memory() {
+    let desk = Desk::open();
+    for number in 0..3 {
+        let mail = format!("From: claire@acme.example\r\nSubject: {number}\r\n\r\n{}\r\n", "x".repeat(1 << 10));
+        desk.accept_bytes(SUPPORT, "claire@acme.example", mail.into_bytes());
+    }
+    let now = desk.test.now();
+    let claimed = desk.test.write(move |db| claiming::claim_some(db, "a", 32, 1_500, now));
+    assert_eq!(claimed.len(), 2);
+    assert_eq!(desk.test.write(move |db| claiming::claim_some(db, "b", 0, 1_500, now)).len(), 0);
+    assert_eq!(desk.test.write(move |db| claiming::claim_some(db, "b", 32, 1_500, now)).len(), 1);
+    desk.test.pass(TimeDelta::minutes(3));
+    desk.test.run_jobs();
+}
+
+#[test]
+fn links_pipes_and_devices_among_the_mails_are_passed_over_and_told() {
+    let (desk, folder) = (Desk::open(), TempDir::new().unwrap());
+    let path = |name: &str| folder.path().join(name);
+    std::fs::create_dir(path("cur")).unwrap();
+    let secret = path("secret");
+    std::fs::write(&secret, Old::to_us(&desk, 2, "eve@other.example", "2@other.example", "secret").bytes()).unwrap();
+    std::fs::write(
+        path("cur/1.host:2,S"),
+        Old::to_us(&desk, 2, "claire@acme.example", "1@acme.example", "kept").bytes(),
+    )
+    .unwrap();
+    std::os::unix::fs::symlink(&secret, path("cur/2.host:2,S")).unwrap();
+    for pipe in ["cur/3.host:2,S", "pipe"] {
+        rustix::fs::mknodat(rustix::fs::CWD, path(pipe), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    }
+    let plan = Plan::read(&[Source { path: folder.path().to_owned(), imported: Imported::Received }]).unwrap();
+    assert_eq!((plan.mails(), plan.no_files, plan.first_no_file), (1, 2, Some(path("cur/2.host:2,S"))));
+    for named in [path("pipe"), PathBuf::from("/dev/null")] {
+        let text = Plan::read(&[Source { path: named, imported: Imported::Received }]).unwrap_err();
+        assert!(format!("{text:#}").contains("neither a file nor a folder"), "{text:#}");
+    }
+    std::os::unix::fs::symlink(path("cur"), path("new")).unwrap();
+    let text = Plan::read(&[Source { path: folder.path().to_owned(), imported: Imported::Received }]).unwrap_err();
+    assert!(format!("{text:#}").contains("is a link"), "{text:#}");
+}
+
+#[test]
+fn a_file_that_is_changed_while_it_is_imported_or_between_two_runs_is_noticed() {
+    let (desk, folder) = (Desk::open(), TempDir::new().unwrap());
+    let mail = |days, id: &'static str| Old::to_us(&desk, days, "claire@acme.example", id, "Help");
+    let file = mbox(&folder, "inbox", &[mail(3, "1@acme.example")]);
+    let (app, data) = (&desk.test.app, &desk.test.app.config.data);
+    let plan = || Plan::read(&[Source { path: file.clone(), imported: Imported::Received }]).unwrap();
+    let changed = || importing::changed_since_interrupted(data, SUPPORT, &plan()).unwrap();
+    let before = plan();
+    mbox(&folder, "inbox", &[mail(4, "0@acme.example"), mail(3, "1@acme.example")]);
+    let text = importing::run(app, SUPPORT, &before, |_| ()).unwrap_err();
+    assert!(format!("{text:#}").contains("was changed meanwhile"), "{text:#}");
+    assert_eq!(desk.tickets().len(), 0, "nothing is taken in pieces");
+    assert_eq!(changed(), [file.to_str().unwrap()]);
+    importing::run(app, SUPPORT, &plan(), |_| ()).unwrap();
+    desk.test.run_jobs();
+    assert_eq!(desk.tickets().len(), 2);
+    mbox(&folder, "inbox", &[mail(3, "1@acme.example")]);
+    assert!(changed().is_empty(), "it had come to its end");
 }
