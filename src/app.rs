@@ -16,6 +16,7 @@ use crate::diagnostics::otlp::door::Door;
 use crate::diagnostics::seats::Looking;
 use crate::intake::ingress::Ingress;
 use crate::intake::reading_room::ReadingRoom;
+use crate::intake::receiving::Receiving;
 use crate::keys::{Keys, Purpose};
 use crate::mail::sender_check::SenderCheck;
 use crate::mail::transport::Transport;
@@ -36,6 +37,8 @@ pub struct App {
     pub reading_room: ReadingRoom,
     /// How much mail is taken before who hands it over has to wait.
     pub ingress: Ingress,
+    /// The memory that mails coming in share.
+    pub receiving: Receiving,
     /// Looks up whether a sender's domain stands by a mail.
     pub senders: Arc<SenderCheck>,
     /// What this process remembers of products that send.
@@ -156,6 +159,7 @@ impl App {
         let unrecorded = Unrecorded::below(&config.data);
         let senders = Arc::new(SenderCheck::new(&config.mail.sender_checks));
         let ingress = Ingress::new(&config.limits, &clock);
+        let receiving = Receiving::new(config.limits.mail_bytes);
         Ok(Arc::new(App {
             config,
             clock,
@@ -166,6 +170,7 @@ impl App {
             courier: Courier::default(),
             reading_room: ReadingRoom::default(),
             ingress,
+            receiving,
             senders,
             products: Door::default(),
             looking: Looking::default(),

@@ -1,6 +1,6 @@
 //! From what arrives to a ticket. A mail is read outside of any transaction (`reading`), what speaks for its belonging
 //! to a ticket is gathered (`evidence`), the decision table of `mail::threading` decides, and one transaction carries it
-//! out and records the outcome in the journal (`from_email`); too much mail waits before it comes in (`ingress`)
+//! out and records the outcome in the journal (`from_email`); too much mail waits before it comes in (`ingress`, `receiving`)
 //! or ends in `floods`, and machines that pass for people are not answered for ever by `storms`. What the table holds back
 //! waits for an agent (`by_hand`). What a mail reports of another is heard in `bounces`. A request filed on a page comes by `from_form`.
 
@@ -15,6 +15,7 @@ pub mod from_form;
 pub mod ingress;
 pub mod reading;
 pub mod reading_room;
+pub mod receiving;
 mod storms;
 mod unsubscribing;
 

@@ -2,7 +2,7 @@
 //! else is asked for is not for us, and is refused while the sender can still be told (S-02, LP-04).
 
 use crate::db::DbConnection;
-use crate::db::types::MailboxId;
+use crate::db::types::{MailboxId, QueueId};
 use crate::error::Result;
 use crate::mail::address::EmailAddress;
 use crate::mail::reply_address::{self, UnverifiedToken};
@@ -12,6 +12,9 @@ use crate::notifications::recipients::mailbox_of;
 use crate::teams::mailboxes::{self, Mailbox};
 use crate::tickets::participants::{self, Participant};
 use crate::tickets::ticket::{self, Ticket};
+
+/// Addresses of a mail that are looked at for tokens.
+pub(super) const TOKENS: usize = 20;
 
 /// The mailbox at which mail to `recipient` arrives; nothing when we take no mail for it. The address must be plain: the
 /// forms by which relays were tricked (`a%b@c`, `c!a`, `@c:a@d`, quotes) are no addresses here.
@@ -37,6 +40,24 @@ pub fn mailbox_for(db: &mut DbConnection, letterhead: &Letterhead, recipient: &s
         Some((_, mailbox)) => Ok(Some(mailbox.id)),
         None => Ok(mailboxes::find_default(db)?.map(|mailbox| mailbox.id)),
     }
+}
+
+/// Whether one of the addresses is that of a ticket which stands in another queue by now, whatever queue its mailbox is of.
+pub fn leads_to_another_queue<'a>(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    addresses: impl Iterator<Item = &'a EmailAddress>,
+    queue: QueueId,
+) -> Result<bool> {
+    for address in addresses.filter(|address| is_at_reply_domain(letterhead, address)).take(TOKENS) {
+        if let Some(token) = reply_address::parse(address.local_part())
+            && let Some((ticket, _)) = find_genuine(db, letterhead, &token)?
+            && ticket.queue_id != queue
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Whether the address is at the domain where answers arrive.

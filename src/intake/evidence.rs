@@ -27,8 +27,6 @@ use crate::tickets::reference::TicketReference;
 use crate::tickets::status::Status;
 use crate::tickets::ticket::{self, Ticket};
 
-/// Addresses of a mail that are looked at for tokens.
-const TOKENS: usize = 20;
 /// Message-IDs of a mail that are looked up, the nearest ones.
 const IDS: usize = 20;
 
@@ -151,7 +149,7 @@ fn token_evidence(
         .filter(|address| addressing::is_at_reply_domain(letterhead, address))
         .filter(|address| reply_address::resembles(address.local_part()));
     let mut found = TokenFound { evidence: TokenEvidence::Absent, ticket: None, holder: None, is_bounce: false };
-    for address in at_reply_domain.take(TOKENS) {
+    for address in at_reply_domain.take(addressing::TOKENS) {
         let token = reply_address::parse(address.local_part());
         // Only machines answer at the address for bounces.
         let usable = token.filter(|token| token.purpose == AddressPurpose::Reply || automatic);

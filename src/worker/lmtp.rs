@@ -3,37 +3,32 @@
 
 pub mod data;
 mod session;
+mod socket_file;
 
 use std::io;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::app::App;
 use crate::config::mail::LmtpListen;
-use crate::worker::local_socket;
+
+use socket_file::SocketFile;
 
 /// Connections at a time; a mail server needs a few.
 const CONNECTIONS: usize = 100;
-/// How much of a mail is counted at once against what all mails may hold in memory together.
-const GRAIN: usize = 64 * 1024;
-/// What all mails being received may hold in memory together, at least.
-const MEMORY: usize = 64 * 1024 * 1024;
-/// How long to see whether somebody listens on a socket that is there: this machine knows at once.
-const PATIENCE: Duration = Duration::from_millis(200);
 /// How long mails being received have to arrive once the program is told to stop (FT-22).
 const DRAIN: Duration = Duration::from_secs(6);
 
 /// An open listener.
 pub enum Door {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix(SocketFile),
 }
 
 impl Door {
@@ -45,22 +40,8 @@ impl Door {
                 listener.set_nonblocking(true)?;
                 Ok(Door::Tcp(TcpListener::from_std(listener)?))
             }
-            LmtpListen::Unix(path) => {
-                // What a process that is gone left behind would be in the way; anything else is somebody's.
-                if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
-                    let heard = local_socket::connect(path, PATIENCE);
-                    match heard.as_ref().map_err(io::Error::kind) {
-                        // Somebody listens there, even if with so long a line that we do not get in.
-                        Ok(_) | Err(io::ErrorKind::WouldBlock) => return Err(io::ErrorKind::AddrInUse.into()),
-                        Err(io::ErrorKind::ConnectionRefused) => std::fs::remove_file(path)?,
-                        Err(_) => drop(heard?),
-                    }
-                }
-                let listener = UnixListener::bind(path)?;
-                // The mail server is another user; like the loopback port it is open to who is on this machine.
-                std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
-                Ok(Door::Unix(listener))
-            }
+            // The mail server is another user; like the loopback port it is open to who is on this machine.
+            LmtpListen::Unix(path) => SocketFile::open(path, 0o666).map(Door::Unix),
         }
     }
 
@@ -77,15 +58,12 @@ impl Door {
 pub(super) struct Shared {
     pub app: Arc<App>,
     pub connections: Semaphore,
-    /// In units of [`GRAIN`].
-    pub memory: Semaphore,
     pub stop: CancellationToken,
 }
 
 impl Shared {
     fn new(app: Arc<App>, stop: CancellationToken) -> Shared {
-        let memory = MEMORY.max(app.config.limits.mail_bytes * 2);
-        Shared { app, connections: Semaphore::new(CONNECTIONS), memory: Semaphore::new(memory.div_ceil(GRAIN)), stop }
+        Shared { app, connections: Semaphore::new(CONNECTIONS), stop }
     }
 }
 
@@ -113,6 +91,10 @@ pub async fn serve(app: Arc<App>, door: Door, stop: CancellationToken) {
             }
         }
     }
+    // Who comes now is sent away at once, and whoever begins next finds nothing in its way.
+    if let Door::Unix(socket) = door {
+        socket.close();
+    }
     sessions.close();
     drop(tokio::time::timeout(DRAIN, sessions.wait()).await);
 }
@@ -125,7 +107,7 @@ enum Connection {
 async fn accept(door: &Door) -> io::Result<Connection> {
     match door {
         Door::Tcp(listener) => listener.accept().await.map(|(stream, _)| Connection::Tcp(stream)),
-        Door::Unix(listener) => listener.accept().await.map(|(stream, _)| Connection::Unix(stream)),
+        Door::Unix(socket) => socket.listener.accept().await.map(|(stream, _)| Connection::Unix(stream)),
     }
 }
 

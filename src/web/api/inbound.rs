@@ -1,6 +1,7 @@
 //! `POST /api/v1/inbound`: takes one mail as it stands (`message/rfc822`), for mail servers and providers that hand mail
 //! over by HTTP (S-05). 202 means that it is durable. Who hands it over proves to be allowed to by a secret, which may be of
-//! one queue and then is for its mailbox alone, or by a signature (`webhook_signature`).
+//! one queue and then is for its mailbox and its tickets alone, or by a signature (`webhook_signature`), and then for whom the
+//! signed mail names.
 
 use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Payload, Query};
@@ -14,11 +15,17 @@ use crate::app::App;
 use crate::db::types::QueueId;
 use crate::error::Error;
 use crate::intake::addressing;
+use crate::intake::receiving::Held;
 use crate::journal::{self, Acceptance, NewMail, Recipient, Way};
+use crate::mail::address::EmailAddress;
+use crate::mail::incoming::{ParsedMail, parse_within};
 use crate::notifications::Letterhead;
 use crate::people::api_tokens::{self, Scope};
 use crate::teams::mailboxes;
 use crate::throttle::{self, Rate};
+
+/// In which fields a mail server writes whom it delivers for.
+const DELIVERED: &[&str] = &["delivered-to", "x-original-to", "envelope-to"];
 
 /// Whom the mail is for, and who sent it by its envelope.
 #[derive(Debug, Deserialize)]
@@ -56,21 +63,34 @@ pub async fn take(
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
     }
     let Ok(Query(envelope)) = envelope else { return refused(StatusCode::BAD_REQUEST, "bad_request") };
-    let raw = match read(body, app.config.limits.mail_bytes).await {
-        Ok(raw) => raw,
+    let held = if signed.is_some() { app.receiving.begin_unproven() } else { app.receiving.begin() };
+    let (raw, _held) = match read(body, announced(&request), app.config.limits.mail_bytes, held).await {
+        Ok(read) => read,
         Err(refusal) => return refusal,
     };
-    if let Some((claim, key)) = &signed
+    let proof = signed.as_ref().map(|(claim, key)| (claim, *key));
+    if let Some((claim, key)) = proof
         && !claim.holds(key, &raw)
     {
         return unauthorized();
     }
+    let header = parse_within(&raw, 0);
+    if proof.is_some() && !names(&header, &envelope.recipient) {
+        return refused(StatusCode::FORBIDDEN, "recipient_not_signed");
+    }
+    let sender = sender(&envelope, proof.is_some().then_some(&header));
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let address = envelope.recipient.clone();
     let found = app.database.read(move |db| {
         let Some(mailbox) = addressing::mailbox_for(db, &letterhead, &address)? else { return Ok(None) };
         let may = match only_queue {
-            Some(queue) => mailboxes::by_id(db, mailbox)?.queue_id == queue,
+            Some(queue) => {
+                let envelope = EmailAddress::parse(&address);
+                let named = header.to.iter().chain(&header.cc).filter_map(|to| to.identity.as_ref());
+                let addresses = envelope.iter().chain(named);
+                mailboxes::by_id(db, mailbox)?.queue_id == queue
+                    && !addressing::leads_to_another_queue(db, &letterhead, addresses, queue)?
+            }
             None => true,
         };
         Ok(Some((mailbox, may)))
@@ -81,19 +101,14 @@ pub async fn take(
         Ok(None) => return refused(StatusCode::UNPROCESSABLE_ENTITY, "unknown_recipient"),
         Err(error) => return trouble(&error),
     };
-    let sender = match envelope.sender {
-        Some(sender) if sender.is_empty() => "<>".to_owned(),
-        Some(sender) if sender.len() <= 320 && !sender.chars().any(char::is_control) => sender,
-        _ => String::new(),
-    };
     if let Err(wait) = app.ingress.take_from(&sender).and_then(|()| app.ingress.take_for(mailbox)) {
         let mut response = refused(StatusCode::TOO_MANY_REQUESTS, "too_many");
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(wait.as_secs() + 1));
         return response;
     }
     let mail = NewMail::new(vec![Recipient { mailbox, address: envelope.recipient }], sender, Way::Http, raw);
-    // A signature is about the mail and not about whom it is for: one that was heard is good for no other mailbox. Of another
-    // mail under the same number nobody but who has the key can have made one.
+    // A mail may name several mailboxes: a signature that was heard is good for no other one of them. Of another mail under the
+    // same number nobody but who has the key can have made one.
     let used_once = signed.map(|(claim, _)| {
         throttle::name("inbound_signature", &format!("{}.{}", claim.id, HEXLOWER.encode(&mail.raw_sha256)))
     });
@@ -173,16 +188,69 @@ fn is_mail(request: &HttpRequest) -> bool {
     kind.eq_ignore_ascii_case("message/rfc822") || kind.eq_ignore_ascii_case("application/octet-stream")
 }
 
-async fn read(mut body: Payload, limit: usize) -> Result<Vec<u8>, HttpResponse> {
+/// How long the body is to be, if the request says so.
+fn announced(request: &HttpRequest) -> usize {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    length.and_then(|length| length.parse().ok()).unwrap_or_default()
+}
+
+/// Reads the mail, while there is room for it; the room is held until the mail is written down.
+async fn read(
+    mut body: Payload,
+    announced: usize,
+    limit: usize,
+    mut held: Held<'_>,
+) -> Result<(Vec<u8>, Held<'_>), HttpResponse> {
+    if announced > limit {
+        return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large"));
+    }
     let mut raw = Vec::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| refused(StatusCode::BAD_REQUEST, "bad_request"))?;
         if raw.len() + chunk.len() > limit {
             return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "too_large"));
         }
+        if !held.grow_to(raw.len() + chunk.len()) {
+            return Err(trouble(&Error::Busy));
+        }
         raw.extend_from_slice(&chunk);
     }
-    if raw.is_empty() { Err(refused(StatusCode::BAD_REQUEST, "bad_request")) } else { Ok(raw) }
+    if raw.is_empty() { Err(refused(StatusCode::BAD_REQUEST, "bad_request")) } else { Ok((raw, held)) }
+}
+
+/// Whether the mail names the recipient: in a field in which a mail server writes whom it delivers for, or in To or Cc. What a
+/// request says beside a signed mail is not signed.
+fn names(header: &ParsedMail, recipient: &str) -> bool {
+    let Some(recipient) = EmailAddress::parse(recipient) else { return false };
+    let delivered = header.headers.iter().filter(|(name, _)| DELIVERED.contains(&name.as_str()));
+    let mut delivered = delivered.filter_map(|(_, value)| bare(value));
+    let mut named = header.to.iter().chain(&header.cc).filter_map(|to| to.identity.as_ref());
+    delivered.any(|address| address.canonical() == recipient.canonical())
+        || named.any(|address| address.canonical() == recipient.canonical())
+}
+
+fn bare(value: &str) -> Option<EmailAddress> {
+    EmailAddress::parse(value.trim().trim_start_matches('<').trim_end_matches('>'))
+}
+
+/// The envelope's sender, or nothing where that is not known. Beside a signed mail it is known where the mail says the same.
+fn sender(envelope: &Envelope, signed: Option<&ParsedMail>) -> String {
+    let sender = match envelope.sender.as_deref() {
+        Some("") => "<>",
+        Some(sender) if sender.len() <= 320 && !sender.chars().any(char::is_control) => sender,
+        _ => return String::new(),
+    };
+    let is_known = signed.is_none_or(|mail| {
+        let path = mail.return_path.as_deref();
+        match bare(sender) {
+            None => sender == "<>" && path == Some(""),
+            Some(sender) => {
+                let said = path.and_then(bare).into_iter().chain(mail.from.identity.clone());
+                said.into_iter().any(|said| said.canonical() == sender.canonical())
+            }
+        }
+    });
+    if is_known { sender.to_owned() } else { String::new() }
 }
 
 fn refused(status: StatusCode, code: &'static str) -> HttpResponse {

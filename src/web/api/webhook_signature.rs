@@ -17,6 +17,8 @@ const TOLERANCE: TimeDelta = TimeDelta::seconds(300);
 pub const GOOD_FOR: TimeDelta = TimeDelta::seconds(600);
 /// Characters of an id that are believed; longer ones come from nobody.
 const LONGEST_ID: usize = 256;
+/// HMAC-SHA256.
+const SIGNATURE_BYTES: usize = 32;
 /// Signatures of one request that are tried: several while a key is changed.
 const MOST_SIGNATURES: usize = 10;
 
@@ -44,14 +46,19 @@ impl<'a> Claim<'a> {
         let seconds: i64 = claim.timestamp.parse().ok()?;
         let is_timely = now.seconds().abs_diff(seconds) <= TOLERANCE.num_seconds().unsigned_abs();
         let is_plain = !claim.id.is_empty() && claim.id.len() <= LONGEST_ID && !claim.id.contains('.');
-        (is_timely && is_plain).then_some(claim)
+        (is_timely && is_plain && claim.offered().next().is_some()).then_some(claim)
+    }
+
+    /// What may be a signature, for it is as long as one.
+    fn offered(&self) -> impl Iterator<Item = Vec<u8>> {
+        let offered = self.signatures.split(' ').take(MOST_SIGNATURES);
+        let signatures = offered.filter_map(|one| BASE64.decode(one.strip_prefix("v1,")?.as_bytes()).ok());
+        signatures.filter(|signature| signature.len() == SIGNATURE_BYTES)
     }
 
     /// Whether somebody who has the key signed this body.
     pub fn holds(&self, key: &Secret<Vec<u8>>, body: &[u8]) -> bool {
-        let offered = self.signatures.split(' ').take(MOST_SIGNATURES);
-        let mut signatures = offered.filter_map(|one| BASE64.decode(one.strip_prefix("v1,")?.as_bytes()).ok());
-        signatures.any(|signature| {
+        self.offered().any(|signature| {
             let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key.expose()) else { return false };
             for part in [self.id.as_bytes(), b".", self.timestamp.as_bytes(), b".", body] {
                 mac.update(part);

@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use smtp_proto::Request;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::SemaphorePermit;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::Shared;
 use super::data::{DataReader, Refusal};
-use super::{GRAIN, Shared};
 use crate::carry;
 use crate::db::types::MailboxId;
 use crate::error::Error;
@@ -32,6 +31,8 @@ const ANSWERS: u32 = 10;
 const IDLE: Duration = Duration::from_secs(60);
 /// How long one mail may take altogether.
 const MAIL_TIME: Duration = Duration::from_secs(600);
+/// How much more than twice the limit somebody may send before the connection is closed.
+const TOLERANCE: usize = 64 * 1024;
 /// Mails of this size are hashed on a thread that may be busy.
 const LARGE: usize = 256 * 1024;
 
@@ -218,7 +219,7 @@ where
     let limit = shared.app.config.limits.mail_bytes;
     let mut reader = DataReader::new(limit);
     // What the mail holds in memory is counted while it is there.
-    let mut held: Option<SemaphorePermit<'_>> = None;
+    let mut held = shared.app.receiving.begin();
     let deadline = Instant::now() + MAIL_TIME;
     let mut pending = std::mem::take(&mut input.buffer);
     loop {
@@ -226,17 +227,11 @@ where
             input.buffer = pending.split_off(used);
             break;
         }
-        let counted = held.as_ref().map_or(0, SemaphorePermit::num_permits);
-        if reader.held() > counted * GRAIN {
-            let more = reader.held().div_ceil(GRAIN) - counted;
-            match (shared.memory.try_acquire_many(u32::try_from(more).unwrap_or(u32::MAX)), &mut held) {
-                (Ok(permit), Some(held)) => held.merge(permit),
-                (Ok(permit), held) => *held = Some(permit),
-                (Err(_), _) => reader.refuse(Refusal::NoRoom),
-            }
+        if !held.grow_to(reader.held()) {
+            reader.refuse(Refusal::NoRoom);
         }
         // Somebody who goes on for ever is not waited for.
-        if reader.seen() > limit.saturating_mul(2) + GRAIN {
+        if reader.seen() > limit.saturating_mul(2) + TOLERANCE {
             say(stream, "521 5.3.4 Far too large\r\n").await?;
             return Ok(false);
         }

@@ -1,8 +1,9 @@
 //! Mail handed over by HTTP.
 
-use accord::journal::unprocessed;
+use accord::journal::{claiming, unprocessed};
 use accord::people::api_tokens::{self, NewApiToken, Scope};
 use accord::teams::{mailboxes, queues};
+use accord::tickets::moving;
 use actix_web::http::header;
 use actix_web::test::TestRequest;
 use chrono::TimeDelta;
@@ -178,9 +179,70 @@ async fn s_05_j_05_another_mail_under_the_same_number_is_taken_and_the_same_for_
     let other = signed_of("mail-1", now, KEY, Letter::from("claire@acme.example").text("Autre chose.\r\n").bytes());
     assert_eq!(browser.send(other).await.text(), r#"{"state":"accepted"}"#);
     second_mailbox(&desk);
-    let elsewhere = signed("mail-1", now, KEY).uri("/api/v1/inbound?recipient=ventes@garonne.example");
+    let to_both = Letter::from("claire@acme.example").header("Cc", VENTES).bytes();
+    assert_eq!(status(&browser, signed_of("mail-2", now, KEY, to_both.clone())).await, 202);
+    let elsewhere = signed_of("mail-2", now, KEY, to_both).uri("/api/v1/inbound?recipient=ventes@garonne.example");
     assert_eq!(status(&browser, elsewhere).await, 409);
-    assert_eq!(waiting(&desk), 2);
+    assert_eq!(waiting(&desk), 3);
+}
+
+const VENTES: &str = "ventes@garonne.example";
+
+#[actix_web::test]
+async fn s_05_a_signed_mail_is_for_whom_it_names_and_from_whom_it_says() {
+    let desk = signing_desk();
+    second_mailbox(&desk);
+    let browser = desk.test.browser().await;
+    let now = desk.test.now().seconds();
+    let letter = || Letter::from("claire@acme.example");
+    let to_ventes = "/api/v1/inbound?recipient=ventes@garonne.example&sender=";
+    let refused = browser.send(signed_of("mail-1", now, KEY, letter().bytes()).uri(to_ventes)).await;
+    assert_eq!((refused.status.as_u16(), refused.text().as_str()), (403, r#"{"code":"recipient_not_signed"}"#));
+    assert_eq!(waiting(&desk), 0);
+    let named = || letter().on_top("Delivered-To", "<Ventes@garonne.example>");
+    let path = |sender: &str| format!("{to_ventes}{sender}");
+    for (number, sender, mail, wanted) in [
+        (1, "", named(), ""),
+        (2, "", named().on_top("Return-Path", "<>"), "<>"),
+        (3, "mallory@evil.example", named(), ""),
+        (4, "claire@acme.example", named(), "claire@acme.example"),
+        (5, "b%2B1@acme.example", named().on_top("Return-Path", "<b+1@acme.example>"), "b+1@acme.example"),
+    ] {
+        let request = signed_of(&format!("mail-{number}"), now, KEY, mail.bytes()).uri(&path(sender));
+        assert_eq!(status(&browser, request).await, 202, "{number}");
+        let id = desk.test.read(|db| claiming::due(db, desk.test.now())).pop().unwrap();
+        assert_eq!(desk.test.read(|db| claiming::load(db, id)).envelope_from, wanted, "{number}");
+    }
+}
+
+#[actix_web::test]
+async fn s_05_a_mail_for_which_there_is_no_room_in_memory_is_to_come_again() {
+    let desk = signing_desk();
+    let browser = desk.test.browser().await;
+    let (secret, now) = (secret(&desk, Scope::Inbound), desk.test.now().seconds());
+    let receiving = &desk.test.app.receiving;
+    let mut strangers = receiving.begin_unproven();
+    assert!(strangers.grow_to(desk.test.app.config.limits.mail_bytes));
+    let refused = browser.send(signed("mail-1", now, KEY)).await;
+    assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, Some("30")));
+    assert_eq!(
+        status(&browser, request(PATH, &secret)).await,
+        202,
+        "whoever has a secret is not kept out by strangers"
+    );
+    drop(strangers);
+    assert_eq!(status(&browser, signed("mail-1", now, KEY)).await, 202);
+    let mut mails = receiving.begin();
+    let mut held = 0;
+    while mails.grow_to(held + (1 << 20)) {
+        held += 1 << 20;
+    }
+    assert_eq!(status(&browser, request(PATH, &secret)).await, 503);
+    drop(mails);
+    assert_eq!(status(&browser, request(PATH, &secret)).await, 202);
+    // What is announced as too large is not waited for.
+    let large = request(PATH, &secret).insert_header((header::CONTENT_LENGTH, "999999999"));
+    assert_eq!(status(&browser, large).await, 413);
 }
 
 #[actix_web::test]
@@ -230,6 +292,21 @@ async fn s_05_a_secret_of_one_queue_hands_over_mail_to_its_mailbox_alone() {
     assert_eq!(waiting(&desk), 0);
     assert_eq!(status(&browser, request(PATH, &own)).await, 202);
     assert_eq!(waiting(&desk), 1);
+    // A ticket that moved to another queue is out of its reach, by whatever field its address is named in.
+    desk.test.run_jobs();
+    let answer = Letter::answering("claire@acme.example", &desk.sent_to("claire@acme.example")[0]);
+    let to_ticket = format!("/api/v1/inbound?recipient={}", answer.recipient.replace('+', "%2B"));
+    let first = request(&to_ticket, &own).set_payload(answer.clone().text("Encore.").bytes());
+    assert_eq!(status(&browser, first).await, 202);
+    let (ticket, by, now) = (desk.ticket(), desk.actor(desk.zoe), desk.test.now());
+    desk.test.write(move |db| {
+        let other = queues::all(db)?.into_iter().find(|queue| queue.id != ticket.queue_id).unwrap();
+        moving::to_queue(db, &ticket, other.id, &by, now)
+    });
+    for path in [&to_ticket, PATH] {
+        assert_eq!(status(&browser, request(path, &own).set_payload(answer.bytes())).await, 403, "{path}");
+    }
+    desk.test.run_jobs();
 }
 
 #[actix_web::test]
