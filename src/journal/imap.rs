@@ -11,7 +11,7 @@ use super::{Acceptance, NewMail, accept};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::dialect::on_each_backend;
-use crate::db::schema::{imap_accounts, imap_folders, imap_mails};
+use crate::db::schema::{imap_accounts, imap_folders, imap_mails, journal};
 use crate::db::types::{ImapFolderId, ImapMailId, text_enum};
 use crate::error::Result;
 
@@ -198,7 +198,11 @@ pub fn take(
     if !settle(db, folder, uid, known)? {
         return Ok(None);
     }
-    let acceptance = accept(db, mail, now)?.first().copied();
+    let acceptance = if was_fetched(db, account, mail)? {
+        Some(Acceptance::AlreadyKnown)
+    } else {
+        accept(db, mail, now)?.first().copied()
+    };
     if is_to_be_tidied {
         note(db, folder, uid, Left::Taken, "", now)?;
     }
@@ -206,6 +210,17 @@ pub fn take(
         .set((imap_accounts::taken.eq(imap_accounts::taken + 1), imap_accounts::last_mail_at.eq(now)))
         .execute(db)?;
     Ok(acceptance)
+}
+
+/// Whether the account gave the same bytes before, whatever became of them and whichever mailbox they would be for by now: a
+/// server that numbers its mails anew gives all of them again.
+fn was_fetched(db: &mut DbConnection, account: &str, mail: &NewMail) -> Result<bool> {
+    let fetched: i64 = journal::table
+        .filter(journal::imap_account.eq(account))
+        .filter(journal::raw_sha256.eq(&mail.raw_sha256))
+        .count()
+        .get_result(db)?;
+    Ok(fetched > 0)
 }
 
 /// Passes a mail that is gone, or is not to be taken.
@@ -268,11 +283,12 @@ pub fn is_due(db: &mut DbConnection, account: &str, now: UtcTime) -> Result<bool
     Ok(due > 0)
 }
 
-/// Mails that were taken and with which something is still to be done on the server.
-pub fn to_be_tidied(db: &mut DbConnection, folder: &Folder, limit: i64) -> Result<Vec<i64>> {
+/// Mails above number `above` that were taken and with which something is still to be done on the server.
+pub fn to_be_tidied(db: &mut DbConnection, folder: &Folder, above: i64, limit: i64) -> Result<Vec<i64>> {
     Ok(imap_mails::table
         .filter(imap_mails::folder_id.eq(folder.id))
         .filter(imap_mails::state.eq(Left::Taken))
+        .filter(imap_mails::uid.gt(above))
         .order(imap_mails::uid)
         .limit(limit)
         .select(imap_mails::uid)

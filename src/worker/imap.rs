@@ -5,6 +5,7 @@
 mod addressee;
 pub mod client;
 mod fetching;
+mod tidying;
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -42,7 +42,10 @@ impl Standing {
     }
 }
 
-/// The server let us in.
+/// Troubles that are over once something was had of the server, however much there is still to look through.
+const OF_THE_CONNECTION: &[&str] = &["unreachable", "unprotected", "sign-in", "tokens", "closed", "slow", "desk"];
+
+/// The server let us in. That mail comes is another matter: what was wrong counts on until then.
 pub fn connected(db: &mut DbConnection, account: &str, now: UtcTime) -> Result<()> {
     diesel::update(imap_accounts::table.find(account))
         .set((imap_accounts::connected_since.eq(now), imap_accounts::heard_at.eq(now)))
@@ -53,14 +56,23 @@ pub fn connected(db: &mut DbConnection, account: &str, now: UtcTime) -> Result<(
 /// The server answered as it should; there is more to look through.
 pub fn heard(db: &mut DbConnection, account: &str, now: UtcTime) -> Result<()> {
     diesel::update(imap_accounts::table.find(account)).set(imap_accounts::heard_at.eq(now)).execute(db)?;
-    Ok(())
+    end_trouble(db, account, |kind| OF_THE_CONNECTION.contains(&kind))
 }
 
 /// The server answered as it should, and everything was looked through.
 pub fn well(db: &mut DbConnection, account: &str, now: UtcTime) -> Result<()> {
+    diesel::update(imap_accounts::table.find(account)).set(imap_accounts::heard_at.eq(now)).execute(db)?;
+    end_trouble(db, account, |_| true)
+}
+
+fn end_trouble(db: &mut DbConnection, account: &str, is_over: impl Fn(&str) -> bool) -> Result<()> {
+    let kind: Option<Option<String>> =
+        imap_accounts::table.find(account).select(imap_accounts::trouble).first(db).optional()?;
+    if kind.flatten().is_none_or(|kind| !is_over(&kind)) {
+        return Ok(());
+    }
     diesel::update(imap_accounts::table.find(account))
         .set((
-            imap_accounts::heard_at.eq(now),
             imap_accounts::trouble.eq(None::<String>),
             imap_accounts::trouble_words.eq(""),
             imap_accounts::trouble_since.eq(None::<UtcTime>),

@@ -117,11 +117,18 @@ pub struct Patience {
     pub command: Duration,
     /// The slowest transfer that is waited for, in bytes a second.
     pub slowest: usize,
+    /// How long a connection may lie still before it is used for something: well within the half hour after which a server may
+    /// hang up (RFC 3501, 5.4; RFC 2177), and soon enough to notice one that died in silence.
+    pub still: Duration,
 }
 
 impl Patience {
-    pub const USUAL: Patience =
-        Patience { connect: Duration::from_secs(30), command: Duration::from_secs(60), slowest: 32 * 1024 };
+    pub const USUAL: Patience = Patience {
+        connect: Duration::from_secs(30),
+        command: Duration::from_secs(60),
+        slowest: 32 * 1024,
+        still: Duration::from_secs(5 * 60),
+    };
 
     /// For so many bytes.
     pub fn for_bytes(&self, bytes: usize) -> Duration {

@@ -1,5 +1,5 @@
 //! What is done at a server that let us in: folder by folder the new mails, then those that were set aside, then what is to
-//! become of those that were taken; and the waiting for more.
+//! become of those that were taken (`tidying`); and the waiting for more.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -20,26 +20,26 @@ use crate::mail::limits::PIPE_BYTES;
 use crate::notifications::Letterhead;
 use crate::worker::imap::client::{Fetched, Found, Session, Trouble, Woken};
 
-/// How long the server is left to tell by itself before it is asked again: well within the half hour after which it may
-/// hang up (RFC 2177), and soon enough to notice a connection that died in silence.
-const IDLE: Duration = Duration::from_secs(5 * 60);
 /// How long at most between two looks at whether the account is still ours, and at mails that were set aside.
 const SLICE: Duration = Duration::from_secs(20);
 /// A server that wakes us for nothing is answered after this.
 const CALM: Duration = Duration::from_secs(2);
-/// How long before a server that did not move or mark mails is asked again.
-const TIDY_AGAIN: Duration = Duration::from_secs(15 * 60);
 /// Mails that were set aside and are tried again in one go.
 const ASIDE: i64 = 20;
-/// How many mails are moved or marked with one command.
-const TOGETHER: i64 = 100;
 /// How much of a mail is counted at once against what all mails being fetched may hold in memory.
 const GRAIN: usize = 64 * 1024;
 /// What one may be longer than the server says: some count lines by their ends and others do not.
 const TOLERANCE: usize = 64 * 1024;
 
-/// What all mails being fetched may hold in memory together.
-static MEMORY: Semaphore = Semaphore::const_new(PIPE_BYTES / GRAIN);
+/// What all mails being fetched may hold in memory together, but for one that takes more than [`LARGE`].
+const MEMORY: usize = 64 << 20;
+static ROOM: Semaphore = Semaphore::const_new(MEMORY / GRAIN);
+/// Mails that take more have their turn one after the other, so that a very large one, which may take its time, keeps no other
+/// account waiting whose mail is as mail usually is.
+const LARGE: usize = MEMORY / 2;
+static TURN: Semaphore = Semaphore::const_new(1);
+/// So many mails refused one after the other, and it is the server that refuses, not a mail.
+pub(super) const IN_A_ROW: usize = 5;
 
 /// A mail that is being fetched.
 #[derive(Clone, Debug)]
@@ -47,6 +47,12 @@ pub(super) struct UnderWay {
     folder: Folder,
     uid: u32,
     known: Known,
+}
+
+/// What came of a question about one mail.
+enum Asked<T> {
+    Answered(T),
+    Refused(String),
 }
 
 impl Keeper {
@@ -107,7 +113,17 @@ impl Keeper {
     ) -> Result<usize, Ended> {
         let mut taken = 0;
         loop {
-            let found = session.list_from(u32::try_from(folder.next_uid).unwrap_or(u32::MAX)).await?;
+            let from = u32::try_from(folder.next_uid).unwrap_or(u32::MAX);
+            let found = match session.list_from(from).await {
+                Err(Trouble::Refused(_)) => {
+                    let numbers = session.numbers_from(from).await?;
+                    let Some(last) = numbers.last() else { break };
+                    folder.next_uid = i64::from(*last) + 1;
+                    taken += self.take_singly(session, &folder, numbers, home).await?;
+                    continue;
+                }
+                found => found?,
+            };
             let Some(last) = found.last() else { break };
             let next_uid = i64::from(last.uid) + 1;
             for one in found {
@@ -124,6 +140,35 @@ impl Keeper {
         Ok(taken)
     }
 
+    /// Takes new mails of which one makes the server refuse to list them: that one is set aside, and the others come.
+    async fn take_singly(
+        &mut self,
+        session: &mut Session,
+        folder: &Folder,
+        numbers: Vec<u32>,
+        home: &Recipient,
+    ) -> Result<usize, Ended> {
+        let (mut taken, mut refused) = (0, 0);
+        for uid in numbers {
+            self.hold().await?;
+            self.under_way = Some(UnderWay { folder: folder.clone(), uid, known: Known::New });
+            match self.or_refused(session.find(uid).await).await? {
+                Asked::Answered(Some(found)) => {
+                    refused = 0;
+                    taken += self.take(session, folder, found, Known::New, home).await?;
+                }
+                Asked::Answered(None) => self.pass(folder, uid, Known::New).await?,
+                Asked::Refused(words) => {
+                    refused += 1;
+                    if refused >= IN_A_ROW {
+                        return Err(Trouble::Refused(words).into());
+                    }
+                }
+            }
+        }
+        Ok(taken)
+    }
+
     async fn take_aside(&mut self, session: &mut Session, folder: &Folder, home: &Recipient) -> Result<usize, Ended> {
         let (at, now) = (folder.clone(), self.app.clock.now());
         let due = self.app.database.read(move |db| ledger::due(db, &at, ASIDE, now)).await?;
@@ -133,10 +178,13 @@ impl Keeper {
             let known = Known::Aside(aside.id);
             let uid = u32::try_from(aside.uid).unwrap_or_default();
             self.under_way = Some(UnderWay { folder: folder.clone(), uid, known });
-            let found = self.or_set_aside(session.find(uid).await).await?;
-            let Some(found) = found else {
-                self.pass(folder, uid, known).await?;
-                continue;
+            let found = match self.or_refused(session.find(uid).await).await? {
+                Asked::Answered(Some(found)) => found,
+                Asked::Answered(None) => {
+                    self.pass(folder, uid, known).await?;
+                    continue;
+                }
+                Asked::Refused(_) => continue,
             };
             // The server may have been wrong about its size, so it is given more room each time.
             let size = found.size.saturating_mul(4_usize.saturating_pow(aside.attempts.unsigned_abs())).max(1 << 20);
@@ -169,8 +217,15 @@ impl Keeper {
             size if size > PIPE_BYTES => (Some(beginning), beginning),
             size => (None, (size + size / 4 + TOLERANCE).min(PIPE_BYTES + TOLERANCE)),
         };
-        let room = u32::try_from(most.div_ceil(GRAIN).min(PIPE_BYTES / GRAIN)).unwrap_or(u32::MAX);
-        let _room = MEMORY.acquire_many(room).await.map_err(|error| Error::Internal(error.into()))?;
+        let (of, room) = if most > LARGE { (&TURN, 1) } else { (&ROOM, most.div_ceil(GRAIN)) };
+        let waiting = of.acquire_many(u32::try_from(room).unwrap_or(u32::MAX));
+        tokio::pin!(waiting);
+        let _room = loop {
+            tokio::select! {
+                room = &mut waiting => break room.map_err(|error| Error::Internal(error.into()))?,
+                () = tokio::time::sleep(SLICE) => self.hold().await?,
+            }
+        };
         let fetching = session.fetch(found.uid, part, most);
         tokio::pin!(fetching);
         let fetched = loop {
@@ -254,6 +309,19 @@ impl Keeper {
         }
     }
 
+    /// The same for a question that the server may refuse because of this very mail: it is set aside, and we stay.
+    async fn or_refused<T>(&mut self, answer: Result<T, Trouble>) -> Result<Asked<T>, Ended> {
+        match answer {
+            Err(Trouble::Refused(words)) => {
+                if let Some(under_way) = self.under_way.take() {
+                    self.set_aside(under_way, &words).await?;
+                }
+                Ok(Asked::Refused(words))
+            }
+            other => self.or_set_aside(other).await.map(Asked::Answered),
+        }
+    }
+
     pub(super) async fn set_aside(&self, under_way: UnderWay, words: &str) -> Result<(), Error> {
         tracing::warn!(target: "accord::imap", account = %self.account.name, uid = under_way.uid, "A mail could not be fetched; it will be tried again");
         let (words, now) = (words.to_owned(), self.app.clock.now());
@@ -265,65 +333,12 @@ impl Keeper {
             .await
     }
 
-    /// Marks or moves what was taken, if that is wanted. When it does not work, mail is taken all the same.
-    async fn tidy(&mut self, session: &mut Session, name: &str, folder: &Folder) -> Result<(), Ended> {
-        if self.account.after == AfterTaking::Leave {
-            return Ok(());
-        }
-        if self.untidied.as_ref().is_some_and(|(_, again)| Instant::now() < *again) {
-            return Ok(());
-        }
-        let mut is_open = false;
-        loop {
-            self.hold().await?;
-            let at = folder.clone();
-            let uids = self.app.database.read(move |db| ledger::to_be_tidied(db, &at, TOGETHER)).await?;
-            if uids.is_empty() {
-                self.untidied = None;
-                return Ok(());
-            }
-            let done = self.tidy_these(session, name, folder, &uids, &mut is_open).await;
-            match done {
-                Ok(()) => {
-                    let at = folder.clone();
-                    self.app.database.write(move |db| ledger::tidied(db, &at, &uids)).await?;
-                }
-                Err(trouble) => {
-                    self.untidied = Some((trouble.words(), Instant::now() + TIDY_AGAIN));
-                    return match trouble {
-                        Trouble::Refused(_) | Trouble::Folder { .. } => Ok(()),
-                        lasting => Err(lasting.into()),
-                    };
-                }
-            }
-        }
-    }
-
-    async fn tidy_these(
-        &self,
-        session: &mut Session,
-        name: &str,
-        folder: &Folder,
-        uids: &[i64],
-        is_open: &mut bool,
-    ) -> Result<(), Trouble> {
-        if !*is_open {
-            let opened = session.select(name).await?;
-            if i64::from(opened.uid_validity) != folder.uid_validity {
-                // These are other mails' numbers now.
-                return Err(Trouble::Closed);
-            }
-            *is_open = true;
-        }
-        let uids: Vec<u32> = uids.iter().filter_map(|uid| u32::try_from(*uid).ok()).collect();
-        session.tidy(&uids, &self.account.after).await
-    }
-
     /// Waits until there may be something to do: the server tells, or it is time to ask.
     pub(super) async fn rest(&mut self, session: &mut Session, taken: usize) -> Result<(), Ended> {
         let is_told = session.can_idle;
+        let still = self.patience.still;
         // Only the folder that is open is told of.
-        let longest = if is_told && self.account.folders.len() == 1 { IDLE } else { self.account.poll };
+        let longest = if is_told && self.account.folders.len() == 1 { still } else { self.account.poll };
         if is_told {
             let Some(first) = self.account.folders.first().cloned() else { return Ok(()) };
             let (known, uid_next) = self.open_folder(session, &first).await?;
@@ -339,9 +354,9 @@ impl Keeper {
                 return Ok(());
             }
         }
-        let until = Instant::now() + longest;
+        let (until, mut used) = (Instant::now() + longest, Instant::now());
         while let Some(left) = until.checked_duration_since(Instant::now()) {
-            let slice = left.min(SLICE);
+            let slice = left.min(SLICE).min(still);
             if is_told {
                 if session.wait(slice).await? == Woken::ByServer {
                     self.was_woken = true;
@@ -349,6 +364,18 @@ impl Keeper {
                 }
             } else {
                 tokio::time::sleep(slice).await;
+            }
+            if used.elapsed() >= still {
+                if is_told {
+                    session.end_waiting().await?;
+                    if session.begin_waiting().await? == Woken::ByServer {
+                        self.was_woken = true;
+                        break;
+                    }
+                } else {
+                    session.keep_alive().await?;
+                }
+                (self.is_heard, used) = (true, Instant::now());
             }
             self.hold().await?;
             let (account, now) = (self.account.name.clone(), self.app.clock.now());

@@ -189,7 +189,7 @@ status-backup-unclear = Ce qui a été noté de la dernière sauvegarde est illi
 status-backup-elsewhere = Elle revient aux outils de PostgreSQL. Ils peuvent la signaler ici : accord backup --made.
 status-mail-in = Courrier entrant
 status-mail-in-counts = { $waiting } en attente, { $held } à examiner, { $failed } en échec
-imap-account = Courrier récupéré : { $name }
+imap-account = Courrier relevé : { $name }
 imap-connected = Connecté depuis le { $since }.
 imap-not-connected = Pas encore connecté.
 imap-last-mail = Dernier courriel { $ago }.
@@ -197,8 +197,8 @@ imap-no-mail = Aucun courriel n’a encore été pris.
 imap-since = Depuis le { $since }.
 imap-said = Réponse : « { $words } ».
 imap-stuck = { $count ->
-    [one] Un courriel ne peut pas y être récupéré ; il est réessayé chaque heure.
-   *[other] { $count } courriels ne peuvent pas y être récupérés ; ils sont réessayés chaque heure.
+    [one] Un courriel ne peut pas y être relevé ; il est réessayé chaque heure.
+   *[other] { $count } courriels ne peuvent pas y être relevés ; ils sont réessayés chaque heure.
 }
 imap-trouble-unreachable = Le serveur est injoignable.
 imap-trouble-unprotected = La connexion ne peut pas être protégée ; rien n’a été dit au serveur.
@@ -211,7 +211,7 @@ imap-trouble-folder = Un dossier du réglage ne peut pas être ouvert.
 imap-trouble-refused = Le serveur ne fait pas ce qui lui est demandé.
 imap-trouble-untidied = Le courrier est pris, mais il n’est ni marqué ni déplacé sur le serveur.
 imap-trouble-no-mailbox = Aucune boîte n’a l’adresse de ce compte : ajoutez-la dans Boîtes aux lettres, ou corrigez le réglage.
-imap-trouble-desk = Ce qui est récupéré ne peut pas être gardé : disque plein, ou base de données occupée ?
+imap-trouble-desk = Ce qui est relevé ne peut pas être gardé : disque plein, ou base de données occupée ?
 imap-trouble-fault = Un défaut de ce programme l’interrompt. Le journal technique en dit plus.
 status-mail-out = Courrier sortant
 status-mail-out-counts = { $waiting } en attente, { $dead } en échec

@@ -14,6 +14,7 @@ use accord::worker::imap::client::Trouble;
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
+use super::journal::second_mailbox;
 use crate::support::desk::{AUTHSERV, Letter, SUPPORT, address};
 use crate::support::imap::{Fetching, Manner};
 
@@ -229,6 +230,20 @@ async fn ft_26_a_mail_that_was_destroyed_here_does_not_return_by_new_numbers() {
     fetching.server.state().uid_validity = 9;
     fetching.look_well().await;
     assert_eq!((fetching.subjects().len(), records(&fetching).len()), (1, 1));
+}
+
+#[actix_web::test]
+async fn ft_26_new_numbers_bring_nothing_again_when_the_account_is_for_another_mailbox_by_now() {
+    let mut fetching = Fetching::with("");
+    second_mailbox(&fetching.desk);
+    fetching.look_well().await;
+    fetching.deliver(&letter("Un"));
+    fetching.look_well().await;
+    fetching.change(|account| account.mailbox = "ventes@garonne.example".to_owned());
+    fetching.server.state().uid_validity = 9;
+    fetching.deliver(&letter("Deux"));
+    fetching.look_well().await;
+    assert_eq!((fetching.subjects().len(), records(&fetching).len()), (2, 2));
 }
 
 #[actix_web::test]

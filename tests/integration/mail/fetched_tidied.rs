@@ -39,6 +39,30 @@ async fn s_06_what_was_taken_is_marked_or_moved_only_if_that_is_wanted_and_never
 }
 
 #[actix_web::test]
+async fn s_06_a_mail_that_cannot_be_moved_keeps_no_other_from_it() {
+    let mut fetching = Fetching::with("after = \"move:Done\"");
+    fetching.look_well().await;
+    let uids: Vec<u32> = ["Un", "Deux", "Trois"].iter().map(|subject| fetching.deliver(&letter(subject))).collect();
+    fetching.server.state().stubborn.insert(uids[1]);
+    fetching.look_well().await;
+    assert_eq!(fetching.server.state().moved, [uids[0], uids[2]]);
+    let (kind, words, _) = fetching.standing().trouble.unwrap();
+    assert_eq!((kind.as_str(), words.as_str()), ("untidied", "not this one"));
+    fetching.server.state().stubborn.clear();
+    fetching.desk.test.clock.advance(chrono::TimeDelta::minutes(2));
+    Fetching::another(&fetching.desk).look_after(false).await.unwrap();
+    assert_eq!(fetching.server.state().moved, [uids[0], uids[2], uids[1]]);
+    assert_eq!(fetching.standing().trouble, None);
+    // Where none of many can be, the server is not asked for each of them.
+    let uids: Vec<u32> = (0..20).map(|number| fetching.deliver(&letter(&format!("Autre {number}")))).collect();
+    fetching.server.state().stubborn.extend(&uids);
+    let before = fetching.server.heard("UID MOVE");
+    fetching.desk.test.clock.advance(chrono::TimeDelta::minutes(2));
+    Fetching::another(&fetching.desk).look_after(false).await.unwrap();
+    assert_eq!(fetching.server.heard("UID MOVE") - before, 6);
+}
+
+#[actix_web::test]
 async fn s_06_a_mail_that_cannot_be_moved_is_taken_all_the_same_and_moved_later() {
     let mut fetching = Fetching::with("after = \"move:Done\"");
     fetching.server.state().other_folder = "Elsewhere".to_owned();

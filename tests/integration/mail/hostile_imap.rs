@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use accord::journal::imap::{self as ledger, standing};
 use accord::worker::imap::Ended;
 use accord::worker::imap::client::Trouble;
 use chrono::TimeDelta;
@@ -237,7 +238,7 @@ async fn s_06_a_wrong_password_and_a_folder_that_is_not_there_are_told_in_the_se
 async fn s_06_ft_30_the_state_of_the_installation_tells_how_each_account_stands() {
     let mut fetching = Fetching::with("");
     let anne = fetching.desk.test.signed_in(fetching.desk.administrator).await;
-    anne.get("/admin/status").await.assert_says("Courrier récupéré : support").assert_says("Pas encore connecté");
+    anne.get("/admin/status").await.assert_says("Courrier relevé : support").assert_says("Pas encore connecté");
     fetching.look_well().await;
     fetching.deliver(&letter("Un"));
     fetching.look_well().await;
@@ -249,7 +250,7 @@ async fn s_06_ft_30_the_state_of_the_installation_tells_how_each_account_stands(
         fetching.desk.test.clock.advance(TimeDelta::minutes(6));
     }
     let page = anne.get("/admin/status").await;
-    page.assert_says("Un courriel ne peut pas y être récupéré")
+    page.assert_says("Un courriel ne peut pas y être relevé")
         .assert_says("it cannot be read")
         .assert_says("à examiner");
     fetching.server.state().mails.remove(&uid);
@@ -276,4 +277,101 @@ async fn ft_31_a_server_whose_name_leads_nowhere_is_told_and_what_was_fetched_wa
     fetching.look_quietly().await.unwrap();
     let waiting = fetching.desk.test.read(accord::journal::unprocessed::counts).waiting;
     assert_eq!((waiting, fetching.subjects().len()), (1, 0));
+}
+
+#[actix_web::test]
+async fn ft_26_j_07_a_mail_over_which_the_server_refuses_to_list_keeps_no_other_waiting() {
+    let mut fetching = Fetching::with("");
+    fetching.look_well().await;
+    fetching.deliver(&letter("Un"));
+    let uid = fetching.deliver(&letter("Deux"));
+    fetching.deliver(&letter("Trois"));
+    fetching.server.state().unlisted.insert(uid);
+    fetching.look_well().await;
+    assert_eq!(fetching.subjects(), ["Un", "Trois"]);
+    // While it is tried again, the folder goes on.
+    for subject in ["Quatre", "Cinq", "Six"] {
+        fetching.desk.test.clock.advance(TimeDelta::hours(1));
+        fetching.deliver(&letter(subject));
+        fetching.look_well().await;
+        assert_eq!(fetching.subjects().last().unwrap(), subject);
+    }
+    let standing = fetching.standing();
+    assert_eq!((standing.stuck, standing.stuck_words.as_str()), (1, "it cannot be read"));
+    fetching.server.state().unlisted.clear();
+    fetching.desk.test.clock.advance(TimeDelta::hours(1));
+    fetching.look_well().await;
+    assert_eq!((fetching.subjects().last().unwrap().as_str(), fetching.standing().stuck), ("Deux", 0));
+    // Where it refuses all of them, it is the server.
+    let uids: Vec<u32> = (0..8).map(|number| fetching.deliver(&letter(&format!("Autre {number}")))).collect();
+    fetching.server.state().unlisted.extend(&uids);
+    assert!(matches!(trouble(&mut fetching).await, Trouble::Refused(_)));
+    fetching.server.state().unlisted.clear();
+    fetching.desk.test.clock.advance(TimeDelta::hours(1));
+    fetching.look_well().await;
+    assert_eq!(fetching.subjects().len(), 14, "none is lost");
+}
+
+#[actix_web::test]
+async fn ft_26_a_very_large_mail_that_takes_its_time_keeps_no_other_account_waiting() {
+    let (mut slow, mut other) = (Fetching::with(""), Fetching::with(""));
+    slow.look_well().await;
+    other.look_well().await;
+    let uid = slow.server.deliver_with(letter("Énorme").bytes(), Manner::Hangs);
+    slow.server.state().mails.get_mut(&uid).unwrap().size = 90 << 20;
+    other.deliver(&letter("Un"));
+    let server = slow.server.clone();
+    let hanging = slow.look_quietly();
+    tokio::pin!(hanging);
+    let is_under_way = async {
+        while server.heard("BODY.PEEK") == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        ended = &mut hanging => panic!("{ended:?}"),
+        () = is_under_way => {}
+    }
+    tokio::select! {
+        ended = &mut hanging => panic!("the other waited for it: {ended:?}"),
+        looked = other.look_quietly() => looked.unwrap(),
+    }
+    assert!(matches!(hanging.await, Err(Ended::Trouble(Trouble::Slow))));
+}
+
+#[test]
+fn s_06_what_was_wrong_with_a_connection_is_over_once_something_is_had() {
+    let fetching = Fetching::with("");
+    let now = fetching.desk.test.now();
+    for (kind, is_over) in
+        [("unreachable", true), ("sign-in", true), ("closed", true), ("slow", true), ("folder", false), ("odd", false)]
+    {
+        fetching.desk.test.write(move |db| {
+            ledger::claim(db, "support", "a", now)?;
+            standing::in_trouble(db, "support", kind, "so it says", false, now)?;
+            standing::connected(db, "support", now)
+        });
+        assert!(fetching.standing().trouble.is_some(), "{kind}: it lets us in, and may give nothing");
+        fetching.desk.test.write(move |db| standing::heard(db, "support", now));
+        assert_eq!(fetching.standing().trouble.is_none(), is_over, "{kind}");
+        fetching.desk.test.write(move |db| standing::well(db, "support", now));
+        assert_eq!(fetching.standing().trouble, None, "{kind}");
+    }
+}
+
+#[actix_web::test]
+async fn s_06_a_connection_that_lies_still_for_long_is_kept_alive() {
+    let mut fetching = Fetching::with("poll_secs = 3600");
+    fetching.server.state().capabilities = "IMAP4rev1".to_owned();
+    let server = fetching.server.clone();
+    let is_kept_alive = async {
+        while server.heard("NOOP") < 2 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::select! {
+        ended = fetching.stay() => panic!("{ended:?}"),
+        () = is_kept_alive => {}
+    }
+    assert_eq!(server.heard("EXAMINE"), 1, "without looking anew");
 }

@@ -69,6 +69,10 @@ pub struct State {
     pub other_folder: String,
     pub moved: Vec<u32>,
     pub seen: BTreeSet<u32>,
+    /// Of these it cannot say how large they are.
+    pub unlisted: BTreeSet<u32>,
+    /// These it neither marks nor moves.
+    pub stubborn: BTreeSet<u32>,
     /// It lists what there is and says no to everything that is asked of a mail then.
     pub only_lists: bool,
     /// What stands before the answer to a listing.
@@ -87,6 +91,7 @@ pub enum Speech {
     StartTls(Arc<rustls::ServerConfig>),
 }
 
+#[derive(Clone)]
 pub struct ImapServer {
     pub port: u16,
     state: Arc<Mutex<State>>,
@@ -122,6 +127,8 @@ impl ImapServer {
             other_folder: "Done".to_owned(),
             moved: Vec::new(),
             seen: BTreeSet::new(),
+            unlisted: BTreeSet::new(),
+            stubborn: BTreeSet::new(),
             only_lists: false,
             before_listing: String::new(),
             tells_early: false,
@@ -256,6 +263,12 @@ fn serve(stream: &mut dyn Duplex, state: &Mutex<State>) -> std::io::Result<()> {
                     return Ok(());
                 }
             },
+            ["UID", "STORE" | "MOVE", range, ..]
+                if range.split(',').any(|uid| state.lock().unwrap().stubborn.contains(&uid.parse().unwrap())) =>
+            {
+                done = format!("{tag} NO not this one\r\n");
+            }
+            ["NOOP"] => {}
             ["UID", "STORE", range, "+FLAGS.SILENT", ..] => {
                 state.lock().unwrap().seen.extend(range.split(',').map(|uid| uid.parse::<u32>().unwrap()));
             }
@@ -322,6 +335,9 @@ fn fetch(stream: &mut dyn Duplex, state: &Mutex<State>, range: &str, what: &str)
         let state = state.lock().unwrap();
         if what.contains("RFC822.SIZE") {
             stream.write_all(state.before_listing.as_bytes())?;
+            if mails.iter().any(|(_, uid, _)| state.unlisted.contains(uid)) {
+                return Ok(Fetch::No);
+            }
         } else if state.only_lists {
             return Ok(Fetch::No);
         }
@@ -417,9 +433,12 @@ pub struct Fetching {
     keeper: Keeper,
 }
 
+/// Short enough for a test to see what comes after it.
+const STILL: Duration = Duration::from_millis(50);
+
 /// As long as anything may take in a test. A server that sends has all the time it wants; one that falls silent has not.
 pub const PATIENCE: Patience =
-    Patience { connect: Duration::from_secs(5), command: Duration::from_secs(2), slowest: 16 };
+    Patience { connect: Duration::from_secs(5), command: Duration::from_secs(2), slowest: 16, still: STILL };
 
 impl Fetching {
     /// With these settings of the account besides.
@@ -459,6 +478,11 @@ impl Fetching {
     /// Connects, takes what there is, and leaves again; nothing follows yet.
     pub async fn look_quietly(&mut self) -> Result<(), Ended> {
         self.keeper.look_after(false).await
+    }
+
+    /// Stays, until something goes wrong.
+    pub async fn stay(&mut self) -> Result<(), Ended> {
+        self.keeper.look_after(true).await
     }
 
     /// The same, and everything that follows is done.

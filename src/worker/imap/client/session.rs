@@ -1,7 +1,7 @@
 //! What is asked of a server once signed in. The answers are read here and not by the library's own commands, which cannot
 //! tell a mail that the server refuses from one that is gone.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -142,6 +142,32 @@ impl Session {
     pub async fn list_from(&mut self, from: u32) -> Result<Vec<Found>, Trouble> {
         // The last mail is always in such a range, be its number lower.
         self.list(&format!("{from}:*"), from).await
+    }
+
+    /// The numbers of the mails from number `from` on, in their order, and nothing else of them: for a server that cannot say of
+    /// one of them how large it is, and then says no to the question for all.
+    pub async fn numbers_from(&mut self, from: u32) -> Result<Vec<u32>, Trouble> {
+        let mut found: BTreeSet<u32> = BTreeSet::new();
+        let heard = |response: &Response<'_>| {
+            let Response::Fetch(_, attributes) = response else { return };
+            found.extend(attributes.iter().filter_map(|attribute| match attribute {
+                AttributeValue::Uid(uid) if *uid >= from => Some(*uid),
+                _ => None,
+            }));
+            if found.len() > LISTED {
+                found.pop_last();
+            }
+        };
+        let time = self.patience.for_bytes(8 << 20);
+        match self.ask(&format!("UID FETCH {from}:* (UID)"), LISTING, time, heard).await? {
+            Answer::Ok => Ok(found.into_iter().collect()),
+            Answer::No(said) => Err(Trouble::Refused(said)),
+        }
+    }
+
+    /// Says something, so that the server does not take us for gone.
+    pub async fn keep_alive(&mut self) -> Result<(), Trouble> {
+        self.ask("NOOP", SHORT, self.patience.command, |_| {}).await.map(drop)
     }
 
     /// The mail of that number, if it is there.
