@@ -1,10 +1,10 @@
-//! A socket with a name in a folder. What a process that is gone left behind is in the way and is removed; that nobody is
-//! there any more is told by a lock beside it, since two processes that begin at once would both find it deserted, and one
-//! would remove the socket at which the other listens already.
+//! A socket with a name in a folder. What a process that is gone left behind is in the way and is removed. Two processes that
+//! begin at once would both find it deserted, and one would remove the socket at which the other listens by then; so only one
+//! at a time looks, removes and makes one, which a lock on the folder sees to.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,22 +15,23 @@ use crate::worker::local_socket;
 /// How long to see whether somebody listens on a socket that is there: this machine knows at once.
 const PATIENCE: Duration = Duration::from_millis(200);
 
-/// Where we listen; nobody else does while this lives.
+/// Where we listen.
 pub struct SocketFile {
     pub listener: UnixListener,
     path: PathBuf,
-    _lock: File,
+    /// By which it is known that what lies there is ours: device and number.
+    identity: (u64, u64),
 }
 
 impl SocketFile {
-    /// Listens there, for whom `mode` lets in. [`io::ErrorKind::AddrInUse`] when somebody does already.
+    /// Listens there, for whom `mode` lets in. [`io::ErrorKind::AddrInUse`] when somebody does already. Within a runtime.
     pub fn open(path: &Path, mode: u32) -> io::Result<SocketFile> {
-        let lock = take_lock(path)?;
+        let _lock = lock_folder_of(path)?;
+        // Anything but a socket is somebody's.
         if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
-            // Somebody may listen there who knows nothing of the lock.
             let heard = local_socket::connect(path, PATIENCE);
             match heard.as_ref().map_err(io::Error::kind) {
-                // Somebody listens, even if with so long a line that we do not get in.
+                // Somebody listens there, even if with so long a line that we do not get in.
                 Ok(_) | Err(io::ErrorKind::WouldBlock) => return Err(io::ErrorKind::AddrInUse.into()),
                 Err(io::ErrorKind::ConnectionRefused) => std::fs::remove_file(path)?,
                 Err(_) => drop(heard?),
@@ -38,52 +39,78 @@ impl SocketFile {
         }
         let listener = UnixListener::bind(path)?;
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))?;
-        Ok(SocketFile { listener, path: path.to_owned(), _lock: lock })
+        Ok(SocketFile { listener, identity: identity(path)?, path: path.to_owned() })
     }
 
-    /// Ends the listening, and removes the socket while that is surely ours.
+    /// Ends the listening, and removes the socket if it still is ours. What cannot be removed, whoever begins next finds deserted.
     pub fn close(self) {
-        drop(std::fs::remove_file(&self.path));
+        let Ok(_lock) = lock_folder_of(&self.path) else { return };
+        if identity(&self.path).is_ok_and(|there| there == self.identity) {
+            drop(std::fs::remove_file(&self.path));
+        }
     }
 }
 
-/// The lock stays where it is: were it removed, two could hold a lock of that name.
-fn take_lock(path: &Path) -> io::Result<File> {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".lock");
-    let lock = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(name)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(io::ErrorKind::AddrInUse.into()),
-        Err(TryLockError::Error(error)) => Err(error),
-    }
+fn identity(path: &Path) -> io::Result<(u64, u64)> {
+    let there = std::fs::symlink_metadata(path)?;
+    Ok((there.dev(), there.ino()))
+}
+
+/// Held for a moment only, so it is waited for. It is gone with whoever holds it, and leaves nothing behind.
+fn lock_folder_of(path: &Path) -> io::Result<File> {
+    let folder = match path.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        _ => Path::new("."),
+    };
+    let lock = File::open(folder)?;
+    lock.lock()?;
+    Ok(lock)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::os::unix::net::{UnixListener as Deserted, UnixStream};
 
-    fn is_in_use(opened: io::Result<SocketFile>) -> bool {
-        opened.is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
+    use futures_util::future::join_all;
+
+    use super::*;
+    use crate::carry;
+
+    fn is_in_use(opened: &io::Result<SocketFile>) -> bool {
+        opened.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AddrInUse)
     }
 
     #[tokio::test]
-    async fn of_two_processes_one_listens_and_what_it_left_behind_is_no_hindrance() {
+    async fn of_processes_that_begin_at_once_one_listens_and_is_heard() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("a.sock");
+        for _ in 0..20 {
+            drop(Deserted::bind(&path).unwrap());
+            let begin = |path: PathBuf| carry::blocking(move || SocketFile::open(&path, 0o600));
+            let opened = join_all((0..4).map(|_| begin(path.clone()))).await;
+            let opened: Vec<_> = opened.into_iter().map(Result::unwrap).collect();
+            assert_eq!(opened.iter().filter(|one| is_in_use(one)).count(), 3);
+            let one = opened.into_iter().find_map(Result::ok).unwrap();
+            drop(UnixStream::connect(&path).unwrap());
+            one.listener.accept().await.unwrap();
+            one.close();
+            assert!(!path.exists());
+        }
+    }
+
+    #[tokio::test]
+    async fn who_ends_late_removes_nothing_of_who_began_meanwhile() {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("a.sock");
         let first = SocketFile::open(&path, 0o600).unwrap();
-        assert!(is_in_use(SocketFile::open(&path, 0o600)));
-        // Between the removal of what was left behind and the new socket, as two that begin at once might see it.
+        assert!(is_in_use(&SocketFile::open(&path, 0o600)));
         std::fs::remove_file(&path).unwrap();
-        assert!(is_in_use(SocketFile::open(&path, 0o600)));
-        // Killed: the socket stays, the lock does not.
-        drop(first);
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
         let second = SocketFile::open(&path, 0o600).unwrap();
+        first.close();
+        drop(UnixStream::connect(&path).unwrap());
         second.close();
-        assert!(!path.exists());
-        // Of a version before, which takes no lock.
-        let _older = std::os::unix::net::UnixListener::bind(&path).unwrap();
-        assert!(is_in_use(SocketFile::open(&path, 0o600)));
+        std::fs::write(&path, "somebody's").unwrap();
+        assert!(is_in_use(&SocketFile::open(&path, 0o600)));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "somebody's");
     }
 }
