@@ -361,17 +361,21 @@ fn s_06_what_was_wrong_with_a_connection_is_over_once_something_is_had() {
 
 #[actix_web::test]
 async fn s_06_a_connection_that_lies_still_for_long_is_kept_alive() {
-    let mut fetching = Fetching::with("poll_secs = 3600");
-    fetching.server.state().capabilities = "IMAP4rev1".to_owned();
-    let server = fetching.server.clone();
-    let is_kept_alive = async {
-        while server.heard("NOOP") < 2 {
-            tokio::task::yield_now().await;
+    for (capabilities, folders, used, opened) in
+        [("IMAP4rev1", "[\"INBOX\"]", "NOOP", 1), ("IMAP4rev1 IDLE", "[\"INBOX\", \"Empty\"]", "IDLE", 3)]
+    {
+        let mut fetching = Fetching::with(&format!("poll_secs = 3600\nfolders = {folders}"));
+        fetching.server.state().capabilities = capabilities.to_owned();
+        let server = fetching.server.clone();
+        let is_kept_alive = async {
+            while server.heard(used) < 3 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            ended = fetching.stay() => panic!("{ended:?}"),
+            () = is_kept_alive => {}
         }
-    };
-    tokio::select! {
-        ended = fetching.stay() => panic!("{ended:?}"),
-        () = is_kept_alive => {}
+        assert_eq!(server.heard("EXAMINE"), opened, "without looking anew");
     }
-    assert_eq!(server.heard("EXAMINE"), 1, "without looking anew");
 }

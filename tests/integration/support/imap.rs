@@ -249,6 +249,8 @@ fn serve(stream: &mut dyn Duplex, state: &Mutex<State>) -> std::io::Result<()> {
                         )
                         .as_bytes(),
                     )?;
+                } else if *folder == "\"Empty\"" {
+                    stream.write_all(b"* 0 EXISTS\r\n* OK [UIDVALIDITY 1] valid\r\n* OK [UIDNEXT 1] next\r\n")?;
                 } else {
                     done = format!("{tag} NO no such folder\r\n");
                 }
