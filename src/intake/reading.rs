@@ -19,7 +19,7 @@ use crate::mail::automatic::{self, Class, Traits};
 use crate::mail::complaint::{self, Complaint};
 use crate::mail::delivery_report::{self, DeliveryReport};
 use crate::mail::incoming::{Attachment, Level, ParsedMail, Protection, parse_within};
-use crate::mail::invitation::Invitation;
+use crate::mail::invitation::{Invitation, Purpose};
 use crate::mail::limits::Cut;
 use crate::mail::message_id::read_loop_mark;
 use crate::mail::reply_address;
@@ -152,11 +152,13 @@ fn with_traits<T>(
     };
     let local_part = local_part.or((!mail.from.shown_address.is_empty()).then_some(mail.from.shown_address.as_str()));
     let recipient = delivery.recipient.rsplit_once('@');
-    let came_to_bounce_address = recipient.is_some_and(|(local_part, domain)| {
-        domain.eq_ignore_ascii_case(reply_domain)
-            && local_part.get(..2).is_some_and(|start| start.eq_ignore_ascii_case("b+"))
-            && reply_address::resembles(local_part)
-    });
+    let came_to_address_for = |purpose: &str| {
+        recipient.is_some_and(|(local_part, domain)| {
+            domain.eq_ignore_ascii_case(reply_domain)
+                && local_part.get(..2).is_some_and(|start| start.eq_ignore_ascii_case(purpose))
+                && reply_address::resembles(local_part)
+        })
+    };
     let has_our_loop_mark = surroundings.instance.as_ref().is_some_and(|instance| {
         mail.loop_marks.iter().any(|mark| read_loop_mark(&house.letterhead.keys, instance, mark).is_some())
     });
@@ -168,7 +170,9 @@ fn with_traits<T>(
         sender_local_part: local_part,
         is_from_our_mailbox: mail.from.identity.as_ref().is_some_and(is_ours),
         is_addressed_to_us: mail.to.iter().chain(&mail.cc).filter_map(|to| to.identity.as_ref()).any(is_ours),
-        came_to_bounce_address,
+        came_to_bounce_address: came_to_address_for("b+"),
+        came_to_reply_address: came_to_address_for("r+"),
+        is_calendar_answer: mail.invitation.as_ref().is_some_and(|invitation| invitation.purpose == Purpose::Answer),
         has_our_loop_mark,
     })
 }

@@ -21,6 +21,7 @@ mod panics;
 mod reading;
 mod restoring;
 mod senders;
+mod shapes;
 mod signing;
 mod storms;
 mod threading;

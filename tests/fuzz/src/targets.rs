@@ -54,6 +54,8 @@ fn mail(bytes: &[u8]) {
         is_from_our_mailbox: sender.is_some_and(|sender| sender.canonical() == OUR_MAILBOX),
         is_addressed_to_us: addressees.clone().any(|to| to.canonical() == OUR_MAILBOX),
         came_to_bounce_address: addressees.clone().any(|to| to.local_part().starts_with("b+")),
+        came_to_reply_address: true,
+        is_calendar_answer: false,
         has_our_loop_mark: false,
     };
     let class = automatic::classify(&traits);

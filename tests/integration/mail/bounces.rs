@@ -1,7 +1,7 @@
 //! A report that a mail did not arrive is believed when it proves that it is about one of ours, and changes what it is about
 //! and nothing else.
 
-mod shapes;
+pub mod shapes;
 
 use accord::audit;
 use accord::db::types::PersonId;

@@ -109,7 +109,14 @@ fn q_02_no_expression_engine_goes_back_and_forth() {
         }
     }
     patterns.sort();
-    let known = [("automatic.rs", 2), ("delivery_report.rs", 3), ("patterns.rs", 1), ("sql.rs", 1), ("wordings.rs", 7)];
+    let known = [
+        ("automatic.rs", 1),
+        ("delivery_report.rs", 3),
+        ("patterns.rs", 1),
+        ("sql.rs", 1),
+        ("wordings.rs", 6),
+        ("wordings.rs", 7),
+    ];
     assert_eq!(patterns, known.map(|(file, count)| (file.to_owned(), count)));
 }
 
@@ -139,6 +146,8 @@ fn q_02_a_megabyte_made_to_hurt_is_matched_at_once() {
                 is_from_our_mailbox: false,
                 is_addressed_to_us: true,
                 came_to_bounce_address: false,
+                came_to_reply_address: false,
+                is_calendar_answer: false,
                 has_our_loop_mark: false,
             });
         }
