@@ -49,6 +49,8 @@ pub struct Invitation {
     pub answer: Option<Answer>,
     /// How those invited have answered, as far as the organiser says.
     pub answers: Answers,
+    /// How many more meetings, or other dates of this one, are in the same calendar and not shown.
+    pub more: u32,
 }
 
 /// What somebody wants by sending it (RFC 5546, 1.4).
@@ -123,8 +125,9 @@ impl Invitation {
 
 fn read(calendar: &str) -> Option<(Invitation, String)> {
     let Entry::ICalendar(calendar) = Parser::new(calendar).entry() else { return None };
-    let event =
-        calendar.components.iter().find(|component| component.component_type == ICalendarComponentType::VEvent)?;
+    let mut events =
+        calendar.components.iter().filter(|component| component.component_type == ICalendarComponentType::VEvent);
+    let event = events.next()?;
     let mut invitation = Invitation {
         purpose: purpose(&calendar, event),
         summary: line(event, &ICalendarProperty::Summary),
@@ -132,6 +135,7 @@ fn read(calendar: &str) -> Option<(Invitation, String)> {
         repeats: event.has_property(&ICalendarProperty::Rrule) || event.has_property(&ICalendarProperty::Rdate),
         location: line(event, &ICalendarProperty::Location),
         organiser: event.property(&ICalendarProperty::Organizer).map(person).unwrap_or_default(),
+        more: u32::try_from(events.count()).unwrap_or(u32::MAX),
         ..Invitation::default()
     };
     for attendee in event.properties(&ICalendarProperty::Attendee) {
@@ -394,6 +398,17 @@ mod tests {
         assert_eq!((answer.purpose, answer.answer), (Purpose::Answer, Some(Answer::Declined)));
         assert_eq!(answer.who_answers, "Anne <anne@acme.example>");
         assert_eq!(invitation("STATUS:CANCELLED").purpose, Purpose::Cancel);
+    }
+
+    #[test]
+    fn b_20_the_first_of_several_meetings_is_shown_and_the_others_counted() {
+        let several = calendar(
+            "METHOD:PUBLISH\nBEGIN:VEVENT\nSUMMARY:First\nEND:VEVENT\nBEGIN:VEVENT\nSUMMARY:Second\nEND:VEVENT\n\
+             BEGIN:VEVENT\nSUMMARY:Third\nEND:VEVENT",
+        );
+        let (invitation, _) = Invitation::read(&several).unwrap();
+        assert_eq!((invitation.summary.as_str(), invitation.more), ("First", 2));
+        assert_eq!(self::invitation("SUMMARY:Alone").more, 0);
     }
 
     #[test]

@@ -38,6 +38,9 @@ pub fn meeting_card(t: &Texts, invitation: &Invitation) -> MeetingCard {
     if invitation.repeats {
         add("meeting-repeats", t.say("meeting-repeats-yes"));
     }
+    if invitation.more > 0 {
+        add("meeting-more", t.count("meeting-more-count", invitation.more));
+    }
     add("meeting-where", visible(&invitation.location));
     add("meeting-organiser", visible(&invitation.organiser));
     add("meeting-who-answers", visible(&invitation.who_answers));
@@ -65,14 +68,14 @@ fn answers(t: &Texts, answers: Answers) -> String {
     said.join(", ")
 }
 
+/// A time names its zone: the reader may sit elsewhere than their settings say, and forwards what they read.
 fn time(t: &Texts, when: &When) -> String {
+    let in_zone = |said: String, at: &UtcTime| t.with2("meeting-in-zone", "time", said, "zone", zone(t, at));
     match when {
-        When::At { start, end: None } => t.date_time(start),
-        When::At { start, end: Some(end) } if t.date(start) == t.date(end) => {
-            t.with2("meeting-from-to", "start", t.date_time(start), "end", t.time(end))
-        }
+        When::At { start, end: None } => in_zone(t.date_time(start), start),
         When::At { start, end: Some(end) } => {
-            t.with2("meeting-from-to", "start", t.date_time(start), "end", t.date_time(end))
+            let ends = if t.date(start) == t.date(end) { t.time(end) } else { t.date_time(end) };
+            in_zone(t.with2("meeting-from-to", "start", t.date_time(start), "end", ends), start)
         }
         When::Days { first, last } if first == last => t.day(first),
         When::Days { first, last } => t.with2("meeting-days", "first", t.day(first), "last", t.day(last)),
@@ -86,6 +89,15 @@ fn time(t: &Texts, when: &When) -> String {
             }
         }
     }
+}
+
+/// The zone of the reader, and how far it is from UTC at that time: `Europe/Paris, UTC+02:00`.
+fn zone(t: &Texts, at: &UtcTime) -> String {
+    if t.zone == chrono_tz::UTC {
+        return "UTC".to_owned();
+    }
+    let offset = at.to_datetime().with_timezone(&t.zone).format("%:z");
+    format!("{}, UTC{offset}", t.zone.name().replace('_', " "))
 }
 
 /// A time as it was written, in nobody's zone.
@@ -116,10 +128,16 @@ mod tests {
         };
         let card = meeting_card(&Texts::new(Locale::Fr, chrono_tz::Europe::Paris), &invitation);
         assert_eq!(card.title, "Invitation à une réunion");
-        assert_eq!(card.facts[0].1, "2 avr. 2026, 10:00 – 11:00");
+        assert_eq!(card.facts[0].1, "2 avr. 2026, 10:00 – 11:00 (Europe/Paris, UTC+02:00)");
         assert_eq!(card.facts[2].1, "2 acceptent, 1 sans réponse");
         let card = meeting_card(&Texts::new(Locale::En, chrono_tz::America::New_York), &invitation);
-        assert_eq!(card.facts[0].1, "2 Apr 2026, 04:00 – 05:00");
+        assert_eq!(card.facts[0].1, "2 Apr 2026, 04:00 – 05:00 (America/New York, UTC-04:00)");
+        let several = meeting_card(
+            &Texts::new(Locale::En, chrono_tz::UTC),
+            &Invitation { more: 2, when: Some(When::At { start: at(8), end: None }), ..Invitation::default() },
+        );
+        assert_eq!(several.facts[0].1, "2 Apr 2026, 08:00 (UTC)");
+        assert_eq!(several.facts[1].1, "2 more; the attached file has them");
         let local = When::Local { start: "2026-04-02 10:00".to_owned(), zone: String::new() };
         let card = meeting_card(
             &Texts::new(Locale::Fr, chrono_tz::America::New_York),

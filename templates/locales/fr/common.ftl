@@ -74,6 +74,12 @@ meeting-from-to = { $start } – { $end }
 meeting-days = { $first } – { $last }
 meeting-local = { $start } (heure de l’expéditeur)
 meeting-local-in = { $start } (heure de l’expéditeur : { $zone })
+meeting-in-zone = { $time } ({ $zone })
+meeting-more = Autres réunions
+meeting-more-count = { $count ->
+    [one] Une autre, dans le fichier joint
+   *[other] { $count } autres, dans le fichier joint
+}
 meeting-repeats = Se répète
 meeting-repeats-yes = Oui ; le fichier joint dit quand
 meeting-where = Où
