@@ -1,10 +1,12 @@
 //! What a mail does, in one transaction with the outcome that the journal keeps. Running it again does nothing, for the
 //! journal row is then no longer waiting.
 
+mod describing;
 mod imported;
 
 use std::cell::OnceCell;
 
+use self::describing::flags_of;
 use crate::access::{self, Actor};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
@@ -20,15 +22,15 @@ use crate::journal::{self, Delivery, Outcome, Record, State};
 use crate::mail::address::EmailAddress;
 use crate::mail::authentication::Authentication;
 use crate::mail::automatic::Class;
-use crate::mail::incoming::{Level, Protection};
-use crate::mail::reply_text::{self, ReplyText};
+use crate::mail::incoming::Level;
+use crate::mail::reply_text;
 use crate::mail::threading::{self, Decision, Destination, Sender, decide};
 use crate::people::person::{self, Origin, Person};
 use crate::people::{mail_habits, organisations, staff, suppression};
 use crate::teams::mailboxes::{self, Mailbox};
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::mail_ids::{self, Direction};
-use crate::tickets::messages::{self, Channel, CustomerMessage, NewMessage, NewNote, Remark, Visibility, Words};
+use crate::tickets::messages::{self, CustomerMessage, NewNote, Remark, Visibility, Words};
 use crate::tickets::opening::{self, NewTicket};
 use crate::tickets::participants;
 use crate::tickets::status::Status;
@@ -364,9 +366,8 @@ impl Mail<'_> {
     /// An agent answered a notification: a note among staff.
     fn append_note(&self, db: &mut DbConnection, gathered: &Gathered, ticket: &Ticket) -> Result<()> {
         let Some(agent) = &gathered.agent else { return Err(Error::internal("an agent's mail without the agent")) };
-        let (written, _) = self.text(reply_text::split);
         let note = NewNote {
-            words: Words::by_mail(&written, None),
+            words: Words::by_mail(&self.text_of_note(), None),
             attachments: self.reading.files.clone(),
             mail_id: self.reading.mail.message_id.clone(),
             ingest: Some(self.delivery.id),
@@ -466,39 +467,9 @@ impl Mail<'_> {
         Ok(people)
     }
 
-    /// Who a flood would come from.
-    fn sender_for_counting(&self) -> String {
-        match &self.reading.mail.from.identity {
-            Some(identity) => identity.canonical().to_owned(),
-            None => format!("nobody at {}", self.mailbox.canonical),
-        }
-    }
-
     fn remember_id(&self, db: &mut DbConnection, ticket: &Ticket, message: MessageId) -> Result<()> {
         let Some(id) = &self.reading.mail.message_id else { return Ok(()) };
         mail_ids::record(db, ticket, Some(message), self.mailbox.id, Direction::In, id, self.now)
-    }
-
-    fn message(&self, person: &Person, text: String, quoted: String) -> NewMessage {
-        self.said_by(Some(person), text, quoted)
-    }
-
-    fn said_by(&self, author: Option<&Person>, text: String, quoted: String) -> NewMessage {
-        let mail = &self.reading.mail;
-        NewMessage {
-            channel: Channel::Email,
-            author: author.map(|person| person.id),
-            from_name: mail.from.display_name.clone(),
-            from_address: self.sender_address(),
-            text,
-            quoted,
-            html: mail.html.clone(),
-            attachments: self.reading.files.clone(),
-            mail_id: mail.message_id.clone(),
-            ingest: Some(self.delivery.id),
-            invitation: mail.invitation.clone(),
-            context: None,
-        }
     }
 
     /// The address in From, where it is sure enough that somebody wrote from there: its domain stands by the mail, or the mail
@@ -517,87 +488,6 @@ impl Mail<'_> {
         self.reading.mail.from.identity.as_ref().filter(|_| is_proven && is_human)
     }
 
-    fn sender_address(&self) -> String {
-        let from = &self.reading.mail.from;
-        match &from.identity {
-            Some(identity) => identity.as_str().to_owned(),
-            None => from.shown_address.clone(),
-        }
-    }
-
-    /// What the mail says, and what of it is folded; `cut` tells them apart. What nobody here can read is said in words.
-    fn text(&self, cut: fn(&str) -> ReplyText<'_>) -> (String, String) {
-        let t = Texts::in_language(self.mailbox.language.0);
-        let mail = &self.reading.mail;
-        match (mail.level, mail.protection) {
-            (Level::HeadersOnly, _) => (t.say("mail-headers-only-text"), String::new()),
-            (Level::Stub, _) => (t.say("mail-unreadable-text"), String::new()),
-            (Level::Full, Protection::EncryptedText) => {
-                let ReplyText { written, quoted } = reply_text::split_encrypted(&mail.text);
-                (format!("{}\n\n{written}", t.say("mail-encrypted-text")).trim_end().to_owned(), quoted.to_owned())
-            }
-            (Level::Full, Protection::Encrypted) => {
-                let ReplyText { written, quoted } = cut(&mail.text);
-                (format!("{}\n\n{written}", t.say("mail-encrypted-file")).trim_end().to_owned(), quoted.to_owned())
-            }
-            (Level::Full, Protection::None | Protection::Signed) => {
-                let ReplyText { written, quoted } = cut(&mail.text);
-                (written.to_owned(), quoted.to_owned())
-            }
-        }
-    }
-
-    fn subject(&self) -> String {
-        let mail = &self.reading.mail;
-        if mail.level == Level::Stub && mail.subject.is_empty() {
-            return Texts::in_language(self.mailbox.language.0).say("mail-unreadable-subject");
-        }
-        mail.subject.clone()
-    }
-
-    fn record(&self, decision: &str) -> Record {
-        let reading = self.reading;
-        let mut flags = Vec::new();
-        if reading.had_card_number {
-            flags.push("card_number".to_owned());
-        }
-        if reading.mail.is_charset_doubtful {
-            flags.push("doubtful_charset".to_owned());
-        }
-        match reading.mail.protection {
-            Protection::None => {}
-            Protection::Signed => flags.push("signed".to_owned()),
-            Protection::Encrypted | Protection::EncryptedText => flags.push("encrypted".to_owned()),
-        }
-        match reading.class {
-            Class::MachineMade => flags.push("machine_made".to_owned()),
-            Class::NoAcknowledgement => flags.push("not_to_be_acknowledged".to_owned()),
-            Class::Human => {}
-        }
-        if self.is_answer_address_foreign() {
-            flags.push("reply_to_elsewhere".to_owned());
-        }
-        Record {
-            rule: String::new(),
-            decision: decision.to_owned(),
-            flags,
-            cut: reading.mail.cuts.ids().into_iter().map(str::to_owned).collect(),
-            read: reading.mail.level.as_str().to_owned(),
-            authentication: reading.authentication.name().to_owned(),
-            duration_ms: u64::try_from(reading.took.as_millis()).unwrap_or(u64::MAX),
-            may_acknowledge: false,
-        }
-    }
-
-    /// Reply-To names another domain than From (I-05). It is shown, and nothing is ever sent there.
-    fn is_answer_address_foreign(&self) -> bool {
-        let mail = &self.reading.mail;
-        let Some(from) = &mail.from.identity else { return !mail.reply_to.is_empty() };
-        mail.reply_to
-            .iter()
-            .any(|reply_to| reply_to.identity.as_ref().is_none_or(|identity| identity.domain() != from.domain()))
-    }
-
     fn finish(&self, db: &mut DbConnection, applied: &Applied, worker: &str) -> Result<()> {
         let outcome = Outcome {
             state: applied.state,
@@ -610,14 +500,4 @@ impl Mail<'_> {
         };
         journal::outcome::finish(db, self.delivery, worker, &outcome, self.now)
     }
-}
-
-fn flags_of(decision: &Decision) -> Vec<String> {
-    let flags = [
-        (decision.disagreement, "disagreement"),
-        (decision.not_genuine, "not_genuine"),
-        (decision.hint, "hint"),
-        (decision.alert, "alert"),
-    ];
-    flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name.to_owned()).collect()
 }

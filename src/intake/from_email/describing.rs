@@ -1,0 +1,146 @@
+//! A mail in words: the message that it becomes, what of it is shown and what folded, and what is recorded of its handling.
+//! Nothing is decided here.
+
+use super::Mail;
+use crate::i18n::Texts;
+use crate::journal::Record;
+use crate::mail::automatic::Class;
+use crate::mail::incoming::{Level, Protection};
+use crate::mail::reply_text::{self, ReplyText};
+use crate::mail::threading::Decision;
+use crate::people::person::Person;
+use crate::tickets::messages::{Channel, NewMessage};
+
+impl Mail<'_> {
+    pub(super) fn message(&self, person: &Person, text: String, quoted: String) -> NewMessage {
+        self.said_by(Some(person), text, quoted)
+    }
+
+    pub(super) fn said_by(&self, author: Option<&Person>, text: String, quoted: String) -> NewMessage {
+        let mail = &self.reading.mail;
+        NewMessage {
+            channel: Channel::Email,
+            author: author.map(|person| person.id),
+            from_name: mail.from.display_name.clone(),
+            from_address: self.sender_address(),
+            text,
+            quoted,
+            html: mail.html.clone(),
+            attachments: self.reading.files.clone(),
+            mail_id: mail.message_id.clone(),
+            ingest: Some(self.delivery.id),
+            invitation: mail.invitation.clone(),
+            context: None,
+        }
+    }
+
+    /// Who a flood would come from.
+    pub(super) fn sender_for_counting(&self) -> String {
+        match &self.reading.mail.from.identity {
+            Some(identity) => identity.canonical().to_owned(),
+            None => format!("nobody at {}", self.mailbox.canonical),
+        }
+    }
+
+    pub(super) fn sender_address(&self) -> String {
+        let from = &self.reading.mail.from;
+        match &from.identity {
+            Some(identity) => identity.as_str().to_owned(),
+            None => from.shown_address.clone(),
+        }
+    }
+
+    /// What the mail says, and what of it is folded; `cut` tells them apart. What nobody here can read is said in words.
+    pub(super) fn text(&self, cut: fn(&str) -> ReplyText<'_>) -> (String, String) {
+        let t = Texts::in_language(self.mailbox.language.0);
+        let mail = &self.reading.mail;
+        match (mail.level, mail.protection) {
+            (Level::HeadersOnly, _) => (t.say("mail-headers-only-text"), String::new()),
+            (Level::Stub, _) => (t.say("mail-unreadable-text"), String::new()),
+            (Level::Full, Protection::EncryptedText) => {
+                let ReplyText { written, quoted } = reply_text::split_encrypted(&mail.text);
+                (format!("{}\n\n{written}", t.say("mail-encrypted-text")).trim_end().to_owned(), quoted.to_owned())
+            }
+            (Level::Full, Protection::Encrypted) => {
+                let ReplyText { written, quoted } = cut(&mail.text);
+                (format!("{}\n\n{written}", t.say("mail-encrypted-file")).trim_end().to_owned(), quoted.to_owned())
+            }
+            (Level::Full, Protection::None | Protection::Signed) => {
+                let ReplyText { written, quoted } = cut(&mail.text);
+                (written.to_owned(), quoted.to_owned())
+            }
+        }
+    }
+
+    /// What an agent wrote into a note, which folds nothing: without the history, and with what is encrypted in it, for whoever
+    /// has the key.
+    pub(super) fn text_of_note(&self) -> String {
+        let (written, folded) = self.text(reply_text::split);
+        match (self.reading.mail.level, self.reading.mail.protection) {
+            (Level::Full, Protection::EncryptedText) => format!("{written}\n\n{folded}").trim_end().to_owned(),
+            _ => written,
+        }
+    }
+
+    pub(super) fn subject(&self) -> String {
+        let mail = &self.reading.mail;
+        if mail.level == Level::Stub && mail.subject.is_empty() {
+            return Texts::in_language(self.mailbox.language.0).say("mail-unreadable-subject");
+        }
+        mail.subject.clone()
+    }
+
+    pub(super) fn record(&self, decision: &str) -> Record {
+        let reading = self.reading;
+        let mut flags = Vec::new();
+        if reading.had_card_number {
+            flags.push("card_number".to_owned());
+        }
+        if reading.mail.is_charset_doubtful {
+            flags.push("doubtful_charset".to_owned());
+        }
+        match reading.mail.protection {
+            Protection::None => {}
+            Protection::Signed => flags.push("signed".to_owned()),
+            Protection::Encrypted | Protection::EncryptedText => flags.push("encrypted".to_owned()),
+        }
+        match reading.class {
+            Class::MachineMade => flags.push("machine_made".to_owned()),
+            Class::NoAcknowledgement => flags.push("not_to_be_acknowledged".to_owned()),
+            Class::Human => {}
+        }
+        if self.is_answer_address_foreign() {
+            flags.push("reply_to_elsewhere".to_owned());
+        }
+        Record {
+            rule: String::new(),
+            decision: decision.to_owned(),
+            flags,
+            cut: reading.mail.cuts.ids().into_iter().map(str::to_owned).collect(),
+            read: reading.mail.level.as_str().to_owned(),
+            authentication: reading.authentication.name().to_owned(),
+            duration_ms: u64::try_from(reading.took.as_millis()).unwrap_or(u64::MAX),
+            may_acknowledge: false,
+        }
+    }
+
+    /// Reply-To names another domain than From (I-05). It is shown, and nothing is ever sent there.
+    pub(super) fn is_answer_address_foreign(&self) -> bool {
+        let mail = &self.reading.mail;
+        let Some(from) = &mail.from.identity else { return !mail.reply_to.is_empty() };
+        mail.reply_to
+            .iter()
+            .any(|reply_to| reply_to.identity.as_ref().is_none_or(|identity| identity.domain() != from.domain()))
+    }
+}
+
+/// What the decision says besides its rule, by the names under which it is recorded.
+pub(super) fn flags_of(decision: &Decision) -> Vec<String> {
+    let flags = [
+        (decision.disagreement, "disagreement"),
+        (decision.not_genuine, "not_genuine"),
+        (decision.hint, "hint"),
+        (decision.alert, "alert"),
+    ];
+    flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name.to_owned()).collect()
+}
