@@ -18,7 +18,7 @@ use crate::mail::authentication::{self, Authentication};
 use crate::mail::automatic::{self, Class, Traits};
 use crate::mail::complaint::{self, Complaint};
 use crate::mail::delivery_report::{self, DeliveryReport};
-use crate::mail::incoming::{Attachment, Level, ParsedMail, Protection, parse_within};
+use crate::mail::incoming::{Attachment, Level, ParsedMail, parse_within};
 use crate::mail::invitation::{Invitation, Purpose};
 use crate::mail::limits::Cut;
 use crate::mail::message_id::read_loop_mark;
@@ -250,18 +250,11 @@ fn mask(mail: &mut ParsedMail) -> bool {
     for attachment in &mut mail.attachments {
         found |= mask_file(attachment);
     }
-    if found && mail.protection != Protection::Encrypted {
-        // What was in them was taken out, and may be in there in some encoding. Of what is encrypted nothing was.
-        mail.attachments.retain(|attachment| !is_wrapper(&attachment.media_type));
+    if found {
+        // What was in them was taken out, and may be in there in some encoding.
+        mail.attachments.retain(|attachment| !attachment.was_opened);
     }
     found
-}
-
-/// Whether a file of that kind holds what is shown of the mail.
-fn is_wrapper(media_type: &str) -> bool {
-    const WRAPPERS: [&str; 4] =
-        ["application/ms-tnef", "application/vnd.ms-tnef", "application/pkcs7-mime", "application/x-pkcs7-mime"];
-    WRAPPERS.contains(&media_type)
 }
 
 /// Text files only: digits in other files mean nothing.

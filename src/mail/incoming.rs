@@ -5,6 +5,7 @@
 mod bodies;
 mod cms;
 mod rtf;
+mod segments;
 mod tnef;
 mod uuencoded;
 
@@ -56,8 +57,6 @@ pub struct ParsedMail {
     pub headers: Vec<(String, String)>,
     /// The values of our own loop header. They mean something only with a valid proof.
     pub loop_marks: Vec<String>,
-    /// How many servers the mail passed.
-    pub received_count: usize,
     /// The path in the topmost Return-Path field, without its brackets: empty for the null sender.
     pub return_path: Option<String>,
     /// The limits the message went past.
@@ -127,6 +126,17 @@ pub struct Attachment {
     pub content_id: Option<String>,
     /// The HTML shows it, or it is an image to be shown with the text.
     pub is_inline: bool,
+    /// What is in it was taken out, and is in the mail beside it: what must not stay there must not stay in it either.
+    pub was_opened: bool,
+}
+
+/// What a mail brought before anything in it was opened, by which a second delivery is known however much is opened (J-05).
+#[derive(Clone, Debug, Default)]
+struct AsItCame {
+    text: String,
+    html: String,
+    /// SHA-256 of each file.
+    files: Vec<[u8; 32]>,
 }
 
 /// Reads a mail of at most [`RAW_BYTES`]; of a larger one, the header.
@@ -136,41 +146,45 @@ pub fn parse(raw: &[u8]) -> ParsedMail {
 
 /// Reads a mail of at most `raw_bytes`, as configured; of a larger one, the header.
 pub fn parse_within(raw: &[u8], raw_bytes: usize) -> ParsedMail {
-    let attempt = |read: fn(&[u8]) -> ParsedMail| catch_unwind(AssertUnwindSafe(|| read(raw))).ok();
-    let mail = if raw.len() > raw_bytes {
-        attempt(read_headers).map(|mut mail| {
+    let attempt = |read: fn(&[u8]) -> (ParsedMail, AsItCame)| catch_unwind(AssertUnwindSafe(|| read(raw))).ok();
+    let read = if raw.len() > raw_bytes {
+        attempt(read_headers).map(|(mut mail, came)| {
             mail.cuts.add(Cut::RawSize);
-            mail
+            (mail, came)
         })
     } else {
         attempt(read_all).or_else(|| attempt(read_headers))
     };
-    let mut mail = mail.unwrap_or_default();
-    mail.digest = digest(&mail);
+    let (mut mail, came) = read.unwrap_or_default();
+    mail.digest = digest(&mail, &came);
     mail
 }
 
-fn read_all(raw: &[u8]) -> ParsedMail {
+fn read_all(raw: &[u8]) -> (ParsedMail, AsItCame) {
+    let said = |mail: ParsedMail| {
+        let came = AsItCame { text: mail.text.clone(), ..AsItCame::default() };
+        (mail, came)
+    };
     let raw = match normalized(raw) {
         Ok(raw) => raw,
-        Err(text) => return ParsedMail { text, ..ParsedMail::default() },
+        Err(text) => return said(ParsedMail { text, ..ParsedMail::default() }),
     };
     let structure = structure::read(&raw, bodies::boundary);
     let mut mail = read_fields(&structure.parts[0].fields, &structure.cuts);
     if mail.level == Level::Stub {
         mail.text = decoding::body(&raw[..raw.len().min(PART_TEXT_BYTES)], None).text;
-        return mail;
+        return said(mail);
     }
     for cut in structure.cuts.as_slice() {
         mail.cuts.add(*cut);
     }
-    bodies::read(&structure, raw.len(), &mut mail);
-    mail
+    let came = bodies::read(&structure, raw.len(), &mut mail);
+    (mail, came)
 }
 
-fn read_headers(raw: &[u8]) -> ParsedMail {
+fn read_headers(raw: &[u8]) -> (ParsedMail, AsItCame) {
     // Three times the limit of the header block, so that a header over the limit is recognized as such.
-    let Ok(raw) = normalized(&raw[..raw.len().min(768 << 10)]) else { return ParsedMail::default() };
+    let Ok(raw) = normalized(&raw[..raw.len().min(768 << 10)]) else { return <(ParsedMail, AsItCame)>::default() };
     let mut cuts = Cuts::default();
     let (fields, _) = structure::header(&raw, &mut cuts, |_| false);
     let mut mail = read_fields(&fields, &cuts);
@@ -180,7 +194,7 @@ fn read_headers(raw: &[u8]) -> ParsedMail {
     if mail.level == Level::Full {
         mail.level = Level::HeadersOnly;
     }
-    mail
+    (mail, AsItCame::default())
 }
 
 /// The message from its first header field on, with lines that end in `\n`: without byte order mark, empty lines and the
@@ -241,7 +255,6 @@ impl FieldReader<'_> {
         self.mail.message_id = self.first("message-id").and_then(|field| message_id(&decoding::header(field.value)));
         self.mail.in_reply_to = self.message_ids("in-reply-to");
         self.mail.references = self.message_ids("references");
-        self.mail.received_count = self.fields.iter().filter(|field| field.is("received")).count();
         self.mail.return_path = self.first("return-path").map(|field| {
             let path = decoding::header(field.value);
             let (_, inside) = path.split_once('<').unwrap_or(("", &path));
@@ -367,18 +380,18 @@ fn is_sound_id(id: &str) -> bool {
 }
 
 /// What makes two deliveries the same mail. Each item is preceded by its length, so that none can pass for its neighbour.
-fn digest(mail: &ParsedMail) -> [u8; 32] {
+fn digest(mail: &ParsedMail, came: &AsItCame) -> [u8; 32] {
     let header = |name: &str| {
         mail.headers.iter().find(|(found, _)| found == name).map(|(_, value)| value.as_str()).unwrap_or_default()
     };
-    let mut files: Vec<&[u8]> = mail.attachments.iter().map(|attachment| attachment.sha256.as_slice()).collect();
+    let mut files: Vec<&[u8]> = came.files.iter().map(|hash| hash.as_slice()).collect();
     files.sort_unstable();
     let mut items = vec![
         header("from").as_bytes(),
         header("date").as_bytes(),
         mail.subject.as_bytes(),
-        mail.text.trim_end().as_bytes(),
-        mail.html.as_deref().unwrap_or_default().trim_end().as_bytes(),
+        came.text.trim_end().as_bytes(),
+        came.html.trim_end().as_bytes(),
     ];
     items.extend(files);
     let mut hasher = Sha256::new();

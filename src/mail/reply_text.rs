@@ -9,8 +9,8 @@
 
 mod wordings;
 
-use wordings::{ADVERTISEMENTS, ATTRIBUTION_STARTS, FORWARDS, FORWARDS_OF_APPLE, FieldNames, SEPARATORS, VERBS};
-use wordings::{VERBS_AMIDST, has_date};
+use wordings::{ADVERTISEMENTS, ATTRIBUTION_STARTS, BESIDE_A_TIME, ELIDED, FORWARDS, FORWARDS_OF_APPLE, FieldNames};
+use wordings::{PRONOUNS, SEPARATORS, VERBS, VERBS_AMIDST, has_date};
 
 /// A text cut in two; the halves put together are the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +108,13 @@ pub fn is_signed(text: &str) -> bool {
     start_of_line(text, SIGNED).is_some_and(|start| start_of_line(&text[start..], SIGNATURE).is_some())
 }
 
+/// Whether what was written for this mail is encrypted by OpenPGP; a quoted history may be, below an answer in clear.
+pub fn is_written_encrypted(text: &str) -> bool {
+    is_encrypted(text) && is_encrypted(split(text).written)
+}
+
 /// Whether there is text encrypted by OpenPGP in it, from its beginning to its end.
-pub fn is_encrypted(text: &str) -> bool {
+fn is_encrypted(text: &str) -> bool {
     start_of_line(text, ENCRYPTED).is_some_and(|at| start_of_line(&text[at..], ENCRYPTED_ENDS).is_some())
 }
 
@@ -228,7 +233,7 @@ fn history_start(lines: &[Line<'_>]) -> Option<usize> {
             // What was forwarded is left whole, with the history inside it.
             Kind::Forward => return None,
             Kind::Separator => return Some(index),
-            Kind::Text if begins_header_block(&lines[index..]) => return Some(index),
+            Kind::Text if begins_header_block(&lines[index..], is_below_rule(&lines[..index])) => return Some(index),
             Kind::Text => {
                 if let Some((length, Attribution::Certain)) = attribution(&lines[index..]) {
                     let below = lines[index + length..].iter().find(|line| line.kind != Kind::Blank);
@@ -322,7 +327,7 @@ fn signature_above(lines: &[Line<'_>], end: usize) -> Option<usize> {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Attribution {
-    /// It has a date and an address or a time: nobody writes that by hand.
+    /// It has a date, and an address or the form in which clients name somebody: nobody writes that by hand.
     Certain,
     /// It could be somebody's own sentence; it counts only right above a quote.
     Likely,
@@ -330,20 +335,23 @@ enum Attribution {
 
 /// Whether an attribution begins at the first of `lines`, and over how many lines it goes.
 fn attribution(lines: &[Line<'_>]) -> Option<(usize, Attribution)> {
-    let mut joined = String::new();
+    let mut said = String::new();
     for (index, line) in lines.iter().take(ATTRIBUTION_LINES).enumerate() {
-        if line.kind != Kind::Text || joined.len() + line.text.len() > LONGEST_MARK {
+        if line.kind != Kind::Text || said.len() + line.text.len() > LONGEST_MARK {
             return None;
         }
         if index > 0 {
-            joined.push(' ');
+            said.push(' ');
         }
-        joined.push_str(&line.text.to_lowercase());
-        let begins = ATTRIBUTION_STARTS.iter().any(|word| joined.starts_with(word));
+        said.push_str(line.text);
+        let joined = said.to_lowercase();
+        let start = ATTRIBUTION_STARTS.iter().find(|word| joined.starts_with(**word));
+        let begins = start.is_some();
         let Some(who_and_when) = without_verb(&joined) else { if begins { continue } else { return None } };
-        let has_date = has_date(who_and_when);
         let has_address = who_and_when.contains('@') || who_and_when.contains('<');
-        let certainty = if begins && has_date && (has_address || has_time(who_and_when)) {
+        let is_of_client = has_address || (has_time(who_and_when) && names_somebody_after_the_time(&said));
+        let is_own = start.is_some_and(|start| speaks_for_itself(who_and_when, start));
+        let certainty = if begins && has_date(who_and_when) && is_of_client && !is_own {
             Attribution::Certain
         } else if index == 0 || begins {
             Attribution::Likely
@@ -353,6 +361,31 @@ fn attribution(lines: &[Line<'_>]) -> Option<(usize, Attribution)> {
         return Some((index + 1, certainty));
     }
     None
+}
+
+/// Whether somebody speaks of themselves or to us: `Le 16/11/2026 à 10:32, Bob <bob@acme.example> m'a écrit :` is a sentence.
+/// `start` is how the line begins, by which its language is known.
+fn speaks_for_itself(who_and_when: &str, start: &str) -> bool {
+    let plain = who_and_when.replace(['\u{2019}', '\u{2bc}'], "'");
+    let words = plain.split_whitespace().filter(|word| !word.contains('@'));
+    let pronouns = PRONOUNS.iter().filter(|(of_start, _)| *of_start == start).flat_map(|(_, words)| words.iter());
+    let pronouns: Vec<&str> = pronouns.copied().collect();
+    words.into_iter().any(|word| {
+        let word = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '\'');
+        pronouns.contains(&word) || ELIDED.iter().any(|elided| start == "le " && word.starts_with(elided))
+    })
+}
+
+/// Whether a name comes after the time, as clients write it: `…, 10:32, Support wrote:`, and not `…, 10:32, the customer wrote:`.
+fn names_somebody_after_the_time(said: &str) -> bool {
+    let words: Vec<&str> = said.split_whitespace().collect();
+    let Some(time) = words.iter().rposition(|word| word.contains(|c: char| c.is_ascii_digit())) else { return false };
+    let name = words[time + 1..].iter().find(|word| {
+        let plain = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+        !plain.is_empty() && !BESIDE_A_TIME.contains(&plain.as_str())
+    });
+    let first = name.and_then(|name| name.chars().find(|c| c.is_alphabetic()));
+    first.is_some_and(char::is_uppercase)
 }
 
 /// What an attribution says besides its "wrote:", "a écrit :" or the like; in some languages that stands amidst it.
@@ -370,33 +403,49 @@ fn has_time(line: &str) -> bool {
         || line.contains(" h ")
 }
 
-/// Whether the first of `lines` begins a header block as Outlook writes it, or with the date first as some web mails do:
-/// From, a date, and To or Subject.
-fn begins_header_block(lines: &[Line<'_>]) -> bool {
+/// Whether the line above, blank ones aside, is drawn.
+fn is_below_rule(above: &[Line<'_>]) -> bool {
+    above.iter().rev().find(|line| line.kind != Kind::Blank).is_some_and(|line| line.kind == Kind::Rule)
+}
+
+/// Whether the first of `lines` begins a header block as Outlook writes it, or with the date first as some web mails do: From,
+/// a date, and a subject, which clients write even where it is empty. Without one, somebody may have written of a journey, from
+/// here to there on a day: then it takes To, and an address or a drawn line above.
+fn begins_header_block(lines: &[Line<'_>], is_below_rule: bool) -> bool {
     let Some(first) = lines.first() else { return false };
     if !is_field(first.text, FieldNames::FROM) && !is_field(first.text, FieldNames::SENT) {
         return false;
     }
-    let (mut has_from, mut has_date, mut has_other) = (false, false, false);
+    let (mut has_from, mut has_date, mut has_to, mut has_subject, mut has_address) =
+        (false, false, false, false, false);
     for line in lines.iter().take(HEADER_BLOCK_LINES) {
         if !matches!(line.kind, Kind::Text | Kind::Blank) {
             break;
         }
-        has_from |= is_field(line.text, FieldNames::FROM);
+        let (is_from, is_to) = (is_field(line.text, FieldNames::FROM), is_field(line.text, FieldNames::TO));
+        has_from |= is_from;
+        has_to |= is_to;
+        has_address |= (is_from || is_to) && line.text.contains('@');
         has_date |= is_field(line.text, FieldNames::SENT) || is_field(line.text, FieldNames::DATE);
-        has_other |= is_field(line.text, FieldNames::OTHER);
+        has_subject |= names_field(line.text, FieldNames::SUBJECT);
     }
-    has_from && has_date && has_other
+    has_from && has_date && (has_subject || (has_to && (has_address || is_below_rule)))
 }
 
 /// Whether a line is a field of one of these names with a value, in bold or not: `*Envoyé :* lundi`.
 fn is_field(line: &str, names: &[&str]) -> bool {
+    let value = line.split_once(':').map_or("", |(_, value)| value);
+    !value.trim_matches(|c: char| c == '*' || c.is_whitespace()).is_empty() && names_field(line, names)
+}
+
+/// The same, with a value or without.
+fn names_field(line: &str, names: &[&str]) -> bool {
     if line.len() > LONGEST_MARK {
         return false;
     }
-    let Some((name, value)) = line.split_once(':') else { return false };
+    let Some((name, _)) = line.split_once(':') else { return false };
     let name = name.trim_matches(|c: char| c == '*' || c.is_whitespace()).to_lowercase().replace('\u{2019}', "'");
-    !value.trim_matches(|c: char| c == '*' || c.is_whitespace()).is_empty() && names.contains(&name.as_str())
+    names.contains(&name.as_str())
 }
 
 #[cfg(test)]

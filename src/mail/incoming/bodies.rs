@@ -8,7 +8,8 @@ use mailparse::{DispositionType, parse_content_disposition, parse_content_type};
 use sha2::{Digest, Sha256};
 
 use super::cms::{self, Cms};
-use super::{Attachment, ParsedMail, Protection, is_sound_id, tnef, uuencoded};
+use super::segments::{Segment, as_it_came, best_of, joined};
+use super::{AsItCame, Attachment, ParsedMail, Protection, is_sound_id, tnef, uuencoded};
 use crate::html;
 use crate::html::file_name::FileName;
 use crate::mail::decoding;
@@ -19,8 +20,9 @@ use crate::mail::limits::{
 use crate::mail::reply_text;
 use crate::mail::structure::{self, Field, Nature, Part, Structure};
 
-/// Reads the text, the HTML and the files of a message of `raw_length` bytes into `mail`.
-pub(super) fn read(structure: &Structure<'_>, raw_length: usize, mail: &mut ParsedMail) {
+/// Reads the text, the HTML and the files of a message of `raw_length` bytes into `mail`. Gives what it brought before
+/// anything was opened.
+pub(super) fn read(structure: &Structure<'_>, raw_length: usize, mail: &mut ParsedMail) -> AsItCame {
     let text_left = (raw_length * TEXT_PER_RAW_BYTE).max(TEXT_BYTES_MIN);
     let mut bodies = Bodies {
         structure,
@@ -30,9 +32,11 @@ pub(super) fn read(structure: &Structure<'_>, raw_length: usize, mail: &mut Pars
         packed: Segment::default(),
         is_opened: false,
         is_inside: false,
+        has_spoken: false,
+        files_as_they_came: Vec::new(),
     };
     let segments = bodies.of_part(0, "text/plain");
-    bodies.finish(segments);
+    bodies.finish(segments)
 }
 
 /// What stands between the parts of a multipart with these fields.
@@ -74,47 +78,14 @@ impl ContentType {
     }
 }
 
-/// A piece of the conversation: the same words as text, as HTML, or as both.
-#[derive(Default)]
-struct Segment {
-    text: Option<String>,
-    html: Option<String>,
-}
-
-impl Segment {
-    fn says_something(&self) -> bool {
-        let is_said = |words: &Option<String>| words.as_ref().is_some_and(|words| !words.trim().is_empty());
-        is_said(&self.text) || is_said(&self.html)
-    }
-
-    /// Its letters and digits alone, to compare it by.
-    fn letters(&self) -> String {
-        let words = match (&self.text, &self.html) {
-            (Some(text), _) if !text.trim().is_empty() => Cow::Borrowed(text.as_str()),
-            (_, Some(html)) => Cow::Owned(html::to_text(html)),
-            _ => Cow::Borrowed(""),
-        };
-        words.chars().filter(|c| c.is_alphanumeric()).collect()
-    }
-
-    /// Whether a reader sees words or a picture, and not just the frame of them.
-    fn has_words(&self) -> bool {
-        let is_seen = |html: &String| html.contains("<img") || !html::to_text(html).trim().is_empty();
-        self.text.as_ref().is_some_and(|text| !text.trim().is_empty()) || self.html.as_ref().is_some_and(is_seen)
-    }
-}
-
 /// What was found inside a file.
+#[derive(Default)]
 struct Inside {
     said: Vec<Segment>,
+    /// Something was taken out of it.
+    was_opened: bool,
     /// The file itself is not needed any more.
     is_unpacked: bool,
-}
-
-impl Inside {
-    fn kept(said: Vec<Segment>) -> Inside {
-        Inside { said, is_unpacked: false }
-    }
 }
 
 /// The bodies as they are read into the mail.
@@ -131,6 +102,10 @@ struct Bodies<'a> {
     is_opened: bool,
     /// This is what was signed.
     is_inside: bool,
+    /// Somebody's words were found, in clear.
+    has_spoken: bool,
+    /// SHA-256 of the files before one was opened.
+    files_as_they_came: Vec<[u8; 32]>,
 }
 
 impl Bodies<'_> {
@@ -147,6 +122,7 @@ impl Bodies<'_> {
             None => ContentType { media_type: default_type.to_owned(), charset: None, parameters: BTreeMap::new() },
         };
         if part.nature == Nature::TooDeep {
+            self.note_file(part.whole);
             self.attach(part.whole.to_vec(), "message/rfc822".to_owned(), "", None, false);
             return Vec::new();
         }
@@ -167,19 +143,27 @@ impl Bodies<'_> {
             }
         }
         if is_alternative {
-            return vec![best_of(segments)];
+            let (best, others) = best_of(segments);
+            for (media_type, words) in others {
+                self.attach(words.into_bytes(), media_type.to_owned(), "", None, false);
+            }
+            return vec![best];
         }
         segments.into_iter().flatten().collect()
     }
 
-    /// Whether the part is for clients that run what is in it. It says what the HTML beside it says, which stands after it
-    /// as often as before: one that comes first is kept as a file.
+    /// Whether the part is for clients that run what is in it. Beside words it is let go: by its standard it says what the
+    /// HTML says, which stands after it as often as before, so one that comes first is kept as a file.
     fn is_amp(&self, index: usize) -> bool {
         ContentType::read(&self.structure.parts[index].fields)
             .is_some_and(|(content_type, _)| content_type.media_type == "text/x-amp-html")
     }
 
+    /// Notes how the mail is protected. What is encrypted below words in clear is a history, or a file.
     fn protect(&mut self, protection: Protection) {
+        if protection == Protection::Encrypted && self.has_spoken {
+            return;
+        }
         if matches!(self.mail.protection, Protection::None | Protection::Signed) {
             self.mail.protection = protection;
         }
@@ -216,25 +200,39 @@ impl Bodies<'_> {
             let is_the_mail =
                 std::ptr::eq(part, &self.structure.parts[0]) || disposition != Some(DispositionType::Attachment);
             let charset = content_type.charset.as_deref();
-            let segments = self.look_inside(&bytes, media_type, &name, charset, is_the_mail);
-            if !segments.is_unpacked {
+            self.note_file(&bytes);
+            let inside = self.look_inside(&bytes, media_type, &name, charset, is_the_mail);
+            if !inside.is_unpacked {
                 self.attach(bytes.into_owned(), media_type.to_owned(), &name, content_id, is_inline);
+                if let Some(attachment) = self.mail.attachments.last_mut() {
+                    attachment.was_opened = inside.was_opened;
+                }
             }
-            return segments.said;
+            return inside.said;
         }
         let charset = content_type.charset.as_deref();
-        vec![if media_type == "text/html" {
-            Segment { text: None, html: Some(self.text(&bytes, charset)) }
+        let segment = if media_type == "text/html" {
+            Segment { html: Some(self.text(&bytes, charset)), ..Segment::default() }
         } else {
             let without_files = self.take_out_files(&bytes);
+            let text_as_it_came = without_files.is_some().then(|| decoding::body(&bytes, charset).text);
             let text = self.text(without_files.as_deref().unwrap_or(&bytes), charset);
-            if reply_text::is_encrypted(&text) {
+            if reply_text::is_written_encrypted(&text) {
                 self.protect(Protection::EncryptedText);
             } else if reply_text::is_signed(&text) {
                 self.protect(Protection::Signed);
             }
-            Segment { text: Some(text), html: None }
-        }]
+            Segment { text: Some(text), text_as_it_came, ..Segment::default() }
+        };
+        self.has_spoken = self.has_spoken || segment.has_words();
+        vec![Segment { is_unpacked: self.is_inside, ..segment }]
+    }
+
+    /// What the mail brought, whatever becomes of it; not what is inside of it.
+    fn note_file(&mut self, bytes: &[u8]) {
+        if !self.is_inside {
+            self.files_as_they_came.push(Sha256::digest(bytes).into());
+        }
     }
 
     /// The text without the files that are written into it, which become attachments (B-13).
@@ -262,14 +260,12 @@ impl Bodies<'_> {
         match media_type {
             "application/ms-tnef" | "application/vnd.ms-tnef" => self.unpack(bytes),
             _ if name.eq_ignore_ascii_case("winmail.dat") && tnef::is_tnef(bytes) => self.unpack(bytes),
-            "application/pkcs7-mime" | "application/x-pkcs7-mime" if is_the_mail => {
-                Inside::kept(self.open_signed(bytes))
-            }
+            "application/pkcs7-mime" | "application/x-pkcs7-mime" if is_the_mail => self.open_signed(bytes),
             "text/calendar" | "application/ics" => {
                 self.read_invitation(bytes, charset);
-                Inside::kept(Vec::new())
+                Inside::default()
             }
-            _ => Inside::kept(Vec::new()),
+            _ => Inside::default(),
         }
     }
 
@@ -281,7 +277,8 @@ impl Bodies<'_> {
         }
         let has_words = tnef.text.is_some() || tnef.html.is_some();
         // Inside a signed content, which is kept itself, nothing is kept twice more.
-        let is_unpacked = (tnef.is_whole || self.is_inside) && (has_words || !tnef.files.is_empty());
+        let was_opened = has_words || !tnef.files.is_empty();
+        let is_unpacked = (tnef.is_whole || self.is_inside) && was_opened;
         // The mail around it usually says the same; then these words are not needed.
         if let Some(text) = tnef.text {
             self.packed.text = Some(self.within_limits(decoding::plain(&text)));
@@ -294,15 +291,15 @@ impl Bodies<'_> {
             let media_type = file.media_type.unwrap_or_else(|| "application/octet-stream".to_owned());
             self.attach(file.bytes, media_type, &file.name, content_id, false);
         }
-        Inside { said: Vec::new(), is_unpacked }
+        Inside { said: Vec::new(), was_opened, is_unpacked }
     }
 
     /// What was signed together with its signature (RFC 8551, 3.5.2). The file itself is kept.
-    fn open_signed(&mut self, bytes: &[u8]) -> Vec<Segment> {
+    fn open_signed(&mut self, bytes: &[u8]) -> Inside {
         match cms::read(bytes) {
             Cms::Encrypted => {
                 self.protect(Protection::Encrypted);
-                Vec::new()
+                Inside::default()
             }
             Cms::Signed(content) if !self.is_opened => {
                 self.is_opened = true;
@@ -319,9 +316,12 @@ impl Bodies<'_> {
                     packed: Segment::default(),
                     is_opened: true,
                     is_inside: true,
+                    has_spoken: self.has_spoken,
+                    files_as_they_came: Vec::new(),
                 };
                 let said = bodies.of_part(0, "text/plain");
-                let Bodies { text_left, spare, packed, .. } = bodies;
+                let Bodies { text_left, spare, packed, has_spoken, .. } = bodies;
+                self.has_spoken = has_spoken;
                 self.text_left = text_left;
                 if packed.says_something() {
                     self.packed = packed;
@@ -329,13 +329,13 @@ impl Bodies<'_> {
                 if spare.says_something() {
                     self.spare = spare;
                 }
-                said
+                Inside { said, was_opened: true, is_unpacked: false }
             }
             Cms::Signed(_) => {
                 self.protect(Protection::Signed);
-                Vec::new()
+                Inside::default()
             }
-            Cms::Other => Vec::new(),
+            Cms::Other => Inside::default(),
         }
     }
 
@@ -402,46 +402,34 @@ impl Bodies<'_> {
             bytes,
             content_id,
             is_inline,
+            was_opened: false,
         });
     }
 
-    /// Puts the segments together: all of them as text, and as HTML if one of them is.
-    fn finish(&mut self, mut segments: Vec<Segment>) {
+    /// Puts the segments together: all of them as text, and as HTML if one of them is. Gives what the mail brought before
+    /// anything was opened.
+    fn finish(&mut self, mut segments: Vec<Segment>) -> AsItCame {
+        let files = std::mem::take(&mut self.files_as_they_came);
+        let is_as_it_came = |segment: &Segment| !segment.is_unpacked && segment.text_as_it_came.is_none();
+        let mut opened = (!segments.iter().all(is_as_it_came)).then(|| as_it_came(&segments));
         if self.packed.has_words() {
             let said: String = segments.iter().map(Segment::letters).collect();
             if !said.contains(&self.packed.letters()) {
+                opened = opened.or_else(|| Some(as_it_came(&segments)));
                 segments.push(std::mem::take(&mut self.packed));
             }
         }
         if self.spare.says_something() && !segments.iter().any(Segment::has_words) {
+            opened = opened.or_else(|| Some(as_it_came(&segments)));
             segments.push(std::mem::take(&mut self.spare));
         }
-        let has_html = segments.iter().any(|segment| segment.html.is_some());
-        let mut joined_html = String::new();
-        for segment in segments {
-            let text = match (&segment.text, &segment.html) {
-                (Some(text), html) if !text.trim().is_empty() || html.is_none() => Cow::Borrowed(text.as_str()),
-                (_, Some(html)) => Cow::Owned(html::to_text(html)),
-                _ => Cow::Borrowed(""),
-            };
-            if !text.trim().is_empty() {
-                if !self.mail.text.is_empty() {
-                    self.mail.text.push_str(if self.mail.text.ends_with('\n') { "\n" } else { "\n\n" });
-                }
-                self.mail.text.push_str(&text);
+        let (text, html) = joined(segments.iter(), |segment| segment.text.as_deref());
+        self.mail.text = text;
+        if let Some(html) = html {
+            match html::guard::exceeded(&html) {
+                Some(exceeded) => self.mail.cuts.add(exceeded.into()),
+                None => self.mail.html = Some(html),
             }
-            match &segment.html {
-                Some(html) => joined_html.push_str(html),
-                None if has_html => joined_html.push_str(&html::from_text(&text)),
-                None => {}
-            }
-        }
-        if !has_html {
-            return;
-        }
-        match html::guard::exceeded(&joined_html) {
-            Some(exceeded) => self.mail.cuts.add(exceeded.into()),
-            None => self.mail.html = Some(joined_html),
         }
         if let Some(html) = &self.mail.html {
             for attachment in &mut self.mail.attachments {
@@ -449,27 +437,10 @@ impl Bodies<'_> {
                 attachment.is_inline |= !id.is_empty() && html.contains(&format!("cid:{id}"));
             }
         }
+        let (text, html) =
+            opened.unwrap_or_else(|| (self.mail.text.clone(), self.mail.html.clone().unwrap_or_default()));
+        AsItCame { text, html, files }
     }
-}
-
-/// The alternatives as one: the first that has text, and the last that has HTML, as the richest comes last.
-fn best_of(alternatives: Vec<Vec<Segment>>) -> Segment {
-    let mut best = Segment::default();
-    for segments in alternatives {
-        let mut text = String::new();
-        let mut html = String::new();
-        for segment in segments {
-            text.push_str(&segment.text.unwrap_or_default());
-            html.push_str(&segment.html.unwrap_or_default());
-        }
-        if best.text.is_none() && !text.trim().is_empty() {
-            best.text = Some(text);
-        }
-        if !html.trim().is_empty() {
-            best.html = Some(html);
-        }
-    }
-    best
 }
 
 fn first_value(part: &Part<'_>, name: &str) -> Option<String> {

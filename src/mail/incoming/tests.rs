@@ -50,7 +50,7 @@ fn an_ordinary_mail_is_read_whole() {
         mail.text,
         "Bonjour,\n\nle téléchargement échoue depuis hier. Une ligne bien longue que le client a coupée.\n\nJean\n"
     );
-    assert_eq!((mail.html, mail.received_count), (None, 2));
+    assert_eq!(mail.html, None);
     assert_eq!(mail.return_path.as_deref(), Some("jean.dupont@acme.example"));
     assert!(mail.cuts.is_empty() && !mail.is_charset_doubtful && mail.attachments.is_empty());
 }
@@ -562,7 +562,7 @@ proptest! {
     fn j_03_any_bytes_are_read_without_a_panic(raw in prop::collection::vec(any::<u8>(), 0..600)) {
         let mail = catch_unwind(|| read_all(&raw));
         prop_assert!(mail.is_ok());
-        prop_assert!(!mail.unwrap().text.contains('\0'));
+        prop_assert!(!mail.unwrap().0.text.contains('\0'));
     }
 
     #[test]
@@ -571,4 +571,55 @@ proptest! {
         prop_assert!(catch_unwind(|| read_all(raw.as_bytes())).is_ok());
         prop_assert!(catch_unwind(|| read_headers(raw.as_bytes())).is_ok());
     }
+}
+
+/// What a mail with these words and files was known by before anything in mails was opened.
+fn digest_of(raw: &str, text: &str, files: &[&[u8]]) -> [u8; 32] {
+    let files = files.iter().map(|bytes| Sha256::digest(bytes).into()).collect();
+    digest(&parse(raw.as_bytes()), &AsItCame { text: text.to_owned(), html: String::new(), files })
+}
+
+#[test]
+fn j_05_a_mail_is_known_by_what_it_brought_and_not_by_what_was_opened_in_it() {
+    let packed = String::from_utf8(fixture!("clients/winmail_files").to_vec()).unwrap();
+    let (start, encoded) = packed.split_once("winmail.dat\"\n\n").unwrap();
+    let encoded = encoded.split("--").next().unwrap().replace('\n', "");
+    let bytes = data_encoding::BASE64.decode(encoded.as_bytes()).unwrap();
+    // The same file under a name and a type that nobody opens.
+    let unopened = packed.replace("application/ms-tnef", "application/octet-stream").replace("winmail.dat", "x.bin");
+    assert!(start.contains("ms-tnef") && names(&parse(unopened.as_bytes())) == ["x.bin"]);
+    let read = parse(packed.as_bytes());
+    assert_eq!(read.digest, parse(unopened.as_bytes()).digest);
+    assert_eq!(read.digest, digest_of(&packed, &parse(unopened.as_bytes()).text, &[&bytes]));
+
+    let written_into_it = String::from_utf8(fixture!("clients/uuencoded").to_vec()).unwrap();
+    let (_, body) = written_into_it.split_once("\n\n").unwrap();
+    let read = parse(written_into_it.as_bytes());
+    assert_eq!(names(&read), ["errors.log"]);
+    assert_eq!(read.digest, digest_of(&written_into_it, body, &[]));
+}
+
+#[test]
+fn every_alternative_is_there_that_says_something_of_its_own() {
+    let mail = |last: &str| {
+        parse(
+            format!(
+                "From: a@b.example\nContent-Type: multipart/alternative; boundary=b\n\n--b\nContent-Type: text/plain\n\nOne, in \
+                 words.\n--b\nContent-Type: text/html\n\n<p>One, in <b>words</b>.</p>\n--b\nContent-Type: {last}\n--b--\n"
+            )
+            .as_bytes(),
+        )
+    };
+    let other = mail("text/plain\n\nThe code is 4711.");
+    assert_eq!((other.text.trim(), other.html.as_deref()), ("One, in words.", Some("<p>One, in <b>words</b>.</p>")));
+    assert_eq!(names(&other), ["text.txt"]);
+    assert_eq!(other.attachments[0].bytes, b"The code is 4711.");
+    let richer = mail("text/html\n\n<p>One, in <i>words</i>.</p>");
+    assert_eq!((names(&richer).len(), richer.html.as_deref()), (0, Some("<p>One, in <i>words</i>.</p>")));
+    // The last is shown, and what the one before it says stands in the text.
+    let last = mail("text/html\n\n<p>Quite another thing.</p>");
+    assert_eq!((names(&last).len(), last.html.as_deref()), (0, Some("<p>Quite another thing.</p>")));
+    assert_eq!(names(&mail("text/calendar\n\nBEGIN:VCALENDAR\nEND:VCALENDAR")), ["calendar.ics"]);
+    // By its standard it says what the HTML says.
+    assert_eq!(names(&mail("text/x-amp-html\n\n<html amp4email>One</html>")).len(), 0);
 }

@@ -147,6 +147,8 @@ fn b_20_the_armour_of_a_signature_is_folded() {
     assert_eq!(split_signature(&request).written, format!("{signed}\n> quoted words\n"));
     let encrypted = "Hello\n-----BEGIN PGP MESSAGE-----\n\nhQIMA\n-----END PGP MESSAGE-----\n";
     assert!(is_encrypted(encrypted) && !is_encrypted(&format!("> {encrypted}").replace("\n", "\n> ")));
+    assert!(is_written_encrypted(encrypted));
+    assert!(!is_written_encrypted(&format!("Yes.\n\n-----Original Message-----\nFrom: S\n\n{encrypted}")));
     assert_eq!(split_encrypted(encrypted).written, "Hello\n");
 }
 
@@ -199,6 +201,19 @@ fn what_only_resembles_history_stays_written() {
         "Am Montag um 10:30 schrieb er mir:\nalles steht.\n",
         "Op 16 november om 10:30 schreef de klant:\nniets.\n",
         "De : Paris\nÀ : Lyon\nle train est en retard.\n",
+        "Le trajet :\nDe : Paris\nÀ : Lyon\nDate : lundi 16 novembre 2026\nIl manque sur la facture.\n",
+        "From: Paris\nTo: Lyon\nDate: 16 November 2026\nis missing from the list.\n",
+        "Bonjour,\n\nLe 16/11/2026 à 10h32, j'ai écrit :\nl'écran est noir.\n",
+        "Le 16/11/2026 à 10h32, le client m'a écrit :\nl'écran est noir.\n",
+        "Le 16/11/2026 à 10h32, le client a écrit :\nl'écran est noir.\n",
+        "Le 16/11/2026 à 10:32, Bob <bob@acme.example> m\u{2019}a écrit :\nl'écran est noir.\n",
+        "On 16 Nov 2026 at 10:32 I wrote:\nthe screen is black.\n",
+        "On 16 Nov 2026 at 10:32, the customer wrote:\nthe screen is black.\n",
+        "Am 16.11.2026 um 10:32 schrieb ich:\nder Schirm ist schwarz.\n",
+        "Am 16.11.2026 um 10:32 schrieb der Kunde:\nder Schirm ist schwarz.\n",
+        "El 16/11/2026 a las 10:32, el cliente me escribió:\nla pantalla está negra.\n",
+        "Il 16/11/2026 alle 10:32 il cliente mi ha scritto:\nlo schermo è nero.\n",
+        "Op 16-11-2026 om 10:32 schreef de klant:\nhet scherm is zwart.\n",
         "From: here\nnothing follows\n",
         "Le client a écrit :\nbonjour\n",
         "The log says\n-----\nerror 5\n-----\nand stops.\n",

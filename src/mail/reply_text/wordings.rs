@@ -140,6 +140,25 @@ pub(super) const VERBS: &[&str] = &[
 /// The same where the name, or the date, comes after.
 pub(super) const VERBS_AMIDST: &[&str] = &[" schrieb ", " schreef ", " escreveu ("];
 
+/// How somebody speaks in a sentence of their own, by how that begins. No client names anybody so.
+pub(super) const PRONOUNS: &[(&str, &[&str])] = &[
+    ("on ", &["i", "me", "we", "us", "you", "he", "she", "they"]),
+    ("le ", &["je", "moi", "nous", "vous", "tu", "il", "elle", "on", "ils", "elles"]),
+    ("am ", &["ich", "mir", "mich", "wir", "uns", "er", "sie", "ihr", "man"]),
+    ("el ", &["yo", "me", "nos", "nosotros", "usted", "ella"]),
+    ("il ", &["io", "mi", "ci", "noi", "lei", "lui"]),
+    ("em ", &["eu", "me", "nos", "nós", "ele", "ela"]),
+    ("no dia ", &["eu", "me", "nos", "nós", "ele", "ela"]),
+    ("op ", &["ik", "mij", "me", "wij", "we", "ons", "hij", "zij", "ze"]),
+];
+
+/// The same in French before a vowel: "j'ai écrit", "m'a écrit".
+pub(super) const ELIDED: &[&str] = &["j'", "m'", "t'"];
+
+/// What stands between the time and the name.
+pub(super) const BESIDE_A_TIME: &[&str] =
+    &["am", "pm", "h", "uhr", "mez", "mesz", "cet", "cest", "utc", "gmt", "schrieb", "hat", "schreef", "heeft", "ha"];
+
 /// The names of the fields in a header block.
 pub(super) struct FieldNames;
 
@@ -162,23 +181,9 @@ impl FieldNames {
         "verzonden op",
     ];
     pub(super) const DATE: &[&str] = &["date", "date d'envoi", "datum", "fecha", "data"];
-    pub(super) const OTHER: &[&str] = &[
-        "to",
-        "subject",
-        "à",
-        "a",
-        "pour",
-        "objet",
-        "sujet",
-        "an",
-        "betreff",
-        "para",
-        "asunto",
-        "oggetto",
-        "assunto",
-        "aan",
-        "onderwerp",
-    ];
+    pub(super) const TO: &[&str] = &["to", "à", "a", "pour", "an", "para", "aan"];
+    pub(super) const SUBJECT: &[&str] =
+        &["subject", "objet", "sujet", "betreff", "asunto", "oggetto", "assunto", "onderwerp"];
 }
 
 /// Whether a line names a day of some year: `16 nov. 2026`, `16.11.26`, `11/16/26`, `2026-11-16`. Whoever writes "on Monday at

@@ -285,3 +285,56 @@ fn th_09_of_forged_answers_of_ten_clients_none_lands() {
         assert_eq!(desk.public_messages(&ticket).len(), 2, "{client}");
     }
 }
+
+const ARMOUR: &str = "-----BEGIN PGP MESSAGE-----\r\n\r\nhQIMA1\r\n=abcd\r\n-----END PGP MESSAGE-----\r\n";
+
+#[test]
+fn b_20_an_answer_in_clear_above_an_encrypted_history_is_not_said_to_be_encrypted() {
+    let desk = Desk::open();
+    let history = format!("Oui, vendredi.\r\n\r\n-----Message d'origine-----\r\nDe : Support\r\n\r\n{ARMOUR}");
+    let parts = |first: &str, second: &str| {
+        format!("--b\r\nContent-Type: {first}\r\n--b\r\nContent-Type: {second}\r\n--b--\r\n")
+    };
+    let encrypted = "multipart/encrypted; boundary=e\r\n\r\n--e\r\nContent-Type: application/pgp-encrypted\r\n\r\nVersion: 1\r\n\
+                     --e\r\nContent-Type: application/octet-stream\r\n\r\nhQIMA1\r\n--e--";
+    let attached = parts("text/plain\r\n\r\nOui, vendredi.", encrypted);
+    for (kind, text) in [("text/plain", &history), ("multipart/mixed; boundary=b", &attached)] {
+        desk.receive(&Letter::from("claire@acme.example").header("Content-Type", kind).text(text));
+        let ticket = desk.tickets().pop().unwrap();
+        let message = desk.messages(&ticket).remove(0);
+        assert!(message.body_text.starts_with("Oui, vendredi."), "{kind}: {}", message.body_text);
+        let record = desk.test.read(|db| journal::outcome::record_of(db, message.ingest_id.unwrap()));
+        assert!(!record.flags.contains(&"encrypted".to_owned()), "{kind}: {record:?}");
+    }
+    // What the author wrote is encrypted, and so it is said.
+    desk.receive(&Letter::from("claire@acme.example").text(&format!("{ARMOUR}\r\n> Quand ?\r\n")));
+    let ticket = desk.tickets().pop().unwrap();
+    assert!(desk.messages(&ticket)[0].body_text.starts_with("Ce courriel est chiffré"));
+}
+
+#[test]
+fn b_20_what_an_agent_encrypted_stays_in_the_note() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from("claire@acme.example"));
+    let told = desk.sent_to("zoe@staff.example").remove(0);
+    let answer = Letter::answering("zoe@staff.example", &told).authenticated("pass").text(ARMOUR);
+    desk.receive(&answer);
+    let note = desk.messages(&desk.ticket()).pop().unwrap();
+    assert_eq!(note.author_id, Some(desk.zoe));
+    assert!(note.body_text.contains("hQIMA1") && note.body_text.contains("chiffré"), "{}", note.body_text);
+}
+
+#[test]
+fn a5_a_file_that_was_not_opened_stays_where_a_card_number_was_masked() {
+    let desk = Desk::open();
+    let body = "--b\r\nContent-Type: text/plain\r\n\r\nCarte 4111 1111 1111 1111\r\n\
+                --b\r\nContent-Type: application/ms-tnef; name=winmail.dat\r\n\r\nnothing of Outlook\r\n\
+                --b\r\nContent-Type: application/pkcs7-mime; name=smime.p7m\r\n\r\nnothing signed\r\n--b--\r\n";
+    let letter = Letter::from("claire@acme.example").header("Content-Type", "multipart/mixed; boundary=b").text(body);
+    desk.receive(&letter);
+    let ticket = desk.ticket();
+    assert_eq!(desk.messages(&ticket)[0].body_text.trim(), "Carte •••• •••• •••• 1111");
+    let files = desk.test.read(|db| attachments::of_ticket(db, &ticket));
+    let names: Vec<_> = files.into_iter().map(|file| file.file_name).collect();
+    assert_eq!(names, ["winmail.dat", "smime.p7m"]);
+}

@@ -131,6 +131,9 @@ fn q_02_a_megabyte_made_to_hurt_is_matched_at_once() {
         "no.",
         "ne pas ",
         "échec de la ",
+        "auto: is out of the office (",
+        "report domain: submitter: report-id: ",
+        "réponse automatique ",
         "message ",
     ];
     for piece in pieces {
