@@ -5,6 +5,7 @@
 //! settings; they stand as constants beside what they govern.
 
 pub mod database;
+pub mod desk;
 pub mod diagnostics;
 pub mod dkim;
 pub mod http;
@@ -22,6 +23,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 pub use database::DatabaseConfig;
+pub use desk::DeskConfig;
 pub use diagnostics::{DiagnosticsConfig, UserAttributes};
 pub use http::HttpConfig;
 pub use limits::LimitsConfig;
@@ -40,6 +42,7 @@ pub struct Config {
     pub database: DatabaseConfig,
     pub mail: MailConfig,
     pub security: SecurityConfig,
+    pub desk: DeskConfig,
     pub limits: LimitsConfig,
     pub log: LogConfig,
     pub diagnostics: DiagnosticsConfig,
@@ -112,12 +115,13 @@ pub fn parse(source: &str, variables: BTreeMap<String, String>, overrides: &Over
     let database = DatabaseConfig::read(&mut reader, &data);
     let mail = MailConfig::read(&mut reader, &data, &http, overrides);
     let security = SecurityConfig::read(&mut reader, &data);
+    let desk = DeskConfig::read(&mut reader);
     let limits = LimitsConfig::read(&mut reader);
     let log = LogConfig::read(&mut reader, &data, overrides);
     let diagnostics = DiagnosticsConfig::read(&mut reader);
     let problems = reader.finish();
     if problems.is_empty() {
-        Ok(Config { data, http, database, mail, security, limits, log, diagnostics })
+        Ok(Config { data, http, database, mail, security, desk, limits, log, diagnostics })
     } else {
         Err(problems)
     }

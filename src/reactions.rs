@@ -69,8 +69,11 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
         },
         EventKind::Assigned => recipients::of_assignment(db, letterhead, &ticket, &event, now),
         EventKind::MailHeld if event.details.0.to.is_some() => held(db, letterhead, &ticket, &event, now),
+        EventKind::AnswerHeld => recipients::of_held_answer(db, letterhead, &ticket, &event, now),
         EventKind::Noted
         | EventKind::MailHeld
+        | EventKind::AnswerPlanned
+        | EventKind::AnswerTakenBack
         | EventKind::StatusChanged
         | EventKind::PriorityChanged
         | EventKind::TagAdded

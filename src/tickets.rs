@@ -3,7 +3,8 @@
 //!
 //! Invariants: a ticket's `message_count` is the number of its messages, notes included, and says what an agent has
 //! seen; `last_message_at` and everything customers are shown leave notes out; `waiting_since` says since when
-//! the ticket stands where it stands, and a customer's second message does not make the first wait anew.
+//! the ticket stands where it stands, and a customer's second message does not make the first wait anew; an answer that may
+//! still be taken back, or goes out later, is no message yet ([`planned`]).
 
 pub mod ticket;
 
@@ -13,6 +14,7 @@ pub mod opening;
 
 pub mod importing;
 pub mod messages;
+pub mod planned;
 
 pub mod attachments;
 pub mod connection_context;

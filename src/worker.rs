@@ -11,6 +11,7 @@ pub mod lmtp;
 pub mod local_socket;
 pub mod mail_jobs;
 pub mod outgoing_mail;
+pub mod planned_answers;
 pub mod publishing;
 pub mod recurring;
 pub mod secret_requests;

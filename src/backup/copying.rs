@@ -17,7 +17,7 @@ use crate::db::{disk, file_copy, migrations};
 use crate::journal;
 use crate::privacy::data_kinds;
 use crate::storage::Storage;
-use crate::tickets::attachments;
+use crate::tickets::{attachments, planned};
 
 /// What is left free beside the copies, so that mail is still taken while they are made.
 const ROOM_LEFT: u64 = 256 << 20;
@@ -81,6 +81,7 @@ fn from_copy(
     let mut db = file_copy::open_to_read(clean)?;
     verify_invariants(&mut db)?;
     let mut named: BTreeSet<String> = attachments::content_hashes(&mut db)?.into_iter().collect();
+    named.extend(planned::content_hashes(&mut db)?);
     named.extend(journal::original_hashes(&mut db)?);
     drop(db);
 

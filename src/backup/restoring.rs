@@ -18,7 +18,7 @@ use crate::db::connection::{Role, open};
 use crate::db::{DbConnection, dialect, file_copy, migrations};
 use crate::error::{Error, Result as Outcome};
 use crate::storage::Storage;
-use crate::tickets::links;
+use crate::tickets::{links, planned};
 
 /// How much of the database is unpacked at once.
 const PIECE: usize = 256 * 1024;
@@ -136,6 +136,7 @@ fn make_ready(database: &Path, now: UtcTime) -> Result<(), BackupError> {
         change(&mut db, |db| stopping::close_restored(db, request, now))?;
     }
     change(&mut db, |db| links::expire_all(db, now))?;
+    change(&mut db, |db| planned::hold_restored(db, now))?;
     let entry = Entry { kind: "restored", ..Entry::default() };
     change(&mut db, |db| audit::record(db, &entry, now))?;
     // All of it must stand in the one file that is about to be the database.

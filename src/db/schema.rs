@@ -450,6 +450,27 @@ diesel::table! {
 }
 
 diesel::table! {
+    planned_answers (id) {
+        id -> BigInt,
+        organisation_id -> BigInt,
+        ticket_id -> BigInt,
+        handle -> Text,
+        author_id -> BigInt,
+        requester_id -> BigInt,
+        body_text -> Text,
+        files -> Text,
+        status -> Text,
+        seen -> Integer,
+        state -> Text,
+        held_because -> Nullable<Text>,
+        planned_for -> Nullable<Timestamp>,
+        release_at -> Timestamp,
+        created_at -> Timestamp,
+        changed_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     queue_members (queue_id, person_id) {
         queue_id -> BigInt,
         person_id -> BigInt,
@@ -846,6 +867,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     passwords,
     people,
     person_addresses,
+    planned_answers,
     queue_members,
     queues,
     reading_records,

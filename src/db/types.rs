@@ -61,6 +61,7 @@ id_type! {
     MessageId;
     AttachmentId;
     EventId;
+    PlannedAnswerId;
     JournalId;
     ImapFolderId;
     ImapMailId;

@@ -18,7 +18,7 @@ use crate::notifications::delivery::{Content, Conversation, Draft, instance};
 use crate::notifications::messages::{AgentMessage, AgentNotice, ParticipantMessage, Quote, Reply};
 use crate::notifications::readers::{self, Reader};
 use crate::outbox::Kind;
-use crate::people::person::{self, Person};
+use crate::people::person::{self, Person, PersonState};
 use crate::people::staff;
 use crate::settings;
 use crate::teams::mailboxes::{self, Mailbox};
@@ -30,6 +30,7 @@ use crate::tickets::links;
 use crate::tickets::mail_ids;
 use crate::tickets::messages::{self, Channel, Message, MessageKind, Remark, Visibility};
 use crate::tickets::participants::{self, Participant};
+use crate::tickets::planned::HeldBecause;
 use crate::tickets::ticket::Ticket;
 
 /// Mails that one agent gets about one ticket: more says nothing more (LP-05).
@@ -420,6 +421,40 @@ pub fn of_held_mail(
         let held = t.with("mail-agent-held", "reference", &ticket.reference);
         if count > 1 { format!("{held} {}", t.count("mail-agent-held-count", count as i64)) } else { held }
     })
+}
+
+/// An answer that waited is held: its author is told, or who takes care of the ticket when its author cannot.
+pub fn of_held_answer(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    ticket: &Ticket,
+    event: &Event,
+    now: UtcTime,
+) -> Result<Vec<Draft>> {
+    let Some(author) = event.details.0.person else { return Ok(Vec::new()) };
+    let author = person::by_id(db, author)?;
+    let name = author.display_name();
+    let is_told = author.state == PersonState::Active && may_work_on(db, author.id, ticket)?;
+    let agents = if is_told { vec![author] } else { agents_concerned(db, ticket)? };
+    let because = event.details.0.to.as_deref().and_then(HeldBecause::parse).map_or("answer-held", held_key);
+    notice_to_agents(db, letterhead, ticket, agents, now, |t| {
+        let key = if is_told { "mail-answer-held" } else { "mail-answer-held-of" };
+        let message = crate::i18n::Message::new(key).with("name", &name).with("reference", &ticket.reference);
+        format!("{} {}", t.message(&message), t.say(because))
+    })
+}
+
+/// The key of why an answer is held.
+pub fn held_key(because: HeldBecause) -> &'static str {
+    match because {
+        HeldBecause::CustomerWrote => "answer-held-customer-wrote",
+        HeldBecause::ColleagueWrote => "answer-held-colleague-wrote",
+        HeldBecause::Closed => "answer-held-closed",
+        HeldBecause::OtherRequester => "answer-held-other-requester",
+        HeldBecause::NotAllowed => "answer-held-not-allowed",
+        HeldBecause::AuthorLeft => "answer-held-author-left",
+        HeldBecause::Restored => "answer-held-restored",
+    }
 }
 
 /// Tells agents something about the ticket, each in their language, however much mail there was before.

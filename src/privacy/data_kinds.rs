@@ -76,6 +76,7 @@ pub const REGISTER: &[(&str, Kind, InBackup)] = &[
     ("passwords", Kind::SignIn, Nothing),
     ("people", Kind::Identification, Whole),
     ("person_addresses", Kind::Identification, Whole),
+    ("planned_answers", Kind::Correspondence, Whole),
     ("queue_members", Kind::Identification, Whole),
     ("queues", Kind::Installation, Whole),
     ("reading_records", Kind::ReadingRecord, Whole),

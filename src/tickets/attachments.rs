@@ -2,6 +2,7 @@
 //! reached by a random name of 128 bits, and whoever asks must be able to read its message (A-05).
 
 use diesel::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use crate::access::Actor;
 use crate::clock::UtcTime;
@@ -42,7 +43,7 @@ pub const SHOWN_IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "im
 pub const UNKNOWN_TYPE: &str = "application/octet-stream";
 
 /// A file whose bytes are stored.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NewAttachment {
     pub file_name: String,
     pub media_type: String,

@@ -51,6 +51,12 @@ text_enum! {
         MailFailed = "mail_failed",
         /// A mail that claims to belong to the ticket waits for somebody's decision (D3, D9).
         MailHeld = "mail_held",
+        /// An agent chose when an answer goes out.
+        AnswerPlanned = "answer_planned",
+        /// An answer that waited does not go out by itself any more.
+        AnswerHeld = "answer_held",
+        /// An agent took a planned answer back, or a colleague's.
+        AnswerTakenBack = "answer_taken_back",
         /// The ticket may belong to another (rows D5 and D8 of the decision table).
         MayBelongTo = "may_belong_to",
         /// The ticket goes on from another, long closed (D13).

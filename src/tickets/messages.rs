@@ -30,6 +30,7 @@ use crate::tickets::attachments::{self, NewAttachment};
 use crate::tickets::connection_context::{self, ConnectionContext};
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::participants;
+use crate::tickets::planned::{self, HeldBecause};
 use crate::tickets::status::{self, Occasion, Status, may_become};
 use crate::tickets::ticket::{self, Change, Ticket};
 
@@ -107,6 +108,8 @@ pub struct Message {
 /// Something to be said.
 #[derive(Clone, Debug)]
 pub struct NewMessage {
+    /// Its public name.
+    pub handle: String,
     pub channel: Channel,
     /// The person who says it; none when mail names nobody whom we know.
     pub author: Option<PersonId>,
@@ -130,6 +133,7 @@ impl NewMessage {
     /// A message of nothing but text.
     pub fn text(channel: Channel, author: PersonId, name: &str, address: &str, text: &str) -> NewMessage {
         NewMessage {
+            handle: random_handle(),
             channel,
             author: Some(author),
             from_name: name.to_owned(),
@@ -178,12 +182,13 @@ pub fn add_customer_message(
         return Err(Error::Forbidden);
     }
     if matches!(new.message.channel, Channel::Web | Channel::Api) {
-        require_content(&new.message)?;
+        require_content(&new.message.text, &new.message.attachments)?;
     }
     let ticket = ticket::count_message(db, ticket, None, now)?.ok_or(Error::NotFound)?;
     let maker = Maker::of(by, new.message.channel);
     let person = new.message.author;
     let public = new.visibility == Visibility::Everyone;
+    let is_automatic = new.remark == Some(Remark::Automatic);
     if let (Actor::Customer(customer), true) = (by, public) {
         participants::join(db, &ticket, customer.person, now)?;
     }
@@ -200,6 +205,9 @@ pub fn add_customer_message(
     events::record(db, &ticket, event.clone(), now)?;
     if moves {
         status::record_change(db, &ticket, to, NewEvent { message: None, ..event }, now)?;
+    }
+    if !is_automatic {
+        planned::hold_others(db, &ticket, person, HeldBecause::CustomerWrote, now)?;
     }
     Ok(id)
 }
@@ -258,13 +266,25 @@ pub fn add_reply(
     by: &Actor,
     now: UtcTime,
 ) -> Result<ReplyOutcome> {
+    add_planned(db, ticket, reply, random_handle(), by, now)
+}
+
+/// The same with the public name that the reply bore while it waited.
+pub(super) fn add_planned(
+    db: &mut DbConnection,
+    ticket: &Ticket,
+    reply: NewReply,
+    handle: String,
+    by: &Actor,
+    now: UtcTime,
+) -> Result<ReplyOutcome> {
     let Actor::Staff(agent) = by else { return Err(Error::Forbidden) };
     if !access::can_work_on(by, &ticket.facts()) {
         return Err(Error::Forbidden);
     }
     let message = agent_message(db, agent.person, reply.words, reply.attachments)?;
-    let message = NewMessage { mail_id: reply.mail_id, ingest: reply.ingest, ..message };
-    require_content(&message)?;
+    let message = NewMessage { handle, mail_id: reply.mail_id, ingest: reply.ingest, ..message };
+    require_content(&message.text, &message.attachments)?;
     let Some(ticket) = ticket::count_message(db, ticket, Some(reply.seen), now)? else {
         return Ok(ReplyOutcome::Stale(after(db, ticket, reply.seen)?));
     };
@@ -289,6 +309,7 @@ pub fn add_reply(
     if ticket.status != reply.status {
         status::record_change(db, &ticket, reply.status, NewEvent { message: None, ..event }, now)?;
     }
+    planned::hold_others(db, &ticket, Some(agent.person), HeldBecause::ColleagueWrote, now)?;
     Ok(ReplyOutcome::Sent(id))
 }
 
@@ -309,7 +330,7 @@ pub fn add_note(db: &mut DbConnection, ticket: &Ticket, note: NewNote, by: &Acto
     }
     let message = agent_message(db, agent.person, note.words, note.attachments)?;
     let message = NewMessage { mail_id: note.mail_id, ingest: note.ingest, ..message };
-    require_content(&message)?;
+    require_content(&message.text, &message.attachments)?;
     let ticket = ticket::count_message(db, ticket, None, now)?.ok_or(Error::NotFound)?;
     let channel = message.channel;
     let id = insert(db, &ticket, MessageKind::Note, Visibility::Staff, None, message, now)?;
@@ -321,6 +342,7 @@ pub fn add_note(db: &mut DbConnection, ticket: &Ticket, note: NewNote, by: &Acto
         details: Details::default(),
     };
     events::record(db, &ticket, event, now)?;
+    planned::hold_others(db, &ticket, Some(agent.person), HeldBecause::ColleagueWrote, now)?;
     Ok(id)
 }
 
@@ -339,11 +361,11 @@ fn agent_message(
     })
 }
 
-pub(super) fn require_content(message: &NewMessage) -> Result<()> {
-    if is_blank(&message.text) && message.attachments.is_empty() {
+pub(super) fn require_content(text: &str, attachments: &[NewAttachment]) -> Result<()> {
+    if is_blank(text) && attachments.is_empty() {
         return Err(Error::invalid("text", "text-required"));
     }
-    if message.text.chars().count() > LONGEST_TEXT {
+    if text.chars().count() > LONGEST_TEXT {
         return Err(Error::invalid("text", "text-too-long"));
     }
     Ok(())
@@ -367,7 +389,7 @@ pub(super) fn insert(
             .values((
                 ticket_messages::organisation_id.eq(ticket.organisation_id),
                 ticket_messages::ticket_id.eq(ticket.id),
-                ticket_messages::handle.eq(random_handle()),
+                ticket_messages::handle.eq(&new.handle),
                 ticket_messages::kind.eq(kind),
                 ticket_messages::visibility.eq(visibility),
                 ticket_messages::channel.eq(new.channel),

@@ -212,7 +212,8 @@ fn check_content(db: &mut DbConnection, new: &NewTicket) -> Result<FieldErrors> 
         } else if subject.chars().count() > LONGEST_SUBJECT {
             errors.add("subject", "subject-too-long");
         }
-        if let Err(Error::Invalid(of_message)) = messages::require_content(&new.message) {
+        if let Err(Error::Invalid(of_message)) = messages::require_content(&new.message.text, &new.message.attachments)
+        {
             for (field, message) in of_message.iter() {
                 errors.add(field, message.clone());
             }

@@ -8,6 +8,7 @@ pub mod consents;
 pub mod handling;
 pub mod originals;
 pub mod people_in_ticket;
+pub mod planned;
 pub mod queue;
 pub mod search;
 pub mod ticket;

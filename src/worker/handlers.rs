@@ -8,7 +8,8 @@ use crate::people::notices;
 use crate::queue::{InHand, Job};
 use crate::tickets::events::TICKET_CHANGED;
 use crate::tickets::links::LINK_WANTED;
-use crate::worker::mail_jobs;
+use crate::tickets::planned::ANSWER_DUE;
+use crate::worker::{mail_jobs, planned_answers};
 
 /// Does the job and finishes it, in one transaction where the job is only database work; gives the next one. Doing it twice
 /// does no harm: each function says in its own doc how.
@@ -16,6 +17,7 @@ pub fn run(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Job>> {
     match job.job.name.as_str() {
         TICKET_CHANGED => mail_jobs::ticket_changed(app, job, now),
         LINK_WANTED => mail_jobs::ticket_link(app, job, now),
+        ANSWER_DUE => planned_answers::release(app, job, now),
         DIGEST_WANTED => mail_jobs::digest(app, job, now),
         notices::JOB => mail_jobs::account_mail(app, job, now),
         other => Err(Error::internal(format!("no function does the job {other:?}"))),

@@ -112,7 +112,7 @@ fn write_and_post(
     })
 }
 
-fn payload<T: serde::de::DeserializeOwned>(job: &InHand) -> Result<T> {
+pub(super) fn payload<T: serde::de::DeserializeOwned>(job: &InHand) -> Result<T> {
     serde_json::from_str(&job.job.payload)
         .map_err(|error| Error::Internal(anyhow::Error::new(error).context("the payload of a job cannot be read")))
 }

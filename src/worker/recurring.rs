@@ -13,7 +13,7 @@ use crate::db::{DbConnection, LOG_ALARM_BYTES, LOG_CRITICAL_BYTES};
 use crate::error::Result;
 use crate::people::{mail_habits, one_time_tokens, sessions};
 use crate::web::request_log;
-use crate::worker::destroying;
+use crate::worker::{destroying, planned_answers};
 use crate::{audit, schedule, throttle};
 
 /// One recurring piece of work.
@@ -35,6 +35,7 @@ pub const TABLE: &[Recurring] = &[
     Recurring { name: "forget_consent_links", every: TimeDelta::hours(24), run: forget_consent_links },
     Recurring { name: "forget_mail_habits", every: TimeDelta::hours(24), run: forget_mail_habits },
     Recurring { name: "remove_access_logs", every: TimeDelta::hours(6), run: remove_access_logs },
+    Recurring { name: "late_answers", every: TimeDelta::minutes(5), run: planned_answers::look_at_late },
     Recurring { name: "rewrap_trace_keys", every: TimeDelta::hours(24), run: destroying::rewrap_keys },
     Recurring { name: "scrub_owed", every: TimeDelta::minutes(1), run: destroying::scrub_owed },
     Recurring { name: "remove_unfinished_backup", every: TimeDelta::minutes(15), run: remove_unfinished_backup },

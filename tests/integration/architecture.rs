@@ -63,6 +63,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("passwords", "people"),
     ("people", "people"),
     ("person_addresses", "people"),
+    ("planned_answers", "tickets"),
     ("queue_members", "teams"),
     ("queues", "teams"),
     ("reading_records", "diagnostics"),

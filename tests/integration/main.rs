@@ -14,6 +14,7 @@
 //! - `migrations`: both databases have the same schema
 //! - `organisations`: organisations and what belongs to them, queues and mailboxes
 //! - `people`: who somebody is, and how they sign in
+//! - `planned`: answers that can be taken back, and those that go out later
 //! - `portal`: the customer's side: filing, following, answering
 //! - `products`: what the operator's products ask and send under a grant
 //! - `real`: the program as processes of its own, among real components; left out unless asked for
@@ -43,6 +44,7 @@ mod mail;
 mod migrations;
 mod organisations;
 mod people;
+mod planned;
 mod portal;
 mod products;
 mod real;

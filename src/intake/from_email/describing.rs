@@ -9,6 +9,7 @@ use crate::mail::incoming::{Level, Protection};
 use crate::mail::reply_text::{self, ReplyText};
 use crate::mail::threading::Decision;
 use crate::people::person::Person;
+use crate::secret::random_handle;
 use crate::tickets::messages::{Channel, NewMessage};
 
 impl Mail<'_> {
@@ -19,6 +20,7 @@ impl Mail<'_> {
     pub(super) fn said_by(&self, author: Option<&Person>, text: String, quoted: String) -> NewMessage {
         let mail = &self.reading.mail;
         NewMessage {
+            handle: random_handle(),
             channel: Channel::Email,
             author: author.map(|person| person.id),
             from_name: mail.from.display_name.clone(),

@@ -1,5 +1,5 @@
 //! Answering: replies and notes. A reply over news which the agent has not seen is not sent; the page shows what is new
-//! and keeps what was written.
+//! and keeps what was written. What is sent may be taken back for some seconds, and may be planned for later (`planned`).
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path};
@@ -7,7 +7,9 @@ use askama::Template;
 use serde::Deserialize;
 use sha2::{Digest, Sha256};
 
+use crate::access::Actor;
 use crate::app::App;
+use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::error::{Error, FieldErrors, Result};
 use crate::html::from_markdown;
@@ -16,8 +18,10 @@ use crate::notifications::{Letterhead, readers};
 use crate::tickets::attachments::NewAttachment;
 use crate::tickets::idempotency::{self, Claim};
 use crate::tickets::messages::{self, NewNote, NewReply, ReplyOutcome, Words};
+use crate::tickets::planned::{self, NewPlanned, PlanOutcome, Release};
 use crate::tickets::status::Status;
-use crate::tickets::ticket;
+use crate::tickets::ticket::{self, Ticket};
+use crate::web::agent::by_hand::parse_time;
 use crate::web::agent::ticket::{self as ticket_page, Draft};
 use crate::web::forms::Upload;
 use crate::web::kept_files;
@@ -45,11 +49,21 @@ pub struct AnswerForm {
     status: Option<String>,
     #[serde(default)]
     kept: Vec<String>,
+    /// When it is to go out, by the agent's clock; nothing for at once.
+    #[serde(default)]
+    send_at: String,
+    /// The answer that was taken back, and is sent in the words of this form.
+    #[serde(default)]
+    answer: String,
 }
 
 /// What a form did.
 enum Done {
     Sent,
+    /// It goes out later, under this public name.
+    Waits(String),
+    /// What the same form did before.
+    Again,
     /// So many messages had been seen when it was written.
     Stale(i32),
 }
@@ -64,47 +78,125 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
         None => Status::WaitingForCustomer,
         Some(status) => Status::parse(status).ok_or_else(PageError::bad_request)?,
     };
-    let reply = NewReply {
+    let release = match read_send_at(&form.send_at, agent.signed_in.person.zone()) {
+        Ok(None) => Release::AtOnce { undo_secs: app.config.desk.undo_seconds },
+        Ok(Some(time)) => Release::At(time),
+        Err(error) => {
+            let draft = draft(&app, &agent, form, &files);
+            return again(&app, &agent, reference, draft, error).await;
+        }
+    };
+    let reply = Reply {
         words: Words::on_page(&form.text),
-        attachments: files.clone(),
+        text: form.text.clone(),
+        files: files.clone(),
         seen: form.seen,
         status,
-        mail_id: None,
-        ingest: None,
+        release,
+        instead_of: form.answer.clone(),
     };
-    let digest = digest(&form.text, &files);
+    let digest = digest(&format!("{}\0{}", form.text, form.send_at), &files);
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let (actor, now) = (agent.actor().clone(), app.clock.now());
-    let (asked, once, seen) = (reference.clone(), form.once, form.seen);
+    let (asked, once) = (reference.clone(), form.once.clone());
     let outcome = app
         .database
         .write(move |db| {
             let ticket = ticket::by_reference(db, &actor, &asked)?;
-            let done = once_only(db, &actor, &once, &digest, now, |db| {
-                Ok(match messages::add_reply(db, &ticket, reply.clone(), &actor, now)? {
-                    ReplyOutcome::Sent(_) => Done::Sent,
-                    ReplyOutcome::Stale(_) => Done::Stale(seen),
-                })
-            })?;
+            let done = once_only(db, &actor, &once, &digest, now, |db| reply.send(db, &ticket, &actor, now))?;
             let is_mailed = !readers::of_answers(db, &letterhead, &ticket, actor.person())?.is_empty();
             Ok((done, if is_mailed { "said-reply-sent" } else { "said-reply-recorded" }))
         })
         .await;
-    let draft = Draft {
-        reply: form.text,
-        kept: kept_files::keep(&app, &agent.signed_in.person.handle, &files),
-        ..Draft::default()
-    };
     let to = format!("/tickets/{reference}");
     match outcome {
         Ok((Done::Sent, said)) => Ok(respond::redirect_saying(&to, said)),
+        Ok((Done::Waits(handle), _)) => {
+            let said = if form.send_at.trim().is_empty() { "said-answer-waits" } else { "said-answer-planned" };
+            Ok(respond::redirect_saying(&format!("{to}#{handle}"), said))
+        }
+        Ok((Done::Again, _)) => Ok(respond::redirect(&to)),
         Ok((Done::Stale(seen), _)) => {
-            let notice = Some(Text::new("reply-stale"));
-            let draft = Draft { seen: Some(seen), notice, ..draft };
+            let draft = draft(&app, &agent, form, &files);
+            let draft = Draft { seen: Some(seen), notice: Some(Text::new("reply-stale")), ..draft };
             ticket_page::page(&app, &agent, reference, false, draft, StatusCode::CONFLICT).await
         }
-        Err(error) => again(&app, &agent, reference, draft, error).await,
+        Err(error) => {
+            let draft = draft(&app, &agent, form, &files);
+            again(&app, &agent, reference, draft, error).await
+        }
     }
+}
+
+/// A reply as it was asked for.
+#[derive(Clone)]
+struct Reply {
+    words: Words,
+    text: String,
+    files: Vec<NewAttachment>,
+    seen: i32,
+    status: Status,
+    release: Release,
+    /// The answer in the composer from which it was made.
+    instead_of: String,
+}
+
+impl Reply {
+    /// Says it, or keeps it until its time has come. What was in the composer is there no more, in the same transaction.
+    fn send(&self, db: &mut DbConnection, ticket: &Ticket, actor: &Actor, now: UtcTime) -> Result<Done> {
+        let done = match self.release {
+            Release::AtOnce { undo_secs: 0 } => {
+                let reply = NewReply {
+                    words: self.words.clone(),
+                    attachments: self.files.clone(),
+                    seen: self.seen,
+                    status: self.status,
+                    mail_id: None,
+                    ingest: None,
+                };
+                match messages::add_reply(db, ticket, reply, actor, now)? {
+                    ReplyOutcome::Sent(_) => Done::Sent,
+                    ReplyOutcome::Stale(_) => Done::Stale(self.seen),
+                }
+            }
+            release => {
+                let answer = NewPlanned {
+                    text: self.text.clone(),
+                    files: self.files.clone(),
+                    status: self.status,
+                    seen: self.seen,
+                    release,
+                };
+                match planned::plan(db, ticket, answer, actor, now)? {
+                    PlanOutcome::Waits(handle) => Done::Waits(handle),
+                    PlanOutcome::Stale(_) => Done::Stale(self.seen),
+                }
+            }
+        };
+        if !matches!(done, Done::Stale(_)) && !self.instead_of.is_empty() {
+            planned::clear(db, ticket, &self.instead_of, actor)?;
+        }
+        Ok(done)
+    }
+}
+
+/// What was written, for the page again.
+fn draft(app: &App, agent: &Agent, form: AnswerForm, files: &[NewAttachment]) -> Draft {
+    Draft {
+        reply: form.text,
+        kept: kept_files::keep(app, &agent.signed_in.person.handle, files),
+        send_at: form.send_at,
+        answer: (!form.answer.is_empty()).then_some(form.answer),
+        ..Draft::default()
+    }
+}
+
+/// The time in a form, if there is one.
+pub(super) fn read_send_at(text: &str, zone: chrono_tz::Tz) -> Result<Option<UtcTime>> {
+    if text.trim().is_empty() {
+        return Ok(None);
+    }
+    parse_time(text, zone).map(Some).ok_or_else(|| Error::invalid("send_at", "send-at-invalid"))
 }
 
 /// `POST /tickets/{reference}/notes`
@@ -133,7 +225,7 @@ pub async fn note(app: Data<App>, agent: Agent, reference: Path<String>, upload:
             let draft = Draft {
                 note: form.note,
                 is_note: true,
-                kept: kept_files::keep(&app, &agent.signed_in.person.handle, &files),
+                note_kept: kept_files::keep(&app, &agent.signed_in.person.handle, &files),
                 ..Draft::default()
             };
             again(&app, &agent, reference, draft, error).await
@@ -176,10 +268,10 @@ fn renamed(errors: &FieldErrors) -> FieldErrors {
 /// another request.
 fn once_only(
     db: &mut DbConnection,
-    actor: &crate::access::Actor,
+    actor: &Actor,
     once: &str,
     digest: &[u8],
-    now: crate::clock::UtcTime,
+    now: UtcTime,
     action: impl FnOnce(&mut DbConnection) -> Result<Done>,
 ) -> Result<Done> {
     let Some(person) = actor.person() else { return Err(Error::Forbidden) };
@@ -188,7 +280,7 @@ fn once_only(
     }
     let key = format!("page:{once}:{}", data_encoding::HEXLOWER.encode(&digest[..8]));
     if idempotency::claim(db, person, &key, digest, now)? != Claim::New {
-        return Ok(Done::Sent);
+        return Ok(Done::Again);
     }
     let done = action(db)?;
     if matches!(done, Done::Stale(_)) {

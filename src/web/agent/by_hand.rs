@@ -39,7 +39,7 @@ use crate::web::respond;
 use crate::web::signed_in::Agent;
 
 /// How dates are written in forms (HTML, `datetime-local`).
-const FORM_TIME: &str = "%Y-%m-%dT%H:%M";
+pub(super) const FORM_TIME: &str = "%Y-%m-%dT%H:%M";
 /// The longest call that is believed: a day.
 const LONGEST_CALL: i32 = 1_440;
 
@@ -374,7 +374,8 @@ fn organisation_of(db: &mut DbConnection, person: &Person, handle: &str) -> Resu
     }
 }
 
-fn parse_time(text: &str, zone: chrono_tz::Tz) -> Option<UtcTime> {
+/// The time that a field of a form holds, by the clocks of `zone`.
+pub(super) fn parse_time(text: &str, zone: chrono_tz::Tz) -> Option<UtcTime> {
     let local = NaiveDateTime::parse_from_str(text.trim(), FORM_TIME).ok()?;
     // An hour that the clocks skip is read as if they did not; one that comes twice, as the first.
     let time = zone.from_local_datetime(&local).earliest();

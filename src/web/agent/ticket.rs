@@ -2,6 +2,7 @@
 //! action on a ticket comes back to this page, with what went wrong or what is new.
 
 mod history;
+mod planned;
 
 use std::collections::HashMap;
 
@@ -36,12 +37,14 @@ use crate::tickets::connection_context::{self, ConnectionContext};
 use crate::tickets::events::{self, Event, EventKind};
 use crate::tickets::messages::{self, Message, Reading};
 use crate::tickets::participants::{self, Part, ParticipantShown, Standing};
+use crate::tickets::planned::PlannedAnswer;
 use crate::tickets::priority::Priority;
 use crate::tickets::related::{self, Brief};
 use crate::tickets::status::{Occasion, Status, may_become};
 use crate::tickets::ticket::{self, Ticket};
-use crate::tickets::{attachments, contacts, tags};
+use crate::tickets::{self, attachments, contacts, tags};
 use crate::web::agent::ticket::history::EventView;
+use crate::web::agent::ticket::planned::PlannedView;
 use crate::web::consents::{self, ConsentLine};
 use crate::web::conversation::{self, Around, MessageView};
 use crate::web::kept_files::KeptFile;
@@ -70,7 +73,14 @@ pub struct Draft {
     pub note: String,
     /// Whether it was the note that was being written.
     pub is_note: bool,
+    /// The files of the reply.
     pub kept: Vec<KeptFile>,
+    /// The files of the note.
+    pub note_kept: Vec<KeptFile>,
+    /// When the reply is to go out, as it was typed.
+    pub send_at: String,
+    /// The answer that was taken back, if the reply is one.
+    pub answer: Option<String>,
     pub errors: FieldErrors,
     /// What happened meanwhile, at the head of the page.
     pub notice: Option<Text>,
@@ -99,6 +109,7 @@ pub struct Loaded {
     colleagues: Vec<Colleague>,
     queues: Vec<Queue>,
     failed: Vec<Outgoing>,
+    planned: Vec<PlannedAnswer>,
     consents: Vec<(ConsentRequest, Option<Grant>)>,
 }
 
@@ -125,6 +136,9 @@ struct TicketPage {
     is_mine: bool,
     earlier: Option<String>,
     items: Vec<Item>,
+    planned: Vec<PlannedView>,
+    /// The reader's zone, by which times are typed.
+    zone: &'static str,
     first_new: Option<String>,
     new_count: usize,
     /// Why the requester is not among those.
@@ -216,6 +230,7 @@ pub async fn page(
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let loaded = app.database.read(move |db| load(db, &letterhead, &actor, &reference, all)).await?;
     let p = agent.page(app, "nav-tickets", Place::Tickets);
+    let draft = planned::into_composer(app, &p.t, &agent.signed_in.person.handle, &loaded.planned, draft, p.now);
     respond::page_with(&view(p, loaded, draft, agent.signed_in.person.id), status)
 }
 
@@ -251,8 +266,12 @@ pub fn load(
         let grant = grants::of_request(db, request.id)?;
         consents.push((request, grant));
     }
+    let planned = match actor.person() {
+        Some(reader) => tickets::planned::of_ticket(db, &ticket, reader)?,
+        None => Vec::new(),
+    };
     Ok(Loaded {
-        names: names(db, &ticket, &events)?,
+        names: names(db, &ticket, &events, &planned)?,
         participants: participants::shown(db, &ticket)?,
         readers: readers::of_answers(db, letterhead, &ticket, actor.person())?,
         tags: tags::of_ticket(db, &ticket)?,
@@ -269,15 +288,22 @@ pub fn load(
         environments,
         of_organisation,
         failed,
+        planned,
         consents,
         ticket,
     })
 }
 
-fn names(db: &mut DbConnection, ticket: &Ticket, events: &[Event]) -> Result<HashMap<PersonId, String>> {
+fn names(
+    db: &mut DbConnection,
+    ticket: &Ticket,
+    events: &[Event],
+    planned: &[PlannedAnswer],
+) -> Result<HashMap<PersonId, String>> {
     let in_events =
         events.iter().flat_map(|event| [event.actor_id, event.details.0.person, event.details.0.previous_person]);
     let mut ids: Vec<PersonId> = in_events.chain([ticket.assignee_id]).flatten().collect();
+    ids.extend(planned.iter().map(|answer| answer.author));
     ids.sort_unstable();
     ids.dedup();
     let named = directory::names(db, &ids)?;
@@ -328,6 +354,13 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, reader: PersonId) -> TicketPa
         is_mine: ticket.assignee_id == Some(reader),
         earlier: (hidden > 0).then(|| format!("/tickets/{}?earlier=1", ticket.reference)),
         items: items(&t, messages, &loaded),
+        planned: planned::views(
+            &t,
+            &loaded.planned,
+            |answer| names.get(&answer.author).cloned().unwrap_or_default(),
+            p.now,
+        ),
+        zone: t.zone.name(),
         first_new,
         new_count,
         unreached: unreached(&t, &loaded, reader),

@@ -19,6 +19,15 @@ mail-agent-wrote = { $name } wrote in { $reference }:
 mail-agent-doubted = A mail in { $reference } that says it is from { $name }, without proof. Only agents read it, until one of them accepts it.
 mail-agent-assigned = { $name } assigned the ticket { $reference } to you: { $subject }
 mail-agent-assigned-by-nobody = The ticket { $reference } was assigned to you: { $subject }
+mail-answer-held = Your answer in { $reference } was not sent.
+mail-answer-held-of = An answer by { $name } in { $reference } was not sent.
+answer-held-customer-wrote = The customer wrote before it went out. Please read that, and decide whether the answer still fits.
+answer-held-colleague-wrote = A colleague wrote before it went out. Please read that, and decide whether the answer still fits.
+answer-held-closed = The ticket was closed before it went out. Please decide whether it is still wanted.
+answer-held-other-requester = The ticket was given to another requester, for whom it was not written. Please decide whether it fits.
+answer-held-not-allowed = Its author does not work on this ticket any more. Somebody else can take the answer over.
+answer-held-author-left = Its author’s account is disabled. Somebody else can take the answer over.
+answer-held-restored = It comes from a backup, and may have gone out already. Please look before you send it.
 mail-agent-held = A mail that claims to belong to { $reference } is being held, for its sender could not be believed. Please look at it and decide.
 mail-agent-held-count = { $count ->
     [one] It is one mail of this sender.

@@ -19,6 +19,15 @@ mail-agent-wrote = { $name } a écrit dans { $reference } :
 mail-agent-doubted = Un message dans { $reference } se dit de { $name }, sans preuve. Seuls les agents le lisent, jusqu’à ce que l’un d’eux l’accepte.
 mail-agent-assigned = { $name } vous a confié le ticket { $reference } : { $subject }
 mail-agent-assigned-by-nobody = Le ticket { $reference } vous a été confié : { $subject }
+mail-answer-held = Votre réponse dans { $reference } n’a pas été envoyée.
+mail-answer-held-of = Une réponse de { $name } dans { $reference } n’a pas été envoyée.
+answer-held-customer-wrote = Le client a écrit avant son départ. Merci de le lire, et de décider si la réponse convient toujours.
+answer-held-colleague-wrote = Un collègue a écrit avant son départ. Merci de le lire, et de décider si la réponse convient toujours.
+answer-held-closed = Le ticket a été fermé avant son départ. Merci de décider si elle est encore utile.
+answer-held-other-requester = Le ticket a un autre demandeur, pour qui elle n’a pas été écrite. Merci de décider si elle convient.
+answer-held-not-allowed = Son auteur ne travaille plus sur ce ticket. Quelqu’un d’autre peut reprendre la réponse.
+answer-held-author-left = Le compte de son auteur est désactivé. Quelqu’un d’autre peut reprendre la réponse.
+answer-held-restored = Elle vient d’une sauvegarde, et est peut-être déjà partie. Merci de vérifier avant de l’envoyer.
 mail-agent-held = Un message qui dit appartenir à { $reference } est retenu, car son expéditeur n’est pas sûr. Merci de l’examiner et de décider.
 mail-agent-held-count = { $count ->
     [one] C’est un message de cet expéditeur.

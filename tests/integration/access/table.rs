@@ -215,6 +215,10 @@ pub const TABLE: &[(&str, &str)] = &[
     ("GET /tickets/new",                                                     "s s n n n n u o o o f f"),
     ("GET /tickets/{reference}",                                             "s s n n n n u n o o f f"),
     ("POST /tickets/{reference}/replies",                                    "s s n n n n u n o o f f"),
+    ("POST /tickets/{reference}/answers/{handle}/removal",                   "s s n n n n u n o o f f"),
+    ("POST /tickets/{reference}/answers/{handle}/sending",                   "s s n n n n u n o o f f"),
+    ("POST /tickets/{reference}/answers/{handle}/taking-back",               "s s n n n n u n o o f f"),
+    ("POST /tickets/{reference}/answers/{handle}/time",                      "s s n n n n u n o o f f"),
     ("POST /tickets/{reference}/notes",                                      "s s n n n n u n o o f f"),
     ("POST /tickets/{reference}/preview",                                    "s s n n n n u n o o f f"),
     ("POST /tickets/{reference}/status",                                     "s s n n n n u n o o f f"),
@@ -272,13 +276,14 @@ pub const TABLE: &[(&str, &str)] = &[
 
 /// The tables in which each change that does what it says changes rows, beside when a session or secret was used and how
 /// often an address asked; with a question mark those that only some people's changes reach (who answers a colleague's
-/// ticket takes part in it from then on; a new password kills links that wait). A job stands for what follows: mails, the
+/// ticket takes part in it from then on; a new password kills links that wait; what somebody writes holds an answer that
+/// another has planned). A job stands for what follows: mails, the
 /// index.
 #[rustfmt::skip]
 pub const EFFECTS: &[(&str, &str)] = &[
     ("POST /{lang:fr|en}/requests",                                      "audit_details audit_ledger connection_contexts idempotency_keys jobs memberships organisations people person_addresses ticket_attachments ticket_events ticket_messages ticket_participants tickets"),
     ("POST /{lang:fr|en}/requests/find",                                 "jobs"),
-    ("POST /l/ticket/{token}/answers",                                   "connection_contexts idempotency_keys jobs ticket_attachments ticket_events ticket_messages tickets"),
+    ("POST /l/ticket/{token}/answers",                                   "connection_contexts idempotency_keys jobs planned_answers ticket_attachments ticket_events ticket_messages tickets"),
     ("POST /l/ticket/{token}/confirmation",                              "jobs ticket_events tickets"),
     ("POST /l/ticket/{token}/renewal",                                   "jobs"),
     ("POST /organisations/{handle}",                                     "audit_details audit_ledger organisations"),
@@ -312,7 +317,7 @@ pub const EFFECTS: &[(&str, &str)] = &[
     ("POST /admin/roles/{handle}",                                       "audit_details audit_ledger staff_roles"),
     ("POST /admin/settings",                                             "audit_details audit_ledger organisations settings"),
     ("POST /admin/status/jobs",                                          "jobs"),
-    ("POST /admin/unprocessed-mail/{handle}/message",                    "audit_details audit_ledger jobs journal memberships organisations people person_addresses ticket_attachments ticket_events ticket_messages tickets"),
+    ("POST /admin/unprocessed-mail/{handle}/message",                    "audit_details audit_ledger jobs journal memberships organisations people person_addresses planned_answers ticket_attachments ticket_events ticket_messages tickets"),
     ("POST /admin/unprocessed-mail/{handle}/rejection",                  "journal"),
     ("POST /admin/unprocessed-mail/{handle}/reprocessing",               "journal"),
     ("POST /admin/unprocessed-mail/{handle}/ticket",                     "audit_details audit_ledger jobs journal memberships organisations people person_addresses ticket_attachments ticket_events ticket_messages ticket_participants tickets"),
@@ -340,8 +345,12 @@ pub const EFFECTS: &[(&str, &str)] = &[
     ("POST /account/secrets",                                            "api_tokens audit_details audit_ledger"),
     ("POST /account/secrets/{handle}/revocation",                        "api_tokens audit_details audit_ledger"),
     ("POST /tickets",                                                    "idempotency_keys jobs ticket_attachments ticket_contacts ticket_events ticket_messages ticket_participants tickets"),
-    ("POST /tickets/{reference}/replies",                                "idempotency_keys jobs ticket_attachments ticket_events ticket_messages tickets"),
-    ("POST /tickets/{reference}/notes",                                  "idempotency_keys jobs ticket_attachments ticket_events ticket_messages tickets"),
+    ("POST /tickets/{reference}/replies",                                "idempotency_keys jobs planned_answers? ticket_attachments ticket_events ticket_messages tickets"),
+    ("POST /tickets/{reference}/answers/{handle}/removal",               "planned_answers"),
+    ("POST /tickets/{reference}/answers/{handle}/sending",               "jobs planned_answers"),
+    ("POST /tickets/{reference}/answers/{handle}/taking-back",           "jobs planned_answers ticket_events"),
+    ("POST /tickets/{reference}/answers/{handle}/time",                  "jobs planned_answers ticket_events"),
+    ("POST /tickets/{reference}/notes",                                  "idempotency_keys jobs planned_answers? ticket_attachments ticket_events ticket_messages tickets"),
     ("POST /tickets/{reference}/status",                                 "jobs ticket_events tickets"),
     ("POST /tickets/{reference}/priority",                               "jobs ticket_events tickets"),
     ("POST /tickets/{reference}/assignment",                             "jobs ticket_events tickets"),
@@ -378,7 +387,7 @@ pub const EFFECTS: &[(&str, &str)] = &[
     ("POST /l/unsubscribe/{token}/confirmation",                         "people"),
     ("POST /l/stop/{token}",                                             "audit_details audit_ledger consent_events consent_grants jobs ticket_events"),
     ("POST /requests",                                                   "connection_contexts idempotency_keys jobs ticket_attachments ticket_events ticket_messages ticket_participants tickets"),
-    ("POST /requests/{reference}/answers",                               "connection_contexts idempotency_keys jobs ticket_attachments ticket_events ticket_messages ticket_participants? tickets"),
+    ("POST /requests/{reference}/answers",                               "connection_contexts idempotency_keys jobs planned_answers ticket_attachments ticket_events ticket_messages ticket_participants? tickets"),
     ("POST /requests/{reference}/closing",                               "jobs ticket_events tickets"),
     ("POST /requests/{reference}/reopening",                             "jobs ticket_events tickets"),
     ("POST /requests/{reference}/visibility",                            "jobs ticket_events tickets"),
@@ -386,7 +395,7 @@ pub const EFFECTS: &[(&str, &str)] = &[
     ("POST /requests/{reference}/participants/{handle}/removal",         "jobs ticket_events ticket_participants"),
     ("POST /api/v1/inbound",                                             "journal"),
     ("POST /api/v1/tickets",                                             "jobs ticket_events ticket_messages ticket_participants tickets"),
-    ("POST /api/v1/tickets/{reference}/messages",                        "jobs ticket_events ticket_messages ticket_participants? tickets"),
+    ("POST /api/v1/tickets/{reference}/messages",                        "jobs planned_answers? ticket_events ticket_messages ticket_participants? tickets"),
     ("POST /api/v1/people",                                              "audit_details audit_ledger memberships organisations people person_addresses"),
     ("POST /api/v1/organisations",                                       "audit_details audit_ledger organisations"),
     ("POST /api/v1/organisations/{handle}/environments",                 "environments organisations"),

@@ -39,6 +39,7 @@ use accord::teams::mailboxes::{self, MailboxDescription};
 use accord::teams::queues::{self, QueueKind};
 use accord::tickets::events::Maker;
 use accord::tickets::messages::{self, Channel, CustomerMessage, NewMessage, Reading, Remark, Visibility};
+use accord::tickets::planned::{self, NewPlanned, PlanOutcome, Release};
 use accord::tickets::status::{self, Status};
 use accord::tickets::{Ticket, attachments, links, participants, ticket};
 use accord::web::assets;
@@ -138,6 +139,9 @@ struct Things {
     inline: String,
     /// A message whose sender is in doubt.
     doubtful: String,
+    /// An answer that is planned, and one that Léa and Hugo each took back.
+    planned: String,
+    taken_back: BTreeMap<Role, String>,
     /// A mail about the ticket, which came back.
     mail: String,
     /// A mail that came in and could not be processed.
@@ -215,6 +219,7 @@ impl World {
             let now = test.now();
             test.write(move |db| person::set_language(db, person, language, now));
         }
+        planned_answers(&test, &cast, &mut things);
         let moment = RefCell::new(Moment::of(&test, RESTLESS));
         World { service: test.browser().await, test, people, sessions, secrets, narrow_secrets, moment, things }
     }
@@ -324,6 +329,10 @@ impl World {
                 Some("certificate.jsonld") => &things.destroyed,
                 _ => &things.running,
             },
+            "handle" if route.ends_with("/answers/{handle}/removal") => match things.taken_back.get(&role) {
+                Some(handle) => handle,
+                None => return random_handle(),
+            },
             "handle" => match route.rsplit_once("/{handle}").unwrap().0 {
                 "/organisations" | "/api/v1/organisations" => &things.organisation,
                 "/admin/people" | "/api/v1/people" => &things.paul,
@@ -332,6 +341,7 @@ impl World {
                 "/admin/unprocessed-mail" => &things.unprocessed,
                 "/admin/outgoing-mail" | "/tickets/{reference}/mails" => &things.mail,
                 "/admin/roles" => &things.role,
+                "/tickets/{reference}/answers" => &things.planned,
                 "/tickets/{reference}/messages" => &things.doubtful,
                 "/messages" | "/l/ticket/{token}/messages" => &things.message,
                 "/attachments" | "/l/ticket/{token}/attachments" => &things.attachment,
@@ -417,6 +427,10 @@ impl World {
             }
             "/tickets/{reference}/notes" => return vec![("note", own("À voir.")), ("once", random_handle())],
             "/tickets/{reference}/preview" => &[("text", "Redémarrez.")],
+            "/tickets/{reference}/answers/{handle}/sending" => return vec![("seen", ticket().1)],
+            "/tickets/{reference}/answers/{handle}/time" => {
+                return vec![("at", own("2027-03-01T09:00")), ("seen", ticket().1)];
+            }
             "/tickets/{reference}/place" => {
                 return vec![("site", things.site.clone()), ("environment", things.environment.clone())];
             }
@@ -815,6 +829,39 @@ fn a_ticket(test: &TestApp, cast: &Cast, things: &mut Things) {
 }
 
 /// What administrators look after: queues, mailboxes, roles, a mail and a job that failed.
+fn planned_answers(test: &TestApp, cast: &Cast, things: &mut Things) {
+    let now = test.now();
+    let plan = |by: PersonId| {
+        let (by, reference) = (test.actor(by), things.reference.clone());
+        test.write(move |db| {
+            let ticket = ticket::by_reference(db, &access::Actor::System, &reference)?;
+            let answer = NewPlanned {
+                text: "Redémarrez.".to_owned(),
+                files: Vec::new(),
+                status: Status::WaitingForCustomer,
+                seen: ticket.message_count,
+                release: Release::At(now.plus(TimeDelta::days(60))),
+            };
+            match planned::plan(db, &ticket, answer, &by, now)? {
+                PlanOutcome::Waits(handle) => Ok(handle),
+                PlanOutcome::Stale(_) => panic!("nobody writes meanwhile"),
+            }
+        })
+    };
+    let planned = plan(cast.lea);
+    let taken_back =
+        [(Role::Lea, cast.lea), (Role::Hugo, cast.hugo)].map(|(role, person)| (role, person, plan(person)));
+    things.planned = planned;
+    for (role, person, handle) in taken_back {
+        let (by, reference, taken) = (test.actor(person), things.reference.clone(), handle.clone());
+        test.write(move |db| {
+            let ticket = ticket::by_reference(db, &access::Actor::System, &reference)?;
+            planned::take_back(db, &ticket, &taken, &by, now)
+        });
+        things.taken_back.insert(role, handle);
+    }
+}
+
 fn a_house(test: &TestApp, cast: &Cast, things: &mut Things) {
     let (now, anne) = (test.now(), cast.anne);
     (things.queue, things.other_queue, things.mailbox, things.role) = test.write(move |db| {

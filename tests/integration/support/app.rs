@@ -67,6 +67,10 @@ impl TestApp {
         if !settings.contains("reply_domain") {
             variables.insert("ACCORD_MAIL_REPLY_DOMAIN".to_owned(), REPLY_DOMAIN.to_owned());
         }
+        if !settings.contains("undo_seconds") {
+            // What an agent sends is said at once, unless a test is about taking it back.
+            variables.insert("ACCORD_DESK_UNDO_SECONDS".to_owned(), "0".to_owned());
+        }
         if !settings.contains("dns_records") {
             // Nobody outside of the test is asked anything.
             let nothing = folder.path().join("no-records");

@@ -7,8 +7,10 @@ use crate::clock::UtcTime;
 use crate::db::types::PersonId;
 use crate::i18n::Texts;
 use crate::mail::address::visible;
+use crate::notifications::recipients::held_key;
 use crate::teams::queues::Queue;
 use crate::tickets::events::{Details, Event, EventKind, Maker};
+use crate::tickets::planned::HeldBecause;
 use crate::tickets::priority::Priority;
 use crate::tickets::status::Status;
 use crate::web::consents;
@@ -93,6 +95,18 @@ pub(super) fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, Str
         EventKind::MailHeld => {
             let address = details.address.as_deref().unwrap_or_default();
             ("alert", t.with("event-mail-held", "address", visible(address)))
+        }
+        EventKind::AnswerPlanned => {
+            let time = UtcTime::parse_rfc3339(to).map(|time| t.date_time(&time)).unwrap_or_default();
+            ("calendar", t.with2("event-answer-planned", "who", who, "time", time))
+        }
+        EventKind::AnswerHeld => {
+            let because = HeldBecause::parse(to).map_or("answer-held", held_key);
+            let held = t.with("event-answer-held", "name", name_of(details.person));
+            ("pause", format!("{held} {}", t.say(because)))
+        }
+        EventKind::AnswerTakenBack => {
+            ("undo", t.with2("event-answer-taken-back", "who", who, "name", name_of(details.person)))
         }
         EventKind::MayBelongTo => {
             ("link", t.with("event-may-belong-to", "ticket", details.ticket.as_deref().unwrap_or_default()))
