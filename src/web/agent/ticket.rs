@@ -2,6 +2,7 @@
 //! action on a ticket comes back to this page, with what went wrong or what is new.
 
 mod history;
+mod mails;
 mod planned;
 
 use std::collections::HashMap;
@@ -44,6 +45,7 @@ use crate::tickets::status::{Occasion, Status, may_become};
 use crate::tickets::ticket::{self, Ticket};
 use crate::tickets::{self, attachments, contacts, tags};
 use crate::web::agent::ticket::history::EventView;
+use crate::web::agent::ticket::mails::MailLine;
 use crate::web::agent::ticket::planned::PlannedView;
 use crate::web::consents::{self, ConsentLine};
 use crate::web::conversation::{self, Around, MessageView};
@@ -108,7 +110,7 @@ pub struct Loaded {
     of_organisation: Vec<Brief>,
     colleagues: Vec<Colleague>,
     queues: Vec<Queue>,
-    failed: Vec<Outgoing>,
+    mails: Vec<Outgoing>,
     planned: Vec<PlannedAnswer>,
     consents: Vec<(ConsentRequest, Option<Grant>)>,
 }
@@ -163,7 +165,8 @@ struct TicketPage {
 }
 
 enum Item {
-    Message(Box<MessageView>),
+    /// With the mails that were written of it.
+    Message(Box<MessageView>, Vec<MailLine>),
     Event(EventView),
 }
 
@@ -259,8 +262,6 @@ pub fn load(
     let sites = if is_company { sites::of_organisation(db, organisation.id)? } else { Vec::new() };
     let environments = environments::of_organisation(db, organisation.id)?;
     let of_organisation = if is_company { related::of_organisation(db, actor, &ticket)? } else { Vec::new() };
-    let mut failed = outbox::listing::of_ticket(db, ticket.id)?;
-    failed.retain(|mail| mail.state == outbox::State::Dead);
     let mut consents = Vec::new();
     for request in asking::of_ticket(db, &ticket, CONSENTS)? {
         let grant = grants::of_request(db, request.id)?;
@@ -287,7 +288,7 @@ pub fn load(
         sites,
         environments,
         of_organisation,
-        failed,
+        mails: outbox::listing::of_ticket(db, ticket.id)?,
         planned,
         consents,
         ticket,
@@ -393,7 +394,7 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, reader: PersonId) -> TicketPa
                 consents::line(&t, request, grant.as_ref(), &ticket.reference, href, p.now)
             })
             .collect(),
-        failed: loaded.failed.iter().map(failed_view).collect(),
+        failed: loaded.mails.iter().filter(|mail| mail.state == outbox::State::Dead).map(failed_view).collect(),
         statuses: status_choices(&t, ticket.status),
         priorities: Choice::list(
             Priority::ALL.iter().map(|priority| (priority.as_str(), t.say(priority_key(*priority)))),
@@ -415,8 +416,13 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, reader: PersonId) -> TicketPa
 /// Messages and events in the order of time; events that are a message's own are told by the message.
 fn items(t: &Texts, messages: Vec<MessageView>, loaded: &Loaded) -> Vec<Item> {
     let since = messages.first().map(|message| message.at);
-    let mut items: Vec<(UtcTime, u8, Item)> =
-        messages.into_iter().map(|message| (message.at, 0, Item::Message(Box::new(message)))).collect();
+    // The views are those of the messages, one by one.
+    let mut items: Vec<(UtcTime, u8, Item)> = std::iter::zip(messages, &loaded.messages)
+        .map(|(view, message)| {
+            let mails = mails::lines(t, &loaded.mails, message.id);
+            (view.at, 0, Item::Message(Box::new(view), mails))
+        })
+        .collect();
     let told =
         |kind| !matches!(kind, EventKind::Opened | EventKind::CustomerWrote | EventKind::Replied | EventKind::Noted);
     let events = loaded.events.iter().filter(|event| told(event.kind) && Some(event.created_at) >= since);

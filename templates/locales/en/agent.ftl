@@ -283,6 +283,14 @@ preview-hint = This is how it will read. Nothing was sent: close this tab and go
 files-too-many = Attach 20 files at most.
 mail-failed = { $address } did not get this mail
 mail-retry = Send it again
+mail-state-label = Mails of this answer
+mail-state-queued = waits to be sent
+mail-state-sending = is being sent
+mail-state-sent = sent, { $at }
+mail-state-deferred = not taken yet; next try { $at }
+mail-state-bounced = came back
+mail-state-failed = could not be sent
+mail-state-suppressed = not sent, for it was not needed any more
 
 # By telephone, fax or letter
 by-hand-sub = By telephone, fax or letter

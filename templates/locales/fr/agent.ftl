@@ -283,6 +283,14 @@ preview-hint = Voici ce qui sera lu. Rien n’a été envoyé : fermez cet ongl
 files-too-many = Joignez 20 fichiers au plus.
 mail-failed = { $address } n’a pas reçu ce courriel
 mail-retry = L’envoyer à nouveau
+mail-state-label = Courriels de cette réponse
+mail-state-queued = attend son envoi
+mail-state-sending = en cours d’envoi
+mail-state-sent = envoyé, { $at }
+mail-state-deferred = pas encore accepté ; prochain essai { $at }
+mail-state-bounced = revenu
+mail-state-failed = n’a pas pu être envoyé
+mail-state-suppressed = pas envoyé, car il n’était plus utile
 
 # By telephone, fax or letter
 by-hand-sub = Par téléphone, télécopie ou lettre

@@ -89,6 +89,26 @@ fn o_04_a_refused_recipient_is_dead_at_once_and_the_ticket_says_so() {
     assert_eq!(failed.details.0.address.as_deref(), Some("claire@acme.example"));
 }
 
+#[actix_web::test]
+async fn o_06_below_an_answer_stands_how_far_each_of_its_mails_has_come() {
+    let desk = with_an_answer();
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    let path = format!("/tickets/{}", desk.ticket().reference);
+    desk.memory().fail_next(failure(FailureKind::Transient, 451));
+    desk.test.run_jobs();
+    let reason = newest(&desk).last_error.expect("the relay said why");
+    let page = zoe.get(&path).await;
+    page.assert_says("Courriels de cette réponse")
+        .assert_says("pas encore accepté ; prochain essai")
+        .assert_says(&reason);
+    desk.test.pass(TimeDelta::hours(1));
+    zoe.get(&path).await.assert_says("envoyé, 23 nov. 2026").assert_silent_about(&reason);
+    // It left, and comes back: its bytes are not kept.
+    let (id, now) = (newest(&desk).id, desk.test.now());
+    desk.test.write(move |db| outbox::bouncing::mark_dead(db, id, "5.1.1 no such user", now));
+    zoe.get(&path).await.assert_says("claire@acme.example</bdi>: revenu").assert_says("5.1.1 no such user");
+}
+
 #[test]
 fn o_04_ft_07_a_relay_that_is_down_for_three_days_costs_no_mail_any_attempt() {
     let desk = with_an_answer();

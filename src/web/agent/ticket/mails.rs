@@ -1,0 +1,42 @@
+//! To whom an answer was mailed, and how far each of those mails has come.
+
+use crate::db::types::MessageId;
+use crate::i18n::Texts;
+use crate::mail::address::visible;
+use crate::outbox::listing::Outgoing;
+use crate::outbox::{Kind, State};
+
+/// A mail of an answer.
+pub(super) struct MailLine {
+    pub(super) recipient: String,
+    pub(super) icon: &'static str,
+    /// How far it has come, with the time.
+    pub(super) text: String,
+    /// What the other mail server said, of one that is late or did not arrive.
+    pub(super) reason: String,
+}
+
+/// The mails of the answer `message`, the oldest first; of one that was sent anew there are several.
+pub(super) fn lines(t: &Texts, mails: &[Outgoing], message: MessageId) -> Vec<MailLine> {
+    let of_message = mails.iter().filter(|mail| mail.kind == Kind::Reply && mail.message == Some(message));
+    of_message.map(|mail| line(t, mail)).collect()
+}
+
+fn line(t: &Texts, mail: &Outgoing) -> MailLine {
+    let (icon, text) = match mail.state {
+        State::Queued => ("clock", t.say("mail-state-queued")),
+        State::Leased => ("send", t.say("mail-state-sending")),
+        State::Sent => {
+            let at = mail.sent_at.map(|at| t.date_time(&at)).unwrap_or_default();
+            ("check", t.with("mail-state-sent", "at", at))
+        }
+        State::Deferred => ("clock", t.with("mail-state-deferred", "at", t.date_time(&mail.next_at))),
+        // What left and came back has no bytes any more.
+        State::Dead if !mail.has_bytes => ("alert", t.say("mail-state-bounced")),
+        State::Dead => ("alert", t.say("mail-state-failed")),
+        State::Suppressed => ("pause", t.say("mail-state-suppressed")),
+    };
+    let is_told = matches!(mail.state, State::Queued | State::Deferred | State::Dead);
+    let reason = mail.last_error.as_deref().filter(|_| is_told).map(visible).unwrap_or_default();
+    MailLine { recipient: visible(&mail.recipient), icon, text, reason }
+}
