@@ -7,7 +7,10 @@
 //! signature, the armour of OpenPGP. A forwarded mail is news to us and not history, so it is left whole. Each line is looked
 //! at a fixed number of times, so the work grows with the length of the text and no faster (L-14).
 
+mod signature;
 mod wordings;
+
+pub use signature::without_signature;
 
 use wordings::{ADVERTISEMENTS, ATTRIBUTION_STARTS, BESIDE_A_TIME, ELIDED, FORWARDS, FORWARDS_OF_APPLE, FieldNames};
 use wordings::{PRONOUNS, SEPARATORS, VERBS, VERBS_AMIDST, has_date};
