@@ -89,7 +89,8 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
         | EventKind::MessageRejected
         | EventKind::MailFailed
         | EventKind::MayBelongTo
-        | EventKind::FollowsUp => Ok(Vec::new()),
+        | EventKind::FollowsUp
+        | EventKind::GoesOnIn => Ok(Vec::new()),
         EventKind::ConsentRequested
         | EventKind::ConsentApproved
         | EventKind::ConsentGranted
@@ -149,11 +150,22 @@ fn opened(
     let mut drafts = Vec::new();
     if !is_machine_made(&first) {
         drafts = recipients::of_customer_message(db, letterhead, ticket, &first, true, now)?;
+        if event.details.0.ticket.is_some() {
+            drafts.extend(recipients::of_follow_up(db, letterhead, ticket, &first, now)?);
+        }
     }
     // What staff open for somebody is theirs to announce.
     if event.maker != Maker::Staff {
         let leave = leave(db, &first)?;
-        drafts.extend(acknowledging::draft(db, letterhead, ticket, &first, leave, now)?);
+        drafts.extend(acknowledging::draft(
+            db,
+            letterhead,
+            ticket,
+            &first,
+            event.details.0.ticket.as_deref(),
+            leave,
+            now,
+        )?);
     }
     Ok(drafts)
 }

@@ -12,6 +12,7 @@ pub mod reference;
 
 pub mod opening;
 
+pub mod following_up;
 pub mod importing;
 pub mod messages;
 pub mod planned;

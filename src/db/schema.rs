@@ -310,6 +310,10 @@ diesel::table! {
         is_default -> Bool,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        names_agents -> Bool,
+        signature -> Text,
+        closed_tickets -> Text,
+        reopen_days -> Integer,
     }
 }
 

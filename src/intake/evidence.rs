@@ -1,8 +1,6 @@
 //! What speaks for a mail's belonging to a ticket, and who its sender is there: everything that the decision table looks
 //! at, found in the database.
 
-use chrono::TimeDelta;
-
 use crate::access::{self, Actor, StaffActor};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
@@ -14,17 +12,17 @@ use crate::mail::automatic::Class;
 use crate::mail::message_id::{self, MessageIdFor};
 use crate::mail::reply_address::{self, AddressPurpose};
 use crate::mail::threading::{
-    Evidence, FOLLOW_UP_AFTER_DAYS, MessageEvidence, Sender, SubjectEvidence, TicketState, TokenEvidence, strongest,
+    Evidence, MessageEvidence, Sender, SubjectEvidence, TicketState, TokenEvidence, strongest,
 };
 use crate::notifications::recipients::{NO_MESSAGE, mailbox_of};
 use crate::people::mail_habits;
 use crate::people::person::{self, Person, PersonState};
 use crate::teams::mailboxes::Mailbox;
+use crate::tickets::following_up;
 use crate::tickets::mail_ids::{self, Direction, MailId};
 use crate::tickets::messages;
 use crate::tickets::participants::{self, Part, Participant, Standing};
 use crate::tickets::reference::TicketReference;
-use crate::tickets::status::Status;
 use crate::tickets::ticket::{self, Ticket};
 
 /// Message-IDs of a mail that are looked up, the nearest ones.
@@ -34,7 +32,7 @@ const IDS: usize = 20;
 #[derive(Clone, Debug)]
 pub struct Gathered {
     pub evidence: Evidence,
-    /// The ticket which the strongest evidence names.
+    /// The ticket which the strongest evidence names, or the one that goes on from it.
     pub ticket: Option<Ticket>,
     /// The person with the address in From.
     pub person: Option<Person>,
@@ -78,7 +76,21 @@ pub fn gather(
         Some((ticket, disagrees)) => (Some(ticket.clone()), disagrees),
         None => (None, false),
     };
-    let (sender, agent) = sender(db, ticket.as_ref(), person.as_ref(), reading)?;
+    let (mut sender, agent) = self::sender(db, ticket.as_ref(), person.as_ref(), reading)?;
+    let (mut ticket, mut state) = (ticket, TicketState::Current);
+    if let Some(named) = &ticket
+        && following_up::stays_closed(db, named, now)?
+    {
+        state = TicketState::StaysClosed;
+        let last = if automatic || agent.is_some() { named.clone() } else { following_up::latest(db, named)? };
+        if last.id != named.id {
+            (sender, _) = self::sender(db, Some(&last), person.as_ref(), reading)?;
+            if !following_up::stays_closed(db, &last, now)? {
+                state = TicketState::Merged;
+            }
+            ticket = Some(last);
+        }
+    }
     let is_holder = token.holder.as_ref().is_some_and(|holder| Some(holder.person_id) == person.as_ref().map(|p| p.id));
     let token_evidence = match token.evidence {
         TokenEvidence::OfAgent if is_holder => TokenEvidence::OfThisAgent,
@@ -92,7 +104,7 @@ pub fn gather(
         sender,
         authentication: reading.authentication,
         usually_passes: false,
-        ticket: ticket.as_ref().map_or(TicketState::Current, |ticket| state_of(ticket, now)),
+        ticket: state,
         automatic,
     };
     let usually_passes = usually_passes(db, house, &evidence, person.as_ref(), reading, now)?;
@@ -120,14 +132,6 @@ fn usually_passes(
             mail_habits::usually_passes(db, person.id, identity, now)
         }
         _ => Ok(false),
-    }
-}
-
-fn state_of(ticket: &Ticket, now: UtcTime) -> TicketState {
-    let long_ago = now.minus(TimeDelta::days(FOLLOW_UP_AFTER_DAYS));
-    match ticket.closed_at {
-        Some(closed_at) if ticket.status == Status::Closed && closed_at < long_ago => TicketState::LongClosed,
-        _ => TicketState::Current,
     }
 }
 

@@ -7,7 +7,7 @@ mod imported;
 use std::cell::OnceCell;
 
 use self::describing::flags_of;
-use crate::access::{self, Actor};
+use crate::access::Actor;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::types::{MessageId, OrganisationId, PersonId};
@@ -29,10 +29,12 @@ use crate::people::person::{self, Origin, Person};
 use crate::people::{mail_habits, organisations, staff, suppression};
 use crate::teams::mailboxes::{self, Mailbox};
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
+use crate::tickets::following_up;
 use crate::tickets::mail_ids::{self, Direction};
 use crate::tickets::messages::{self, CustomerMessage, NewNote, Remark, Visibility, Words};
 use crate::tickets::opening::{self, NewTicket};
 use crate::tickets::participants;
+use crate::tickets::reference::TicketReference;
 use crate::tickets::status::Status;
 use crate::tickets::ticket::{self, Ticket};
 
@@ -141,7 +143,7 @@ pub(super) fn apply_by_hand(
     let person = mail.sender_person(db)?;
     let applied = match by_hand {
         ByHand::OpenAsNew => {
-            let ticket = mail.open_ticket(db, person, None, None, None)?;
+            let ticket = mail.open_ticket(db, person, None, None)?;
             Applied {
                 state: State::Applied,
                 record: Record { decision: "new_ticket".to_owned(), ..record },
@@ -225,8 +227,9 @@ impl Mail<'_> {
                 Ok(applied(State::Held, "hold", record, ticket.clone()))
             }
             (threading::Outcome::Append, Some(ticket)) if decision.destination == Destination::FollowUp => {
-                let person = self.sender_person(db)?;
-                let new = self.open_ticket(db, person, Some((EventKind::FollowsUp, ticket)), None, Some(ticket))?;
+                record.may_acknowledge = self.may_acknowledge(decision);
+                let person = gathered.person.clone().map_or_else(|| self.sender_person(db), Ok)?;
+                let new = self.follow_up(db, ticket, &person)?;
                 Ok(applied(State::Applied, "follow_up", record, Some(new)))
             }
             (threading::Outcome::Append, Some(ticket)) => {
@@ -246,7 +249,7 @@ impl Mail<'_> {
                 if decision.destination == Destination::FollowUp {
                     let person = self.sender_person(db)?;
                     let hint = Some((EventKind::MayBelongTo, ticket));
-                    let new = self.open_ticket(db, person, hint, Some(remark), None)?;
+                    let new = self.open_ticket(db, person, hint, Some(remark))?;
                     return Ok(applied(State::Applied, "new_ticket", record, Some(new)));
                 }
                 let person = self.sender_person(db)?;
@@ -268,13 +271,7 @@ impl Mail<'_> {
                     self.append(db, &collecting, person, Visibility::Staff, Some(Remark::Automatic), false)?;
                     return Ok(applied(State::Applied, "collected", record, Some(collecting)));
                 }
-                record.may_acknowledge = !is_flood
-                    && !decision.automatic
-                    && self.delivery.is_from_before != Some(true)
-                    && self.reading.class.may_acknowledge()
-                    && self.reading.mail.from.identity.is_some()
-                    && self.reading.mail.level == Level::Full
-                    && self.reading.authentication != Authentication::Fail;
+                record.may_acknowledge = !is_flood && self.may_acknowledge(decision);
                 if record.may_acknowledge
                     && storms::is_an_answer(db, &self.house.letterhead, self.reading, person.id, self.now)?
                 {
@@ -293,22 +290,50 @@ impl Mail<'_> {
                 }
                 let hint = ticket.as_ref().filter(|_| decision.hint).map(|ticket| (EventKind::MayBelongTo, ticket));
                 let remark = decision.automatic.then_some(Remark::Automatic);
-                let new = self.open_ticket(db, person, hint, remark, None)?;
+                let new = self.open_ticket(db, person, hint, remark)?;
                 Ok(applied(State::Applied, "new_ticket", record, Some(new)))
             }
         }
     }
 
-    /// Opens a ticket; `link` is the event that names another one, `continued` the one it goes on from.
+    /// Whether what opens a ticket may be acknowledged at all (LP-02).
+    fn may_acknowledge(&self, decision: &Decision) -> bool {
+        !decision.automatic
+            && self.delivery.is_from_before != Some(true)
+            && self.reading.class.may_acknowledge()
+            && self.reading.mail.from.identity.is_some()
+            && self.reading.mail.level == Level::Full
+            && self.reading.authentication != Authentication::Fail
+    }
+
+    /// Opens the ticket that goes on from `old`, which stays closed (D13).
+    fn follow_up(&self, db: &mut DbConnection, old: &Ticket, person: &Person) -> Result<Ticket> {
+        let (text, folded) = self.text(reply_text::split);
+        let message = self.message(person, text, folded);
+        let subject = self.subject();
+        // "Re: [ACC-…] The printer" is no other matter than "The printer".
+        let answers = TicketReference::find_in(&subject).is_some()
+            || subject.to_lowercase().contains(&old.subject.to_lowercase());
+        let subject = if answers { &old.subject } else { &subject };
+        let opened = following_up::open(db, old, message, subject, &Actor::System, self.now)?;
+        self.remember_id(db, &opened.ticket, opened.message)?;
+        if self.may_propose() {
+            for person in self.people_in_copy(db, person.id)? {
+                participants::propose(db, &opened.ticket, person, Maker::Mail, self.now)?;
+            }
+        }
+        Ok(opened.ticket)
+    }
+
+    /// Opens a ticket; `link` is the event that names another one.
     fn open_ticket(
         &self,
         db: &mut DbConnection,
         person: Person,
         link: Option<(EventKind, &Ticket)>,
         remark: Option<Remark>,
-        continued: Option<&Ticket>,
     ) -> Result<Ticket> {
-        let organisation = self.organisation_for(db, &person, continued)?;
+        let organisation = self.organisation_for(db, &person)?;
         let proposed = if self.may_propose() { self.people_in_copy(db, person.id)? } else { Vec::new() };
         let (text, folded) = self.text(reply_text::split_signature);
         let message = self.message(&person, text, folded);
@@ -417,21 +442,7 @@ impl Mail<'_> {
         Ok(self.house.letterhead.is_ours(address, mailboxes))
     }
 
-    fn organisation_for(
-        &self,
-        db: &mut DbConnection,
-        person: &Person,
-        continued: Option<&Ticket>,
-    ) -> Result<OrganisationId> {
-        if let Some(continued) = continued {
-            let belongs = match access::actor_of(db, person.id)? {
-                Actor::Customer(customer) => customer.is_member_of(continued.organisation_id),
-                _ => false,
-            };
-            if belongs || continued.requester_id == person.id {
-                return Ok(continued.organisation_id);
-            }
-        }
+    fn organisation_for(&self, db: &mut DbConnection, person: &Person) -> Result<OrganisationId> {
         match organisations::home_of(db, person.id)? {
             Some(home) => Ok(home),
             None => {

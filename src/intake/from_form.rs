@@ -26,10 +26,11 @@ use crate::teams::queues::{self, Queue, QueueKind};
 use crate::throttle::{self, Rate};
 use crate::tickets::attachments::NewAttachment;
 use crate::tickets::connection_context::ConnectionContext;
+use crate::tickets::following_up;
 use crate::tickets::idempotency::{self, Claim};
-use crate::tickets::messages::{self, Channel, CustomerMessage, NewMessage};
+use crate::tickets::messages::{self, Channel, NewMessage};
 use crate::tickets::opening::{self, NewTicket, Opened};
-use crate::tickets::{Ticket, TicketReference, moving};
+use crate::tickets::{Ticket, TicketReference, moving, ticket};
 
 /// Requests without signing in from one IP address: an office behind one address files a few, a flood files many.
 const FROM_ONE_PLACE: Rate = Rate { times: 30, within: TimeDelta::hours(1) };
@@ -192,7 +193,8 @@ pub fn file_as_customer(
     })
 }
 
-/// Adds what somebody who may see the ticket answered on its page. Who is in it by a link from our mail, or signed in, has
+/// Adds what somebody who may see the ticket answered on its page, and gives the reference of the ticket that it stands in:
+/// one that stays closed goes on in another, as it does for mail. Who is in it by a link from our mail, or signed in, has
 /// proven the address with it.
 pub fn answer(
     db: &mut DbConnection,
@@ -201,7 +203,7 @@ pub fn answer(
     person: &Person,
     by: &Actor,
     now: UtcTime,
-) -> Result<()> {
+) -> Result<String> {
     let kind = format!("answer {}", ticket.reference);
     once(db, person.id, &kind, &answer.key, &digest(&[&answer.text], &answer.files), now, |db| {
         throttle::take(db, &person_name(person), BY_ONE_PERSON, now)?;
@@ -210,13 +212,13 @@ pub fn answer(
             context: Some(answer.context.clone()),
             ..NewMessage::text(Channel::Web, person.id, &person.display_name(), &person.address, &answer.text)
         };
+        let mut ticket = ticket.clone();
         if person.id == ticket.requester_id {
-            confirm_address(db, ticket, person, by, now)?;
+            confirm_address(db, &ticket, person, by, now)?;
+            ticket = ticket::by_id(db, ticket.id)?;
         }
-        messages::add_customer_message(db, ticket, CustomerMessage::ordinary(message), by, now)?;
-        Ok(String::new())
-    })?;
-    Ok(())
+        Ok(following_up::add(db, &ticket, message, person.id, by, now)?.ticket.reference)
+    })
 }
 
 /// Notes that the requester, who came by a link from our mail or is signed in, reads mail at their address: from now on the

@@ -19,7 +19,7 @@
 //! | D10 | K made for this agent | that agent, still with access | pass | appended as the agent |
 //! | D11 | K or M of another mailbox | anybody | any | new ticket, no hint |
 //! | D12 | evidence that disagrees | | | the strongest decides; flagged |
-//! | D13 | the ticket was merged, or is closed for 30 days | | | the same rows, for the other ticket or a linked new one |
+//! | D13 | the ticket was merged, or stays closed | | | the same rows, for the other ticket or a linked new one |
 //! | D14 | K or M that is not genuine | | | as if absent; flagged |
 //! | D15 | automatic mail | anybody | any | K or M: attached silently; otherwise a new ticket, never answered |
 //! | TH-10 | that of D1 or D4 | participant whose mail usually passes | none | appended for staff only |
@@ -91,16 +91,13 @@ pub enum Sender {
 /// The state of the ticket which the strongest evidence names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TicketState {
-    /// Open, or closed for at most [`FOLLOW_UP_AFTER_DAYS`].
+    /// Open, or it opens again.
     Current,
-    /// Closed for longer.
-    LongClosed,
-    /// Merged into another. `Sender` is then who From is to that one.
+    /// Closed, and it stays so by the policy of its mailbox: what is written goes into a new one, linked to it (D13).
+    StaysClosed,
+    /// Merged into another, or another goes on from it. `Sender` is then who From is to that one.
     Merged,
 }
-
-/// An answer to a ticket closed for longer than this opens a new one, linked to it (D13).
-pub const FOLLOW_UP_AFTER_DAYS: i64 = 30;
 
 /// All that the decision depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -367,7 +364,7 @@ fn is_of_other_mailbox(evidence: &Evidence) -> bool {
 fn destination(ticket: TicketState) -> Destination {
     match ticket {
         TicketState::Current => Destination::Named,
-        TicketState::LongClosed => Destination::FollowUp,
+        TicketState::StaysClosed => Destination::FollowUp,
         TicketState::Merged => Destination::MergeTarget,
     }
 }

@@ -36,46 +36,51 @@ pub struct Leave {
     pub to_repeat: bool,
 }
 
-/// The acknowledgement of a new ticket, if one may go out.
+/// The acknowledgement of a new ticket, if one may go out: to who asked, or, where it goes on from the ticket `continues`, to
+/// whoever wrote, so that they know its reference.
 pub fn draft(
     db: &mut DbConnection,
     letterhead: &Letterhead,
     ticket: &Ticket,
     first: &Message,
+    continues: Option<&str>,
     leave: Leave,
     now: UtcTime,
 ) -> Result<Option<Draft>> {
     let is_asked_for = matches!(first.channel, Channel::Email | Channel::Web);
-    let requester = person::by_id(db, ticket.requester_id)?;
+    let reader = first.author_id.filter(|_| continues.is_some()).unwrap_or(ticket.requester_id);
+    let person = person::by_id(db, reader)?;
     let mailbox = mailbox_of(db, ticket)?;
-    if !leave.to_answer || !is_asked_for || !mailbox.acknowledges || requester.state != PersonState::Active {
+    if !leave.to_answer || !is_asked_for || !mailbox.acknowledges || person.state != PersonState::Active {
         return Ok(None);
     }
-    let Some(to) = EmailAddress::parse(&requester.address) else { return Ok(None) };
-    if requester.address_suppressed_at.is_some()
+    let Some(to) = EmailAddress::parse(&person.address) else { return Ok(None) };
+    if person.address_suppressed_at.is_some()
         || is_own_domain(letterhead, &to, &mailboxes::canonical_addresses(db)?)
-        || staff::is_staff(db, requester.id)?
+        || staff::is_staff(db, person.id)?
     {
         return Ok(None);
     }
-    let Some(participant) = participants::find(db, ticket.id, requester.id)? else { return Ok(None) };
+    let Some(participant) = participants::find(db, ticket.id, person.id)? else { return Ok(None) };
     // A stranger may file in anybody's name; only the ticket knows whether the mailbox stands behind it.
-    let is_confirmed = ticket.address_confirmed;
+    let is_requester = person.id == ticket.requester_id;
+    let is_confirmed = if is_requester { ticket.address_confirmed } else { person.address_confirmed_at.is_some() };
     let has_room = if is_confirmed { budget::take(db, &to, now) } else { count_unconfirmed(db, &to, now) };
     match has_room {
         Ok(()) => {}
         Err(Error::TooMany { .. }) => return Ok(None),
         Err(error) => return Err(error),
     }
-    let t = Texts::new(requester.language.0, requester.zone());
+    let t = Texts::new(person.language.0, person.zone());
     let operator = settings::operator_name(db)?;
-    let token = links::create(db, ticket, requester.id, now)?;
+    let token = links::create(db, ticket, person.id, now)?;
     let link = letterhead.link(&format!("/l/ticket/{}", token.expose()));
     let reference = ticket.reference.clone();
     let (kind, content) = if is_confirmed {
         let words = Acknowledgement {
             marker: marker_line(&t.say("mail-marker")),
             reference,
+            continues: continues.map(str::to_owned),
             subject: if leave.to_repeat {
                 t.with("mail-acknowledgement-subject", "subject", subject_or_none(&t, &ticket.subject))
             } else {
@@ -95,7 +100,7 @@ pub fn draft(
         content,
         is_unanswerable: true,
         to,
-        person: Some(requester.id),
+        person: Some(person.id),
         from_name: mailbox.display_name.clone(),
         instance: instance(db, now)?,
         conversation: Some(Conversation {
@@ -108,7 +113,7 @@ pub fn draft(
         }),
         mailbox,
         organisation: Some(ticket.organisation_id),
-        language: requester.language.0,
+        language: person.language.0,
         expires_at: now.plus(kind.lifetime()),
         now,
     }))

@@ -3,7 +3,7 @@
 use askama::Template;
 
 use crate::error::{Error, Result};
-use crate::html::from_text;
+use crate::html::{from_markdown, from_text};
 use crate::i18n::Texts;
 use crate::mail::reply_text::PREHEADER_START;
 
@@ -94,11 +94,17 @@ pub struct Reply {
     pub html: String,
     pub agent: String,
     pub operator: String,
+    /// The mailbox's, in Markdown; empty where answers end with the operator's name.
+    pub signature: String,
     pub link: String,
     pub quote: Option<Quote>,
 }
 
 impl Reply {
+    fn signature_page(&self) -> String {
+        from_markdown(&self.signature)
+    }
+
     fn preheader(&self) -> String {
         preheader(&self.text)
     }
@@ -117,14 +123,23 @@ pub struct Acknowledgement {
     pub t: Texts,
     pub marker: String,
     pub reference: String,
+    /// The ticket that it goes on from.
+    pub continues: Option<String>,
     pub subject: String,
     pub operator: String,
     pub link: String,
 }
 
 impl Acknowledgement {
+    fn received(&self) -> String {
+        match &self.continues {
+            Some(old) => self.t.with2("mail-acknowledgement-goes-on", "reference", &self.reference, "old", old),
+            None => self.t.with("mail-acknowledgement-received", "reference", &self.reference),
+        }
+    }
+
     fn preheader(&self) -> String {
-        preheader(&self.t.with("mail-acknowledgement-received", "reference", &self.reference))
+        preheader(&self.received())
     }
 }
 

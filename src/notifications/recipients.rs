@@ -148,11 +148,7 @@ pub const NO_MESSAGE: &str = "-";
 
 /// The mailbox that the ticket's conversation is held with.
 pub fn mailbox_of(db: &mut DbConnection, ticket: &Ticket) -> Result<Mailbox> {
-    if let Some(mailbox) = ticket.mailbox_id {
-        return mailboxes::by_id(db, mailbox);
-    }
-    mailboxes::find_for_queue(db, ticket.queue_id)?
-        .ok_or_else(|| Error::internal("the installation has no default mailbox"))
+    mailboxes::of_conversation(db, ticket.mailbox_id, ticket.queue_id)
 }
 
 /// An agent answered: every active participant gets the answer (B3), each in a mail of their own (OUT-04).
@@ -197,12 +193,13 @@ pub fn of_reply(
             html: html.clone(),
             agent: reply.from_name.clone(),
             operator: occasion.operator.clone(),
+            signature: occasion.mailbox.signature.clone(),
             link: occasion.ticket_link(db, person.id)?,
             quote,
             t,
         };
         let content = Content::Reply { words: Box::new(words), files: files.clone() };
-        let from_name = format!("{} ({})", reply.from_name, occasion.mailbox.display_name);
+        let from_name = occasion.mailbox.sender_name(&reply.from_name);
         drafts.push(occasion.draft(
             Kind::Reply,
             content,
@@ -277,6 +274,19 @@ pub fn of_customer_message(
         drafts.extend(to_other_participants(db, &occasion, &news, &author, &text)?);
     }
     Ok(drafts)
+}
+
+/// A ticket goes on from another with what somebody wrote: the others who took part in that one hear of it.
+pub fn of_follow_up(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    ticket: &Ticket,
+    first: &Message,
+    now: UtcTime,
+) -> Result<Vec<Draft>> {
+    let occasion = Occasion::new(db, letterhead, ticket, now)?;
+    let news = News { message: first, is_first: true, since: None };
+    to_other_participants(db, &occasion, &news, &name_of(first), &text_of(first))
 }
 
 /// Whether staff alone read the message because its sender may be another.

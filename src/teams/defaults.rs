@@ -19,13 +19,7 @@ pub fn create_defaults(db: &mut DbConnection, support: &EmailAddress, language: 
             QueueDescription { kind, name_fr: name(Locale::Fr), name_en: name(Locale::En), on_form: true };
         let queue = queues::create(db, &description, now)?;
         if kind == QueueKind::Support {
-            let mailbox = MailboxDescription {
-                address: support.clone(),
-                display_name: queue.name(language).to_owned(),
-                queue: queue.id,
-                language,
-                acknowledges: true,
-            };
+            let mailbox = MailboxDescription::new(support.clone(), queue.name(language), queue.id, language);
             mailboxes::create(db, &mailbox, None, now)?;
         }
     }

@@ -59,8 +59,10 @@ text_enum! {
         AnswerTakenBack = "answer_taken_back",
         /// The ticket may belong to another (rows D5 and D8 of the decision table).
         MayBelongTo = "may_belong_to",
-        /// The ticket goes on from another, long closed (D13).
+        /// The ticket goes on from another, which stays closed (D13).
         FollowsUp = "follows_up",
+        /// What was written after the ticket was closed stands in another, which goes on from it.
+        GoesOnIn = "goes_on_in",
         /// An agent asked for diagnostics.
         ConsentRequested = "consent_requested",
         /// The first of two who must agree did.
@@ -88,6 +90,8 @@ impl EventKind {
                 | EventKind::ParticipantRemoved
                 | EventKind::PrivacyChanged
                 | EventKind::AddressConfirmed
+                | EventKind::FollowsUp
+                | EventKind::GoesOnIn
         ) || self.is_of_consent()
     }
 

@@ -58,6 +58,8 @@ pub struct NewTicket {
     pub proposed: Vec<PersonId>,
     /// What an agent noted of a call, a fax or a letter (B1).
     pub contact: Option<contacts::NewContact>,
+    /// The reference of the ticket that this one goes on from.
+    pub continues: Option<String>,
 }
 
 impl NewTicket {
@@ -88,6 +90,7 @@ impl NewTicket {
             remark: None,
             proposed: Vec::new(),
             contact: None,
+            continues: None,
         }
     }
 }
@@ -103,9 +106,14 @@ pub struct Opened {
 /// Opens the ticket. A customer opens in their own name and in an organisation of theirs; staff in a queue of theirs.
 pub fn open(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> Result<Opened> {
     check_right(&new, by)?;
+    go_on(db, new, by, now)
+}
+
+/// The same where the right to open it comes from the ticket that it goes on from.
+pub(super) fn go_on(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> Result<Opened> {
     let channel = new.message.channel;
     check_content(db, &new)?.into_result()?;
-    let (author, proposed) = (new.message.author, new.proposed.clone());
+    let (author, proposed, continues) = (new.message.author, new.proposed.clone(), new.continues.clone());
     let (ticket, message) = insert(db, new, MessageKind::Customer, Visibility::Everyone, now)?;
     let event = NewEvent {
         kind: EventKind::Opened,
@@ -113,7 +121,7 @@ pub fn open(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> 
         // An agent who logs a call opens the ticket, though the customer speaks in it.
         person: by.person().or(author),
         message: Some(message),
-        details: Details::default(),
+        details: Details { ticket: continues, ..Details::default() },
     };
     let event = events::record(db, &ticket, event, now)?;
     for person in proposed {
@@ -200,14 +208,15 @@ fn check_right(new: &NewTicket, by: &Actor) -> Result<()> {
 /// What is missing or wrong. A mail is taken as it is: there is nobody to fill in what it lacks.
 fn check_content(db: &mut DbConnection, new: &NewTicket) -> Result<FieldErrors> {
     let channel = new.message.channel;
-    let mut errors = if new.site_in_words {
+    // What goes on from a ticket has its place and its subject from there.
+    let mut errors = if new.site_in_words || new.continues.is_some() {
         FieldErrors::default()
     } else {
         place::check(db, new.organisation, new.queue, channel, new.site, new.environment)?
     };
     if channel != Channel::Email {
         let subject = new.subject.trim();
-        if is_blank(subject) {
+        if new.continues.is_none() && is_blank(subject) {
             errors.add("subject", "subject-required");
         } else if subject.chars().count() > LONGEST_SUBJECT {
             errors.add("subject", "subject-too-long");

@@ -473,6 +473,7 @@ async fn queues_mailboxes_roles_and_settings_are_kept() {
         ("queue", queue.handle.as_str()),
         ("language", "fr"),
         ("acknowledges", "true"),
+        ("closed_tickets", "follow_up"),
     ];
     anne.post("/admin/mailboxes", &form).await.assert_status(422).assert_says("celle d’une personne");
     form[0] = ("address", "n2@garonne.example");

@@ -3,6 +3,7 @@
 mod advisories;
 mod answering;
 mod bounces;
+mod closed_tickets;
 pub mod corpus;
 mod digests;
 mod fetched;

@@ -430,13 +430,7 @@ fn members_are_listed_by_name_page_by_page() {
 
 fn mailbox(app: &TestApp, address: &str) -> MailboxDescription {
     let queue = app.read(|db| queues::find_by_kind(db, QueueKind::Sales)).unwrap();
-    MailboxDescription {
-        address: EmailAddress::parse(address).unwrap(),
-        display_name: "Ventes".to_owned(),
-        queue: queue.id,
-        language: Locale::Fr,
-        acknowledges: true,
-    }
+    MailboxDescription::new(EmailAddress::parse(address).unwrap(), "Ventes", queue.id, Locale::Fr)
 }
 
 #[test]

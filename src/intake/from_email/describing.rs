@@ -52,8 +52,18 @@ impl Mail<'_> {
         }
     }
 
-    /// What the mail says, and what of it is folded; `cut` tells them apart. What nobody here can read is said in words.
+    /// What the mail says, and what of it is folded; `cut` tells them apart. The signature of our answers is nothing that a
+    /// customer said.
     pub(super) fn text(&self, cut: fn(&str) -> ReplyText<'_>) -> (String, String) {
+        let (written, quoted) = self.text_as_it_came(cut);
+        match reply_text::without_signature(&written, &self.mailbox.signature) {
+            Some((written, ours)) => (written, format!("{ours}\n{quoted}").trim_end().to_owned()),
+            None => (written, quoted),
+        }
+    }
+
+    /// The same, whoever's words they are. What nobody here can read is said in words.
+    fn text_as_it_came(&self, cut: fn(&str) -> ReplyText<'_>) -> (String, String) {
         let t = Texts::in_language(self.mailbox.language.0);
         let mail = &self.reading.mail;
         match (mail.level, mail.protection) {

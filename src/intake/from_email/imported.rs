@@ -217,7 +217,7 @@ impl Mail<'_> {
         spoken: Spoken,
         remark: Option<Remark>,
     ) -> Result<Ticket> {
-        let organisation = self.organisation_for(db, requester, None)?;
+        let organisation = self.organisation_for(db, requester)?;
         let (text, folded) = self.text(reply_text::split_signature);
         let new = NewTicket {
             mailbox: Some(self.mailbox.id),

@@ -23,7 +23,7 @@ const SUBJECTS: [SubjectEvidence; 3] =
 const SENDERS: [Sender; 5] =
     [Sender::Participant, Sender::Agent, Sender::AgentWithoutAccess, Sender::Unknown, Sender::None];
 const RESULTS: [Authentication; 3] = [Pass, NoResult, Fail];
-const STATES: [TicketState; 3] = [TicketState::Current, TicketState::LongClosed, TicketState::Merged];
+const STATES: [TicketState; 3] = [TicketState::Current, TicketState::StaysClosed, TicketState::Merged];
 
 fn every_evidence() -> Vec<Evidence> {
     let mut all = Vec::new();
@@ -363,7 +363,7 @@ fn d13_an_old_or_merged_ticket_follows_the_same_rows_elsewhere() {
         if here.outcome == Outcome::Append {
             let expected = match evidence.ticket {
                 TicketState::Current => Destination::Named,
-                TicketState::LongClosed => Destination::FollowUp,
+                TicketState::StaysClosed => Destination::FollowUp,
                 TicketState::Merged => Destination::MergeTarget,
             };
             assert_eq!(here.destination, expected);
@@ -399,7 +399,7 @@ fn d15_a_machine_never_reopens_nor_speaks_to_customers() {
         let evidence = Evidence { automatic: true, ..evidence };
         assert_eq!(verdict(evidence), (Rule::D15, Outcome::AttachAutomatic));
     }
-    let old = decide(&Evidence { automatic: true, ticket: TicketState::LongClosed, ..K });
+    let old = decide(&Evidence { automatic: true, ticket: TicketState::StaysClosed, ..K });
     assert_eq!(old.destination, Destination::Named);
     assert_eq!(verdict(Evidence { automatic: true, ..PLAIN }), (Rule::D15, Outcome::NewTicket));
 }

@@ -12,7 +12,7 @@ use crate::i18n::Locale;
 use crate::mail::address::EmailAddress;
 use crate::people::roles::Permission;
 use crate::people::staff::has_address_at;
-use crate::teams::mailboxes::{self, Mailbox, MailboxDescription};
+use crate::teams::mailboxes::{self, ClosedTickets, Mailbox, MailboxDescription, REOPEN_DAYS};
 use crate::teams::queues::{self, Queue};
 use crate::web::forms::{Form, Nothing};
 use crate::web::navigation::Place;
@@ -32,6 +32,14 @@ pub struct MailboxForm {
     language: String,
     #[serde(default)]
     acknowledges: bool,
+    #[serde(default)]
+    names_agents: bool,
+    #[serde(default)]
+    signature: String,
+    #[serde(default)]
+    closed_tickets: String,
+    #[serde(default)]
+    reopen_days: String,
 }
 
 /// `GET /admin/mailboxes`
@@ -68,8 +76,14 @@ pub async fn list(app: Data<App>, staff: Staff) -> PageResult {
 /// `GET /admin/mailboxes/new`
 pub async fn new(app: Data<App>, staff: Staff) -> PageResult {
     staff.require(Permission::ManageQueues)?;
-    let typed =
-        MailboxForm { language: staff.texts().locale.code().to_owned(), acknowledges: true, ..MailboxForm::default() };
+    let typed = MailboxForm {
+        language: staff.texts().locale.code().to_owned(),
+        acknowledges: true,
+        names_agents: true,
+        closed_tickets: ClosedTickets::ReopenWithin.to_string(),
+        reopen_days: REOPEN_DAYS.to_string(),
+        ..MailboxForm::default()
+    };
     mailbox_page(&app, &staff, None, typed, FieldErrors::default(), StatusCode::OK).await
 }
 
@@ -165,6 +179,13 @@ async fn mailbox_page(
         },
         queues: queue_choices(&queues, p.t.locale, &typed.queue),
         languages: languages(&p.t, &typed.language),
+        policies: Choice::list(
+            ClosedTickets::ALL.iter().map(|policy| {
+                let key = format!("mailbox-closed-{policy}");
+                (policy.to_string(), p.t.say(&key))
+            }),
+            &typed.closed_tickets,
+        ),
         typed,
         p,
     };
@@ -183,6 +204,10 @@ impl MailboxForm {
             queue: queue.handle.clone(),
             language: mailbox.language.0.code().to_owned(),
             acknowledges: mailbox.acknowledges,
+            names_agents: mailbox.names_agents,
+            signature: mailbox.signature.clone(),
+            closed_tickets: mailbox.closed_tickets.to_string(),
+            reopen_days: mailbox.reopen_days.to_string(),
         }
     }
 
@@ -201,13 +226,23 @@ impl MailboxForm {
         if language.is_none() {
             errors.add("language", "error-mandatory");
         }
-        match (address, queue, language) {
-            (Some(address), Some(queue), Some(language)) => Ok(MailboxDescription {
-                address,
-                display_name: self.display_name.clone(),
-                queue: queue.id,
-                language,
+        let closed_tickets = ClosedTickets::parse(&self.closed_tickets);
+        if closed_tickets.is_none() {
+            errors.add("closed_tickets", "error-mandatory");
+        }
+        // The number matters to one of the policies; the others leave it as it was typed, or as usual.
+        let reopen_days = match self.reopen_days.trim() {
+            _ if closed_tickets != Some(ClosedTickets::ReopenWithin) => self.reopen_days.trim().parse().ok(),
+            typed => Some(typed.parse().unwrap_or(0)),
+        };
+        match (address, queue, language, closed_tickets) {
+            (Some(address), Some(queue), Some(language), Some(closed_tickets)) => Ok(MailboxDescription {
                 acknowledges: self.acknowledges,
+                names_agents: self.names_agents,
+                signature: self.signature.clone(),
+                closed_tickets,
+                reopen_days: reopen_days.unwrap_or(REOPEN_DAYS),
+                ..MailboxDescription::new(address, &self.display_name, queue.id, language)
             }),
             _ => Err(Error::Invalid(errors)),
         }
@@ -244,5 +279,6 @@ struct MailboxPage {
     action: String,
     queues: Vec<Choice>,
     languages: Vec<Choice>,
+    policies: Vec<Choice>,
     typed: MailboxForm,
 }

@@ -15,9 +15,9 @@ use crate::people::api_tokens::Scope;
 use crate::people::person;
 use crate::tickets::Ticket;
 use crate::tickets::attachments::{self, Attachment};
+use crate::tickets::following_up::{self, Placed};
 use crate::tickets::messages::{
-    self, Channel, CustomerMessage, Message, MessageKind, NewMessage, NewNote, NewReply, Remark, ReplyOutcome,
-    Visibility, Words,
+    self, Channel, Message, MessageKind, NewMessage, NewNote, NewReply, Remark, ReplyOutcome, Visibility, Words,
 };
 use crate::tickets::status::Status;
 use crate::web::api::answers::{created, ok, once_only};
@@ -140,7 +140,8 @@ pub async fn list(caller: Caller, reference: Path<String>, query: Parameters<Mes
 
 /// Says something in a ticket: a customer's message, a reply of staff that goes out, or a note among staff.
 ///
-/// With an `Idempotency-Key` it is said once, however often the request is sent.
+/// With an `Idempotency-Key` it is said once, however often the request is sent. A ticket that stays closed goes on in
+/// another when a customer writes: `Location` names the ticket that the message stands in.
 #[utoipa::path(
     post, path = "/api/v1/tickets/{reference}/messages", tag = "messages", operation_id = "add-message",
     params(
@@ -163,9 +164,9 @@ pub async fn create(caller: Caller, reference: Path<String>, body: Body<NewMessa
         .write(Scope::TicketsWrite, move |db, acting| {
             let ticket = acting.ticket(db, &reference)?;
             once_only(db, acting, once.as_ref(), |db| {
-                let id = say(db, acting, &ticket, &new)?;
-                let said = messages::find_by_id(db, id)?.ok_or(Error::NotFound)?;
-                let location = format!("/api/v1/tickets/{}/messages", ticket.reference);
+                let placed = say(db, acting, ticket, &new)?;
+                let said = messages::find_by_id(db, placed.message)?.ok_or(Error::NotFound)?;
+                let location = format!("/api/v1/tickets/{}/messages", placed.ticket.reference);
                 Ok((location, message_json(said, &[], &acting.actor)))
             })
         })
@@ -173,7 +174,7 @@ pub async fn create(caller: Caller, reference: Path<String>, body: Body<NewMessa
     created(made)
 }
 
-fn say(db: &mut DbConnection, acting: &Acting, ticket: &Ticket, new: &NewMessageJson) -> Result<MessageId> {
+fn say(db: &mut DbConnection, acting: &Acting, ticket: Ticket, new: &NewMessageJson) -> Result<Placed> {
     let (by, now) = (&acting.actor, acting.now);
     if !by.is_staff() {
         for (field, is_given) in
@@ -186,12 +187,13 @@ fn say(db: &mut DbConnection, acting: &Acting, ticket: &Ticket, new: &NewMessage
         let author = person::by_id(db, acting.person)?;
         let message =
             NewMessage::text(Channel::Api, author.id, &author.display_name(), &author.address, new.text.as_str());
-        return messages::add_customer_message(db, ticket, CustomerMessage::ordinary(message), by, now);
+        return following_up::add(db, &ticket, message, author.id, by, now);
     }
     let words = Words::by_api(new.text.as_str());
     if new.kind == Some(NewKind::Note) {
         let note = NewNote { words, attachments: Vec::new(), mail_id: None, ingest: None };
-        return messages::add_note(db, ticket, note, by, now);
+        let message = messages::add_note(db, &ticket, note, by, now)?;
+        return Ok(Placed { ticket, message });
     }
     let seen = new.seen.ok_or_else(|| Error::invalid("seen", "api-seen-required"))?;
     let reply = NewReply {
@@ -202,8 +204,8 @@ fn say(db: &mut DbConnection, acting: &Acting, ticket: &Ticket, new: &NewMessage
         mail_id: None,
         ingest: None,
     };
-    match messages::add_reply(db, ticket, reply, by, now)? {
-        ReplyOutcome::Sent(id) => Ok(id),
+    match messages::add_reply(db, &ticket, reply, by, now)? {
+        ReplyOutcome::Sent(message) => Ok(Placed { ticket, message }),
         ReplyOutcome::Stale(_) => Err(Error::Conflict(Notice::new("ticket-changed-meanwhile"))),
     }
 }

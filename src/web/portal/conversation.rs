@@ -13,14 +13,14 @@ use crate::people::organisations::{self, Organisation, OrganisationKind};
 use crate::people::person::{self, Person};
 use crate::people::{environments, sites};
 use crate::teams::queues;
-use crate::tickets::Ticket;
 use crate::tickets::attachments::{self, Attachment};
 use crate::tickets::connection_context::{self, ConnectionContext};
 use crate::tickets::contacts::{self, Contact};
-use crate::tickets::events::{self, Event, EventKind};
+use crate::tickets::events::{self, Details, Event, EventKind};
 use crate::tickets::messages::{self, Channel, Message, MessageKind, Reading};
 use crate::tickets::participants::{self, Part, ParticipantShown, Standing};
 use crate::tickets::status::Status;
+use crate::tickets::{Ticket, TicketReference, following_up, ticket};
 use crate::web::consents::{self, ConsentLine};
 use crate::web::conversation::{ContactLine, contact_line};
 use crate::web::meeting_card::{MeetingCard, meeting_card};
@@ -46,12 +46,20 @@ pub struct Loaded {
     recorded: Option<(ConnectionContext, UtcTime)>,
     consents: Vec<(ConsentRequest, Option<Grant>)>,
     has_earlier: bool,
+    stays_closed: bool,
     /// Who reads it, if they are signed in as a customer.
     customer: Option<CustomerActor>,
 }
 
 /// Reads the request for `actor`, who may see it.
-pub fn load(db: &mut DbConnection, ticket: Ticket, actor: &Actor, reader: &Person, whole: bool) -> Result<Loaded> {
+pub fn load(
+    db: &mut DbConnection,
+    ticket: Ticket,
+    actor: &Actor,
+    reader: &Person,
+    whole: bool,
+    now: UtcTime,
+) -> Result<Loaded> {
     let reading = messages::reading(db, &ticket, actor)?;
     let limit = if whole { messages::ALL } else { messages::LATEST };
     let mut messages = messages::of_ticket(db, &ticket, reading, limit + 1)?;
@@ -69,6 +77,12 @@ pub fn load(db: &mut DbConnection, ticket: Ticket, actor: &Actor, reader: &Perso
         if since.or(shown_from).is_some_and(|since| event.created_at < since) {
             continue;
         }
+        // Of another ticket only who may see that one is told.
+        if matches!(event.kind, EventKind::FollowsUp | EventKind::GoesOnIn)
+            && !sees(db, event.details.0.ticket.as_deref(), actor, reader)?
+        {
+            continue;
+        }
         // Who did a step of a consent is who acted; of other events, whom they concern.
         let named_person = if event.kind.is_of_consent() { event.actor_id } else { event.details.0.person };
         let name = match named_person {
@@ -77,6 +91,7 @@ pub fn load(db: &mut DbConnection, ticket: Ticket, actor: &Actor, reader: &Perso
         };
         named.push((event, name));
     }
+    let stays_closed = following_up::stays_closed(db, &ticket, now)?;
     let organisation = organisations::by_id(db, ticket.organisation_id)?;
     let site = match ticket.site_id {
         Some(id) => {
@@ -115,8 +130,19 @@ pub fn load(db: &mut DbConnection, ticket: Ticket, actor: &Actor, reader: &Perso
         environment,
         recorded: connection_context::of_author(db, &ticket, reader.id)?,
         has_earlier,
+        stays_closed,
         ticket,
     })
+}
+
+/// Whether the reader sees the ticket of that reference: who holds a link, as one who takes part in it.
+fn sees(db: &mut DbConnection, reference: Option<&str>, actor: &Actor, reader: &Person) -> Result<bool> {
+    let Some(reference) = reference.and_then(TicketReference::parse) else { return Ok(false) };
+    if !matches!(actor, Actor::LinkHolder { .. }) {
+        return Ok(ticket::find_by_reference(db, actor, &reference)?.is_some());
+    }
+    let Some(other) = ticket::find_by_reference(db, &Actor::System, &reference)? else { return Ok(false) };
+    Ok(participants::find(db, other.id, reader.id)?.is_some_and(|found| found.takes_part()))
 }
 
 /// A request in the words of its page.
@@ -127,6 +153,8 @@ pub struct Conversation {
     pub subject: String,
     pub status: &'static str,
     pub is_closed: bool,
+    /// Whether an answer opens another request, which goes on from this one.
+    pub stays_closed: bool,
     pub is_private: bool,
     /// Whether the reader asked it, so that they may hide it from colleagues and say who takes part.
     pub is_mine: bool,
@@ -220,6 +248,7 @@ impl Loaded {
             subject: ticket.subject.clone(),
             status: ticket.status.as_str(),
             is_closed: ticket.status == Status::Closed,
+            stays_closed: self.stays_closed,
             is_private: ticket.is_private,
             is_mine,
             has_colleagues: is_company && self.organisation.colleagues_see_tickets,
@@ -333,11 +362,17 @@ fn happened(texts: &Texts, event: &Event, name: &str) -> Option<(&'static str, S
             Some((if is_private { "lock" } else { "eye" }, texts.say(key)))
         }
         EventKind::AddressConfirmed => Some(("check", texts.say("request-event-confirmed"))),
+        EventKind::FollowsUp => Some(("link", texts.with("request-event-follows-up", "ticket", other_ticket(details)))),
+        EventKind::GoesOnIn => Some(("link", texts.with("request-event-goes-on-in", "ticket", other_ticket(details)))),
         kind => {
             let (icon, key) = consents::in_ticket(kind, details.to.as_deref())?;
             Some((icon, texts.with(key, "who", name)))
         }
     }
+}
+
+fn other_ticket(details: &Details) -> &str {
+    details.ticket.as_deref().unwrap_or_default()
 }
 
 /// What was recorded about the reader with their latest message by a page (A1); what is empty is left out.

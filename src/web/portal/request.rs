@@ -11,11 +11,12 @@ use super::filing::{ask_for_files_again, context, needs_new_key, store};
 use crate::access::{self, Actor};
 use crate::app::App;
 use crate::error::{Error, FieldErrors};
+use crate::i18n::Message;
 use crate::intake::from_form::{self, Answer};
 use crate::people::{memberships, person};
 use crate::secret::random_handle;
 use crate::tickets::status::{self, Status};
-use crate::tickets::{moving, participants, ticket};
+use crate::tickets::{following_up, moving, participants, ticket};
 use crate::web::forms::{Form, Nothing, Upload};
 use crate::web::lookups;
 use crate::web::message_frame;
@@ -82,11 +83,13 @@ pub async fn answer(
         .database
         .write(move |db| {
             let ticket = ticket::by_reference(db, &actor, &reference)?;
-            from_form::answer(db, &ticket, &said, &person, &actor, now)
+            let stands_in = from_form::answer(db, &ticket, &said, &person, &actor, now)?;
+            let told = if stands_in == ticket.reference { "said-answer-sent" } else { "said-answer-goes-on" };
+            Ok((stands_in, told))
         })
         .await;
     match outcome {
-        Ok(()) => Ok(redirect_saying(&format!("/requests/{}", url_part(&path)), "said-answer-sent")),
+        Ok((reference, told)) => Ok(redirect_saying(&format!("/requests/{}", url_part(&reference)), told)),
         Err(Error::Invalid(mut errors)) => {
             ask_for_files_again(&mut errors, had_files);
             show_page(&app, &reader, &path, false, form, errors, StatusCode::UNPROCESSABLE_ENTITY).await
@@ -113,7 +116,13 @@ async fn set_status(app: &App, reader: &SignedIn, reference: &str, to: Status, s
             let ticket = ticket::by_reference(db, &actor, &wanted)?;
             // A second click asks for what is so already.
             let is_so = (ticket.status == Status::Closed) == (to == Status::Closed);
-            if is_so { Ok(()) } else { status::set(db, &ticket, to, &actor, now) }
+            if is_so {
+                return Ok(());
+            }
+            if to != Status::Closed && following_up::stays_closed(db, &ticket, now)? {
+                return Err(Error::Conflict(Message::new("request-stays-closed")));
+            }
+            status::set(db, &ticket, to, &actor, now)
         })
         .await?;
     Ok(redirect_saying(&format!("/requests/{}", url_part(reference)), said))
@@ -212,6 +221,7 @@ async fn show_page(
         form.key = random_handle();
     }
     let (actor, person, wanted) = (reader.actor.clone(), reader.person.clone(), reference.to_owned());
+    let now = app.clock.now();
     let (loaded, colleagues) = lookups::limited(app, reader.ip, move |db| {
         let ticket = ticket::by_reference(db, &actor, &wanted)?;
         let is_mine = ticket.requester_id == person.id;
@@ -220,7 +230,7 @@ async fn show_page(
         } else {
             Vec::new()
         };
-        Ok((load(db, ticket, &actor, &person, whole)?, colleagues))
+        Ok((load(db, ticket, &actor, &person, whole, now)?, colleagues))
     })
     .await?;
     let mut p = reader.page(app, "request-title", Place::Requests);
@@ -269,10 +279,18 @@ impl RequestPage {
     }
 
     fn answer_title(&self) -> String {
-        self.p.t.say(if self.r.is_closed { "answer-title-closed" } else { "answer-title" })
+        self.p.t.say(match (self.r.stays_closed, self.r.is_closed) {
+            (true, _) => "answer-title-stays-closed",
+            (false, true) => "answer-title-closed",
+            (false, false) => "answer-title",
+        })
     }
 
     fn answer_hint(&self) -> String {
-        self.p.t.say(if self.r.is_closed { "answer-hint-closed" } else { "answer-hint" })
+        self.p.t.say(match (self.r.stays_closed, self.r.is_closed) {
+            (true, _) => "answer-hint-stays-closed",
+            (false, true) => "answer-hint-closed",
+            (false, false) => "answer-hint",
+        })
     }
 }

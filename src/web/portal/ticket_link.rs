@@ -108,11 +108,16 @@ pub async fn answer(
         .database
         .write(move |db| {
             let Opened { actor, person, ticket } = open(db, &token, now)?;
-            from_form::answer(db, &ticket, &said, &person, &actor, now)
+            let reference = from_form::answer(db, &ticket, &said, &person, &actor, now)?;
+            Ok(reference == ticket.reference)
         })
         .await;
     match outcome {
-        Ok(()) => Ok(redirect_saying(&format!("/l/ticket/{}", *path), "said-answer-sent")),
+        // The link opens one request and no other: the way to the one that goes on from it comes by mail.
+        Ok(is_there) => {
+            let said = if is_there { "said-answer-sent" } else { "said-answer-goes-on" };
+            Ok(redirect_saying(&format!("/l/ticket/{}", *path), said))
+        }
         Err(Error::Invalid(mut errors)) => {
             ask_for_files_again(&mut errors, had_files);
             show_page(&app, visitor, &path, false, form, errors, StatusCode::UNPROCESSABLE_ENTITY).await
@@ -186,7 +191,7 @@ async fn show_page(
         Behind::Expired { person, .. } => Ok((person, None)),
         Behind::Open(opened) => {
             let Opened { actor, person, ticket } = *opened;
-            let loaded = load(db, ticket, &actor, &person, whole)?;
+            let loaded = load(db, ticket, &actor, &person, whole, now)?;
             Ok((person, Some(loaded)))
         }
     })

@@ -394,6 +394,7 @@ event-answer-held = An answer by { $name } was not sent.
 event-answer-taken-back = { $who } took back an answer by { $name }
 event-may-belong-to = May belong to { $ticket }
 event-follows-up = Goes on from { $ticket }
+event-goes-on-in = Goes on in { $ticket }
 
 # Searching
 search-title = Search

@@ -13,6 +13,7 @@ error-address = This is not an e-mail address.
 error-address-of-person = This address belongs to a person. A mailbox cannot take it: answers would go round in circles.
 error-address-of-mailbox = This address is a mailbox of the support desk.
 error-address-reserved = This address is kept for signed replies.
+error-reopen-days = A number of days from 1 to 3650.
 conflict-last-manager = Nobody would be left to manage the organisation. Give that right to another member first.
 conflict-tracing-right = The right to grant diagnostics is given from within: a member who manages the organisation gives it under “Members”.
 conflict-changed-meanwhile = Somebody changed this page meanwhile. This is how it stands now; make your change again.
@@ -41,6 +42,7 @@ error-elsewhere = The next step is on another page.
 # Tickets
 ticket-changed-meanwhile = The ticket was changed in the meantime. Look at it as it stands now, then try again.
 ticket-status-not-possible = The ticket cannot take this status now. Look at it as it stands, then try again.
+request-stays-closed = This request stays closed. Write to us on its page, and a new one goes on from it.
 subject-required = Give the subject.
 subject-too-long = Shorten the subject to 250 characters.
 text-required = Write something, or attach a file.

@@ -7,6 +7,7 @@ mail-attribution = On { $date }, { $name } wrote:
 mail-acknowledgement-subject = Received: { $subject }
 mail-acknowledgement-neutral-subject = Your request has arrived
 mail-acknowledgement-received = We have received your request. Its reference is { $reference }.
+mail-acknowledgement-goes-on = We have received your message. Your request { $old } was closed: it goes on under the new reference { $reference }.
 mail-acknowledgement-next = Somebody will answer you here. To add something, simply answer this mail.
 mail-acknowledgement-follow = You can follow it and add to it on this page:
 mail-first-request-subject = Your request to { $operator }

@@ -394,6 +394,7 @@ event-answer-held = Une réponse de { $name } n’a pas été envoyée.
 event-answer-taken-back = { $who } a repris une réponse de { $name }
 event-may-belong-to = Fait peut-être partie de { $ticket }
 event-follows-up = Fait suite à { $ticket }
+event-goes-on-in = A pour suite { $ticket }
 
 # Searching
 search-title = Recherche

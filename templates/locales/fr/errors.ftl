@@ -13,6 +13,7 @@ error-address = Ce n’est pas une adresse électronique.
 error-address-of-person = Cette adresse est celle d’une personne. Une boîte aux lettres ne peut pas la reprendre : les réponses tourneraient en rond.
 error-address-of-mailbox = Cette adresse est celle d’une boîte aux lettres de l’assistance.
 error-address-reserved = Cette adresse est réservée aux réponses signées.
+error-reopen-days = Un nombre de jours, de 1 à 3650.
 conflict-last-manager = L’organisation n’aurait plus personne pour la gérer. Donnez d’abord ce droit à un autre membre.
 conflict-tracing-right = Le droit d’accorder le diagnostic se donne de l’intérieur : un membre qui gère l’organisation le donne sous « Membres ».
 conflict-changed-meanwhile = Quelqu’un a modifié cette page entre-temps. Voici son état actuel ; refaites votre modification.
@@ -41,6 +42,7 @@ error-elsewhere = La suite est sur une autre page.
 # Tickets
 ticket-changed-meanwhile = Le ticket a été modifié entre-temps. Regardez où il en est, puis recommencez.
 ticket-status-not-possible = Le ticket ne peut pas prendre ce statut maintenant. Regardez où il en est, puis recommencez.
+request-stays-closed = Cette demande reste close. Écrivez-nous sur sa page : une nouvelle lui fera suite.
 subject-required = Indiquez l’objet.
 subject-too-long = Raccourcissez l’objet à 250 caractères.
 text-required = Écrivez quelque chose ou joignez un fichier.

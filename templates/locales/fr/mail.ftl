@@ -7,6 +7,7 @@ mail-attribution = Le { $date }, { $name } a écrit :
 mail-acknowledgement-subject = Bien reçu : { $subject }
 mail-acknowledgement-neutral-subject = Votre demande est bien arrivée
 mail-acknowledgement-received = Nous avons bien reçu votre demande. Sa référence est { $reference }.
+mail-acknowledgement-goes-on = Nous avons bien reçu votre message. Votre demande { $old } était close : la suite porte la nouvelle référence { $reference }.
 mail-acknowledgement-next = Nous vous répondrons ici. Pour ajouter quelque chose, répondez simplement à ce message.
 mail-acknowledgement-follow = Vous pouvez la suivre et la compléter sur cette page :
 mail-first-request-subject = Votre demande à { $operator }

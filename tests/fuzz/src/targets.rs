@@ -150,7 +150,7 @@ fn decision(bytes: &[u8]) {
         disagrees: next(2) == 1,
         sender: [F::Participant, F::Agent, F::AgentWithoutAccess, F::Unknown, F::None][next(5)],
         authentication: [Authentication::Pass, Authentication::None, Authentication::Fail][next(3)],
-        ticket: [T::Current, T::LongClosed, T::Merged][next(3)],
+        ticket: [T::Current, T::StaysClosed, T::Merged][next(3)],
         automatic: next(2) == 1,
         usually_passes: next(2) == 1,
     };

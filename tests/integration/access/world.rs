@@ -553,6 +553,7 @@ impl World {
                     ("address", "autre@garonne.example".to_owned()),
                     ("display_name", "Autre".to_owned()),
                     ("language", "fr".to_owned()),
+                    ("closed_tickets", "reopen".to_owned()),
                     queue,
                 ];
             }
@@ -867,13 +868,7 @@ fn a_house(test: &TestApp, cast: &Cast, things: &mut Things) {
     (things.queue, things.other_queue, things.mailbox, things.role) = test.write(move |db| {
         let support = queues::find_by_kind(db, QueueKind::Support)?.unwrap();
         let other = queues::all(db)?.pop().unwrap();
-        let mailbox = MailboxDescription {
-            address: address("ventes@garonne.example"),
-            display_name: "Ventes".to_owned(),
-            queue: support.id,
-            language: Locale::Fr,
-            acknowledges: true,
-        };
+        let mailbox = MailboxDescription::new(address("ventes@garonne.example"), "Ventes", support.id, Locale::Fr);
         let mailbox = mailboxes::create(db, &mailbox, Some(anne), now)?;
         queue::enqueue(db, "no_such_work", &(), now, now)?;
         for id in queue::due(db, now)? {

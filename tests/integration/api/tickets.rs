@@ -1,10 +1,14 @@
 //! Tickets and their messages by programs: who sees what, and that nothing is done twice.
 
+use accord::access::Actor;
 use accord::i18n::Locale;
 use accord::mail::address::EmailAddress;
 use accord::people::api_tokens::Scope;
 use accord::people::person::{self, Origin};
+use accord::teams::mailboxes::{self, ClosedTickets, MailboxDescription};
 use accord::teams::queues::QueueKind;
+use accord::tickets::status::{self, Status};
+use accord::tickets::ticket;
 use chrono::TimeDelta;
 use serde_json::{Value, json};
 
@@ -401,4 +405,36 @@ async fn t_01_no_internal_number_is_in_any_answer() {
         assert!(!answer.contains("7654321") && !answer.contains("7654322") && !answer.contains("7654323"), "{answer}");
     }
     drop(jean);
+}
+
+#[actix_web::test]
+async fn d13_what_a_customer_s_program_says_in_a_ticket_that_stays_closed_goes_on_in_another() {
+    let test = TestApp::set_up();
+    let jean = test.given().customer("Jean Dupont");
+    let program = test.able_program(jean.id).await;
+    let opened = json_of(program.post("/api/v1/tickets", &new_ticket()).await.assert_status(201));
+    let reference = opened["reference"].as_str().unwrap().to_owned();
+    let (wanted, now) = (reference.clone(), test.now());
+    test.write(move |db| {
+        let mailbox = mailboxes::default(db)?;
+        let address = EmailAddress::parse(&mailbox.address).unwrap();
+        let description = MailboxDescription {
+            closed_tickets: ClosedTickets::FollowUp,
+            ..MailboxDescription::new(address, &mailbox.display_name, mailbox.queue_id, mailbox.language.0)
+        };
+        mailboxes::update(db, &mailbox, &description, None, now)?;
+        let ticket = ticket::by_reference(db, &Actor::System, &wanted)?;
+        status::set(db, &ticket, Status::Closed, &Actor::System, now)
+    });
+    let messages = format!("/api/v1/tickets/{reference}/messages");
+    let mut locations = Vec::new();
+    for text in ["Elle n’imprime toujours pas.", "Et elle fume."] {
+        let said = program.post(&messages, &json!({ "text": text })).await;
+        said.assert_status(201);
+        locations.push(said.header("location").unwrap().to_owned());
+    }
+    assert_ne!(locations[0], messages);
+    assert_eq!(locations[0], locations[1], "the second joins the first");
+    assert_eq!(json_of(&program.get(&locations[0]).await)["items"].as_array().unwrap().len(), 2);
+    assert_eq!(json_of(&program.get(&format!("/api/v1/tickets/{reference}")).await)["status"], "closed");
 }

@@ -292,13 +292,7 @@ async fn j_06_a_mail_is_for_the_account_s_mailbox_unless_it_names_a_better_one()
     fetching.desk.test.write(move |db| {
         let queue = queues::find_by_kind(db, QueueKind::Sales)?.unwrap();
         members::add(db, &queue, zoe, None, now)?;
-        let description = MailboxDescription {
-            address: address("sales@garonne.example"),
-            display_name: "Ventes".to_owned(),
-            queue: queue.id,
-            language: Locale::Fr,
-            acknowledges: true,
-        };
+        let description = MailboxDescription::new(address("sales@garonne.example"), "Ventes", queue.id, Locale::Fr);
         mailboxes::create(db, &description, None, now)?;
         Ok(())
     });

@@ -27,13 +27,8 @@ pub fn second_mailbox(desk: &Desk) -> MailboxId {
     let now = desk.test.now();
     desk.test.write(move |db| {
         let queue = queues::find_by_kind(db, QueueKind::Sales)?.expect("a queue").id;
-        let description = MailboxDescription {
-            address: address("ventes@garonne.example"),
-            display_name: "Ventes".to_owned(),
-            queue,
-            language: accord::i18n::Locale::Fr,
-            acknowledges: true,
-        };
+        let description =
+            MailboxDescription::new(address("ventes@garonne.example"), "Ventes", queue, accord::i18n::Locale::Fr);
         Ok(mailboxes::create(db, &description, None, now)?.id)
     })
 }

@@ -226,13 +226,12 @@ fn d11_a_token_of_another_mailbox_makes_a_new_ticket_and_hints_nothing() {
     let now = desk.test.now();
     desk.test.write(move |db| {
         let queue = accord::teams::queues::find_by_kind(db, accord::teams::queues::QueueKind::Sales)?.unwrap().id;
-        let description = accord::teams::mailboxes::MailboxDescription {
-            address: crate::support::desk::address("ventes@garonne.example"),
-            display_name: "Ventes".to_owned(),
+        let description = accord::teams::mailboxes::MailboxDescription::new(
+            crate::support::desk::address("ventes@garonne.example"),
+            "Ventes",
             queue,
-            language: accord::i18n::Locale::Fr,
-            acknowledges: true,
-        };
+            accord::i18n::Locale::Fr,
+        );
         accord::teams::mailboxes::create(db, &description, None, now)
     });
     let mut letter = by_token("claire@acme.example", &sent);

@@ -114,6 +114,9 @@ pub(super) fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, Str
         EventKind::FollowsUp => {
             ("link", t.with("event-follows-up", "ticket", details.ticket.as_deref().unwrap_or_default()))
         }
+        EventKind::GoesOnIn => {
+            ("link", t.with("event-goes-on-in", "ticket", details.ticket.as_deref().unwrap_or_default()))
+        }
         EventKind::ConsentRequested
         | EventKind::ConsentApproved
         | EventKind::ConsentGranted
