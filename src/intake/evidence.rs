@@ -82,7 +82,9 @@ pub fn gather(
         && following_up::stays_closed(db, named, now)?
     {
         state = TicketState::StaysClosed;
-        let last = if automatic || agent.is_some() { named.clone() } else { following_up::latest(db, named)? };
+        // What a machine, an agent or old mail has to say is about that ticket itself.
+        let stays = automatic || agent.is_some() || delivery.imported.is_some();
+        let last = if stays { named.clone() } else { following_up::latest(db, named)? };
         if last.id != named.id {
             (sender, _) = self::sender(db, Some(&last), person.as_ref(), reading)?;
             if !following_up::stays_closed(db, &last, now)? {

@@ -184,7 +184,7 @@ impl Conversation {
 /// What stands in the conversation, in the order of time.
 pub enum Entry {
     Said(Said),
-    Happened { icon: &'static str, text: String, at: UtcTime },
+    Happened { icon: &'static str, text: String, at: UtcTime, href: String },
 }
 
 /// One message.
@@ -237,7 +237,10 @@ impl Loaded {
         }
         for (event, name) in &self.events {
             if let Some((icon, text)) = happened(texts, event, name) {
-                entries.push((event.created_at, Entry::Happened { icon, text, at: event.created_at }));
+                // Who holds a link to this request has none to the other.
+                let other = event.details.0.ticket.as_deref().filter(|_| self.customer.is_some());
+                let href = other.map(|other| format!("/requests/{other}")).unwrap_or_default();
+                entries.push((event.created_at, Entry::Happened { icon, text, at: event.created_at, href }));
             }
         }
         // Stable: what a message caused comes after it.

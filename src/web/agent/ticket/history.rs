@@ -23,6 +23,8 @@ pub(super) struct EventView {
     pub(super) icon: &'static str,
     pub(super) text: String,
     pub(super) at: UtcTime,
+    /// The page of another ticket that it names; empty for none.
+    pub(super) href: String,
 }
 
 /// The event in the reader's language; `names` are those of everybody whom it may name.
@@ -131,5 +133,8 @@ pub(super) fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, Str
             (icon, t.with(key, "who", who))
         }
     };
-    EventView { icon, text, at: event.created_at }
+    let names_another = matches!(event.kind, EventKind::MayBelongTo | EventKind::FollowsUp | EventKind::GoesOnIn);
+    let other = details.ticket.as_deref().filter(|_| names_another);
+    let href = other.map(|other| format!("/tickets/{other}")).unwrap_or_default();
+    EventView { icon, text, at: event.created_at, href }
 }
