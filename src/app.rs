@@ -20,7 +20,7 @@ use crate::intake::receiving::Receiving;
 use crate::keys::{Keys, Purpose};
 use crate::mail::sender_check::SenderCheck;
 use crate::mail::transport::Transport;
-use crate::outbox::Courier;
+use crate::outbox::{Courier, Relays};
 use crate::storage::Storage;
 
 /// The running program.
@@ -33,6 +33,8 @@ pub struct App {
     pub transport: Transport,
     /// What this process remembers of the relay.
     pub courier: Courier,
+    /// The relays of single mailboxes, which their mail goes by instead.
+    pub relays: Relays,
     /// The memory that mails being read share.
     pub reading_room: ReadingRoom,
     /// How much mail is taken before who hands it over has to wait.
@@ -156,6 +158,7 @@ impl App {
             Storage::open(&folder).map_err(|error| StartError::Folder(folder.display().to_string(), error))?;
         let mask = keys.mac(Purpose::Cursor, &[b"mask"]);
         paging::set_mask(u64::from_be_bytes(std::array::from_fn(|index| mask[index])));
+        let relays = Relays::new(&config.mail.relays).map_err(|error| StartError::Mail(error.to_string()))?;
         let unrecorded = Unrecorded::below(&config.data);
         let senders = Arc::new(SenderCheck::new(&config.mail.sender_checks));
         let ingress = Ingress::new(&config.limits, &clock);
@@ -168,6 +171,7 @@ impl App {
             storage,
             transport,
             courier: Courier::default(),
+            relays,
             reading_room: ReadingRoom::default(),
             ingress,
             receiving,

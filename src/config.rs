@@ -15,6 +15,7 @@ pub mod log;
 pub mod mail;
 pub mod mail_environment;
 mod reader;
+pub mod relays;
 pub mod security;
 pub mod sender_checks;
 

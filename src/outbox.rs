@@ -6,6 +6,7 @@ pub mod bouncing;
 pub mod courier;
 pub mod folding;
 pub mod listing;
+pub mod relays;
 pub mod sending;
 
 use chrono::TimeDelta;
@@ -15,11 +16,12 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::dialect::on_each_backend;
 use crate::db::schema::outbox;
-use crate::db::types::{MessageId, OrganisationId, PersonId, TicketId, text_enum};
+use crate::db::types::{MailboxId, MessageId, OrganisationId, PersonId, TicketId, text_enum};
 use crate::error::Result;
 use crate::secret::random_handle;
 
 pub use courier::Courier;
+pub use relays::Relays;
 pub use sending::{Letter, Sending, Settled};
 
 text_enum! {
@@ -81,6 +83,8 @@ pub struct NewLetter {
     pub ticket: Option<TicketId>,
     pub message: Option<MessageId>,
     pub person: Option<PersonId>,
+    /// From which it leaves, and so by whose relay; by the installation's for none.
+    pub mailbox: Option<MailboxId>,
     /// One address (OUT-04).
     pub recipient: String,
     /// Empty for mails that nobody may answer by machine (OUT-05).
@@ -104,6 +108,7 @@ pub fn enqueue(db: &mut DbConnection, letter: &NewLetter, now: UtcTime) -> Resul
         outbox::ticket_id.eq(letter.ticket),
         outbox::message_id.eq(letter.message),
         outbox::person_id.eq(letter.person),
+        outbox::mailbox_id.eq(letter.mailbox),
         outbox::recipient.eq(&letter.recipient),
         outbox::envelope_from.eq(&letter.envelope_from),
         outbox::mail_id.eq(&letter.mail_id),

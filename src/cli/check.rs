@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::cli::{Common, load_config};
 use crate::config::imap::ImapAccount;
 use crate::config::mail::Outgoing;
+use crate::config::relays::MailRelay;
 use crate::config::{Config, Overrides};
 use crate::consent::{register, signing};
 use crate::db::connection::{Role, open};
@@ -45,6 +46,10 @@ pub fn run(common: &Common) -> ExitCode {
         ("outgoing mail", check_mail(&config)),
         ("reply domain", check_reply_domain(&config)),
     ];
+    let relays: Vec<String> = config.mail.relays.iter().map(|relay| format!("relay {}", relay.name)).collect();
+    for (relay, what) in config.mail.relays.iter().zip(&relays) {
+        checks.push((what.as_str(), check_relay(&config, relay)));
+    }
     let accounts: Vec<String> = config.mail.imap.iter().map(|account| format!("mail from {}", account.name)).collect();
     for (account, what) in config.mail.imap.iter().zip(&accounts) {
         checks.push((what.as_str(), check_account(&config, account)));
@@ -80,6 +85,9 @@ fn show(config: &Config) {
     match &config.mail.outgoing {
         Outgoing::Files(folder) => println!("outgoing mail   files in {}", folder.display()),
         Outgoing::Smtp(smtp) => println!("outgoing mail   {}:{} ({:?})", smtp.host, smtp.port, smtp.tls),
+    }
+    for MailRelay { name, smtp, mailboxes } in config.mail.relays.iter() {
+        println!("relay {name:9} {}:{} ({:?}) for {}", smtp.host, smtp.port, smtp.tls, mailboxes.join(", "));
     }
     for selector in config.mail.dkim.iter() {
         println!("signed by       {} ({:?})", selector.record_name(), selector.algorithm());
@@ -144,6 +152,26 @@ fn check_keys(config: &Config) -> Result<String, String> {
 fn check_mail(config: &Config) -> Result<String, String> {
     let transport = Transport::new(&config.mail.outgoing).map_err(|error| error.to_string())?;
     transport.check().map_err(|failure| failure.text)?;
+    Ok("the way out is open".to_owned())
+}
+
+/// A relay of single mailboxes lets us in, and is of mailboxes that there are. No mail is sent.
+fn check_relay(config: &Config, relay: &MailRelay) -> Result<String, String> {
+    let mut db = open(&config.database.url, Role::Reader).map_err(|error| error.to_string())?;
+    let there_are = mailboxes::canonical_addresses(&mut db).map_err(|error| format!("{error:#}"))?;
+    let is_known = |named: &&String| {
+        there_are.iter().any(|address| {
+            address == *named || address.rsplit_once('@').is_some_and(|(_, domain)| domain == named.as_str())
+        })
+    };
+    let unknown: Vec<&str> =
+        relay.mailboxes.iter().filter(|named| !is_known(named)).map(|named| named.as_str()).collect();
+    let outgoing = Outgoing::Smtp(relay.smtp.clone());
+    let transport = Transport::new(&outgoing).map_err(|error| error.to_string())?;
+    transport.check().map_err(|failure| failure.text)?;
+    if !unknown.is_empty() {
+        return Err(format!("there is no mailbox {}; add it under Mailboxes", unknown.join(", ")));
+    }
     Ok("the way out is open".to_owned())
 }
 

@@ -305,7 +305,8 @@ fn read_after(reader: &mut Reader, key: &str, folders: &[String]) -> AfterTaking
     }
 }
 
-fn is_name(name: &str) -> bool {
+/// Whether an operator's word for an account or a relay can also stand in the name of a variable.
+pub(super) fn is_name(name: &str) -> bool {
     (1..=LONGEST_NAME).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit())
 }
 

@@ -8,6 +8,7 @@
 //! | `smtp.host`, `smtp.port` | the relay | port 587, or 465 with `tls = "wrapper"` |
 //! | `smtp.tls` | `starttls`, `wrapper`, `opportunistic`, or `none` (loopback only) | `starttls` |
 //! | `smtp.user`, `smtp.password` (or `smtp.password_file`) | for the relay | none |
+//! | `relays.NAME.…` | relays of single mailboxes or domains (`config::relays`) | none |
 //! | `dkim` | by which keys the mail that goes out is signed, each as `selector._domainkey.domain = key file` (`config::dkim`); an RSA key for each domain, and an Ed25519 key beside it if you like | none |
 //! | `lmtp` | address to take mail on: `127.0.0.1:2424`, or `unix:/run/accord/lmtp` | off |
 //! | `imap.NAME.…` | accounts from which mail is fetched (`config::imap`) | none |
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use super::dkim::{self, Selector};
 use super::http::HttpConfig;
 use super::imap::{self, ImapAccount};
+use super::relays::{self, MailRelay};
 use super::sender_checks::{self, Records, SenderChecks};
 use super::{Overrides, Reader};
 use crate::secret::Secret;
@@ -33,6 +35,8 @@ use crate::secret::Secret;
 pub struct MailConfig {
     pub reply_domain: String,
     pub outgoing: Outgoing,
+    /// The relays of single mailboxes.
+    pub relays: Arc<[MailRelay]>,
     /// Who signs what goes out.
     pub dkim: Arc<[Selector]>,
     pub lmtp: Option<LmtpListen>,
@@ -109,7 +113,7 @@ impl MailConfig {
             }
         };
         let files = reader.text("mail.files_folder").map_or_else(|| data.join("mail"), PathBuf::from);
-        let smtp = read_smtp(reader);
+        let smtp = read_smtp(reader, "mail.smtp");
         let wanted = reader.choice(
             "mail.outgoing",
             &[("files", Some(false)), ("smtp", Some(true))],
@@ -124,6 +128,11 @@ impl MailConfig {
             }
             (Some(false) | None, _) => Outgoing::Files(files),
         };
+        let relays = relays::read(reader, wanted != Some(false) && !overrides.demo);
+        if !relays.is_empty() && matches!(outgoing, Outgoing::Files(_)) {
+            reader
+                .problem("mail.smtp.host", "set it as well: it carries the mail that is of no mailbox in mail.relays");
+        }
         let lmtp = reader.text("mail.lmtp").and_then(|text| read_lmtp(reader, &text));
         let imap = imap::read(reader, overrides.demo);
         let comes = lmtp.is_some() || !imap.is_empty();
@@ -132,6 +141,7 @@ impl MailConfig {
         MailConfig {
             reply_domain,
             outgoing,
+            relays,
             dkim: dkim::read(reader),
             lmtp,
             imap,
@@ -158,10 +168,12 @@ fn read_inbound_key(reader: &mut Reader) -> Option<Secret<Vec<u8>>> {
     }
 }
 
-fn read_smtp(reader: &mut Reader) -> Option<SmtpConfig> {
-    let host = reader.text("mail.smtp.host");
+/// The relay that the table describes, if it names one.
+pub(super) fn read_smtp(reader: &mut Reader, table: &str) -> Option<SmtpConfig> {
+    let key = |key: &str| format!("{table}.{key}");
+    let host = reader.text(&key("host"));
     let tls = reader.choice(
-        "mail.smtp.tls",
+        &key("tls"),
         &[
             ("starttls", SmtpTls::StartTls),
             ("wrapper", SmtpTls::Wrapper),
@@ -171,16 +183,16 @@ fn read_smtp(reader: &mut Reader) -> Option<SmtpConfig> {
         SmtpTls::StartTls,
     );
     let default_port = if tls == SmtpTls::Wrapper { 465 } else { 587 };
-    let port = reader.number("mail.smtp.port", 1, 65_535, default_port) as u16;
-    let user = reader.text("mail.smtp.user");
-    let password = reader.secret("mail.smtp.password");
+    let port = reader.number(&key("port"), 1, 65_535, default_port) as u16;
+    let user = reader.text(&key("user"));
+    let password = reader.secret(&key("password"));
     let host = host?;
     let local = host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
     if tls == SmtpTls::None && !local {
-        reader.problem("mail.smtp.tls", "\"none\" is for a relay on this machine; use \"starttls\" or \"wrapper\"");
+        reader.problem(&key("tls"), "\"none\" is for a relay on this machine; use \"starttls\" or \"wrapper\"");
     }
     if user.is_some() != password.is_some() {
-        reader.problem("mail.smtp.user", "set mail.smtp.user and mail.smtp.password together, or neither");
+        reader.problem(&key("user"), &format!("set {table}.user and {table}.password together, or neither"));
     }
     Some(SmtpConfig { host, port, tls, user, password })
 }

@@ -393,6 +393,7 @@ diesel::table! {
         created_at -> Timestamp,
         sent_at -> Nullable<Timestamp>,
         folded_into -> Nullable<BigInt>,
+        mailbox_id -> Nullable<BigInt>,
     }
 }
 

@@ -75,13 +75,19 @@ fn look_by(desk: &Desk<'_>, asker: &Asker) -> Vec<Finding> {
     findings.extend(envelope.collect::<BTreeSet<_>>().into_iter().map(|domain| spf(asker, domain)));
     for domain in &domains {
         if selectors_for(&desk.mail.dkim, domain).is_empty() {
-            findings.push(finding("setup-dkim", domain, Verdict::Unclear, "setup-dkim-elsewhere"));
+            // Who signs for one domain and not for another has forgotten it, most likely.
+            let (verdict, key) = match desk.mail.dkim.is_empty() {
+                true => (Verdict::Unclear, "setup-dkim-elsewhere"),
+                false => (Verdict::Bad, "setup-dkim-unsigned"),
+            };
+            findings.push(finding("setup-dkim", domain, verdict, key));
         }
     }
     findings.extend(desk.mail.dkim.iter().map(|selector| dkim(asker, selector)));
     findings.extend(domains.iter().map(|domain| dmarc(asker, domain)));
     findings.push(answers(asker, &desk.mail.reply_domain));
-    findings.push(name_of_relay(asker, &desk.mail.outgoing));
+    let relays = desk.mail.relays.iter().map(|relay| Outgoing::Smtp(relay.smtp.clone()));
+    findings.extend(std::iter::once(desk.mail.outgoing.clone()).chain(relays).map(|way| name_of_relay(asker, &way)));
     findings
 }
 

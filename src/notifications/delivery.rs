@@ -149,6 +149,7 @@ impl Draft {
             ticket: conversation.map(|conversation| conversation.ticket.id),
             message: conversation.and_then(|conversation| conversation.message),
             person: self.person,
+            mailbox: Some(self.mailbox.id),
             recipient: frozen.recipient,
             envelope_from: if self.is_unanswerable { String::new() } else { frozen.envelope_from },
             mail_id: frozen.message_id,

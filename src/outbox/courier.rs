@@ -1,4 +1,4 @@
-//! What one process remembers while it sends: whether the relay answers, whose turn it is, which domains are slow. It is
+//! What one process remembers of a relay while it sends: whether it answers, whose turn it is, which domains are slow. It is
 //! only in memory: another process finds out for itself.
 
 use std::collections::HashMap;
@@ -76,6 +76,13 @@ impl Courier {
         self.memory().last_organisation
     }
 
+    /// Remembers whose mail goes.
+    pub fn goes_for(&self, organisation: Option<OrganisationId>) {
+        if organisation.is_some() {
+            self.memory().last_organisation = organisation;
+        }
+    }
+
     /// The relay did not answer, or not as a relay. Gives when to try again.
     pub fn relay_failed(&self, now: UtcTime) -> UtcTime {
         let mut memory = self.memory();
@@ -131,13 +138,6 @@ impl Permit<'_> {
         self.leave_domain();
         self.domain = Some(domain.to_owned());
         true
-    }
-
-    /// Remembers whose mail goes.
-    pub fn goes_for(&self, organisation: Option<OrganisationId>) {
-        if organisation.is_some() {
-            self.courier.memory().last_organisation = organisation;
-        }
     }
 
     /// Remembers whether the domain took the mail.

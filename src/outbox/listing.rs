@@ -8,7 +8,7 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::paging::{Cursor, Page};
 use crate::db::schema::outbox;
-use crate::db::types::{MessageId, OutboxId, TicketId, text_enum};
+use crate::db::types::{MailboxId, MessageId, OutboxId, TicketId, text_enum};
 use crate::error::Result;
 
 text_enum! {
@@ -22,6 +22,9 @@ text_enum! {
         Sent = "sent",
     }
 }
+
+/// Mails that their relay did not take and that are looked at; each pause of a relay makes one.
+const TROUBLES: i64 = 500;
 
 /// A mail on the list.
 #[derive(Clone, Debug, Queryable)]
@@ -156,4 +159,36 @@ pub fn counts(db: &mut DbConnection) -> Result<Counts> {
         .count()
         .get_result(db)?;
     Ok(Counts { waiting, dead, oldest_waiting })
+}
+
+/// How the mail of one mailbox stands with its relay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// None for mail of no mailbox.
+    pub mailbox: Option<MailboxId>,
+    pub count: i64,
+    /// What the relay said or did not, and when it is tried again, while it takes no mail.
+    pub trouble: Option<(String, UtcTime)>,
+}
+
+/// The mail that waits, by mailbox. It is known to every process, though another may be the one that sends.
+pub fn waiting(db: &mut DbConnection) -> Result<Vec<Waiting>> {
+    let counts: Vec<(Option<MailboxId>, i64)> = outbox::table
+        .filter(is_open())
+        .group_by(outbox::mailbox_id)
+        .select((outbox::mailbox_id, diesel::dsl::count_star()))
+        .load(db)?;
+    // Only what the relay did not take is queued again with an error; what a recipient's server put off is deferred.
+    let troubles: Vec<(Option<MailboxId>, Option<String>, UtcTime)> = outbox::table
+        .filter(outbox::state.eq(State::Queued))
+        .filter(outbox::last_error.is_not_null())
+        .order((outbox::next_at.desc(), outbox::id.desc()))
+        .limit(TROUBLES)
+        .select((outbox::mailbox_id, outbox::last_error, outbox::next_at))
+        .load(db)?;
+    let of = |mailbox: Option<MailboxId>| {
+        let newest = troubles.iter().find(|(of, ..)| *of == mailbox)?;
+        Some((newest.1.clone().unwrap_or_default(), newest.2))
+    };
+    Ok(counts.into_iter().map(|(mailbox, count)| Waiting { mailbox, count, trouble: of(mailbox) }).collect())
 }

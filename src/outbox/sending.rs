@@ -12,7 +12,7 @@ use crate::db::DbConnection;
 use crate::db::one_text::one_text;
 use crate::db::prepared_once::prepared_once;
 use crate::db::schema::outbox;
-use crate::db::types::{MessageId, OrganisationId, OutboxId, PersonId, TicketId};
+use crate::db::types::{MailboxId, MessageId, OrganisationId, OutboxId, PersonId, TicketId};
 use crate::error::Result;
 use crate::secret::random_bytes;
 
@@ -30,6 +30,8 @@ pub struct Candidate {
     pub organisation: Option<OrganisationId>,
     pub recipient: String,
     ticket: Option<TicketId>,
+    /// The mailbox it leaves from.
+    pub mailbox: Option<MailboxId>,
 }
 
 impl Candidate {
@@ -91,31 +93,52 @@ pub enum Settled {
     NotOurs,
 }
 
+/// Whose mail can go now, while some relays are left alone: mails of these mailboxes, and perhaps those of none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reachable {
+    pub mailboxes: Vec<MailboxId>,
+    pub of_none: bool,
+}
+
 /// Mails that are due and free, those of the organisation after `last` first, so that each gets its turn (O-07). Mails of
-/// no organisation, by which people sign in, come before all others.
-pub fn candidates(db: &mut DbConnection, last: Option<OrganisationId>, now: UtcTime) -> Result<Vec<Candidate>> {
+/// no organisation, by which people sign in, come before all others. With `only`, those whose relay takes mail: what waits
+/// for another is not in their way.
+pub fn candidates(
+    db: &mut DbConnection,
+    last: Option<OrganisationId>,
+    only: Option<&Reachable>,
+    now: UtcTime,
+) -> Result<Vec<Candidate>> {
     let due = || {
         outbox::table
             .filter(is_open())
             .filter(outbox::next_at.le(now))
             .filter(outbox::leased_until.is_null().or(outbox::leased_until.lt(now)))
             .limit(CANDIDATES)
-            .select((outbox::id, outbox::organisation_id, outbox::recipient, outbox::ticket_id))
+            .select((outbox::id, outbox::organisation_id, outbox::recipient, outbox::ticket_id, outbox::mailbox_id))
     };
     let in_turn = (outbox::organisation_id, outbox::next_at, outbox::id);
-    let mut found: Vec<Candidate> =
-        prepared_once(due().filter(outbox::organisation_id.is_null()).order(in_turn)).load(db)?;
+    // A macro, for each of the queries is of a type of its own.
+    macro_rules! found {
+        ($query:expr) => {{
+            let query = $query.order(in_turn);
+            match only {
+                None => prepared_once(query).load::<Candidate>(db)?,
+                Some(Reachable { mailboxes, of_none: true }) => query
+                    .filter(outbox::mailbox_id.eq_any(mailboxes.clone()).or(outbox::mailbox_id.is_null()))
+                    .load::<Candidate>(db)?,
+                Some(Reachable { mailboxes, of_none: false }) => {
+                    query.filter(outbox::mailbox_id.eq_any(mailboxes.clone())).load::<Candidate>(db)?
+                }
+            }
+        }};
+    }
+    let mut found = found!(due().filter(outbox::organisation_id.is_null()));
     if let Some(last) = last {
-        found.extend(
-            prepared_once(due().filter(outbox::organisation_id.gt(last)).order(in_turn)).load::<Candidate>(db)?,
-        );
-        found.extend(
-            prepared_once(due().filter(outbox::organisation_id.le(last)).order(in_turn)).load::<Candidate>(db)?,
-        );
+        found.extend(found!(due().filter(outbox::organisation_id.gt(last))));
+        found.extend(found!(due().filter(outbox::organisation_id.le(last))));
     } else {
-        found.extend(
-            prepared_once(due().filter(outbox::organisation_id.is_not_null()).order(in_turn)).load::<Candidate>(db)?,
-        );
+        found.extend(found!(due().filter(outbox::organisation_id.is_not_null())));
     }
     Ok(found)
 }

@@ -10,6 +10,7 @@ pub mod outgoing_mail;
 pub mod people;
 pub mod person;
 pub mod queues;
+pub mod relays;
 pub mod roles;
 pub mod settings;
 pub mod status;

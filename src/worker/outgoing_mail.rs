@@ -1,59 +1,84 @@
-//! Mail out of the outbox to the relay. Nothing is sent inside a transaction; what was sent twice, because this process
-//! died in between, was the same bytes twice (O-02).
+//! Mail out of the outbox to the relay of its mailbox. Nothing is sent inside a transaction; what was sent twice, because
+//! this process died in between, was the same bytes twice (O-02). A relay that is down holds up its own mails only (O-04).
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::app::App;
 use crate::clock::UtcTime;
-use crate::db::types::OutboxId;
+use crate::db::types::{MailboxId, OutboxId};
 use crate::error::Result;
 use crate::mail::transport::{FailureKind, SendFailure, Transport};
 use crate::notifications::delivery;
 use crate::outbox::courier::{Courier, Permit};
-use crate::outbox::sending::{self, Sending};
+use crate::outbox::sending::{self, Reachable, Sending};
 use crate::outbox::{Letter, Settled};
 use crate::reactions::waiting;
+use crate::teams::mailboxes::{self, Mailbox};
 use crate::worker::serving;
 use crate::worker::threads::Step;
+
+/// One way out, with leave to send a mail by it.
+struct Lane<'a> {
+    /// Its place among the relays of single mailboxes; none for the installation's.
+    relay: Option<usize>,
+    transport: &'a Transport,
+    courier: &'a Courier,
+    permit: Permit<'a>,
+}
 
 /// Claims and sends one mail.
 pub fn deliver_next(app: &App, worker: &str) -> Result<Step> {
     let now = app.clock.now();
-    let Some(mut permit) = app.courier.permit(now) else { return Ok(Step::Idle) };
-    let Some(id) = claim_one(app, &mut permit, worker, now)? else { return Ok(Step::Idle) };
+    let lanes = lanes(app, now);
+    if lanes.is_empty() {
+        return Ok(Step::Idle);
+    }
+    let Some((id, lane)) = claim_one(app, lanes, worker, now)? else { return Ok(Step::Idle) };
     let (letter, verdict) = app.database.read_now(|db| {
         let letter = sending::load(db, id)?;
         let is_over = letter.expires_at <= now;
         let verdict = if is_over { Some(Sending::Expired) } else { waiting::verdict(db, &letter)? };
         Ok((letter, verdict))
     })?;
-    permit.goes_for(letter.organisation);
+    app.courier.goes_for(letter.organisation);
     serving::for_organisation(letter.organisation, || {
         let span = tracing::info_span!(
             target: "accord::mail", "delivery", kind = %letter.kind, attempts = letter.attempts
         );
         span.in_scope(|| {
-            let sending = verdict.unwrap_or_else(|| send(app, &letter, now));
-            permit.was_deferred(matches!(sending, Sending::Deferred(_)));
+            let sending = verdict.unwrap_or_else(|| send(&lane, &letter, now));
+            lane.permit.was_deferred(matches!(sending, Sending::Deferred(_)));
             settle(app, letter, worker, sending, app.clock.now())
         })
     })?;
     Ok(Step::Worked(1))
 }
 
-fn send(app: &App, letter: &Letter, now: UtcTime) -> Sending {
+/// The ways out that are open: a relay that does not answer is left alone for now, and the others are not.
+fn lanes(app: &App, now: UtcTime) -> Vec<Lane<'_>> {
+    let house = (None, &app.transport, &app.courier);
+    let others = app.relays.iter().map(|(index, relay)| (Some(index), &relay.transport, &relay.courier));
+    let open = std::iter::once(house).chain(others).filter_map(|(relay, transport, courier)| {
+        let permit = courier.permit(now)?;
+        Some(Lane { relay, transport, courier, permit })
+    });
+    open.collect()
+}
+
+fn send(lane: &Lane<'_>, letter: &Letter, now: UtcTime) -> Sending {
     let Some(mime) = &letter.mime else { return Sending::Refused("its bytes are gone".to_owned()) };
-    if matches!(app.transport, Transport::Smtp(_)) {
-        std::thread::sleep(app.courier.pace());
+    if matches!(lane.transport, Transport::Smtp(_)) {
+        std::thread::sleep(lane.courier.pace());
     }
-    let attempt = catch_unwind(AssertUnwindSafe(|| app.transport.send(&letter.envelope_from, &letter.recipient, mime)));
+    let attempt =
+        catch_unwind(AssertUnwindSafe(|| lane.transport.send(&letter.envelope_from, &letter.recipient, mime)));
     match attempt {
         Err(_) => Sending::Panicked,
         Ok(Ok(())) => {
-            app.courier.relay_works();
+            lane.courier.relay_works();
             Sending::Sent
         }
-        Ok(Err(failure)) => failed(&app.courier, failure, now),
+        Ok(Err(failure)) => failed(lane.courier, failure, now),
     }
 }
 
@@ -97,25 +122,48 @@ fn settle(app: &App, letter: Letter, worker: &str, sending: Sending, now: UtcTim
     Ok(())
 }
 
-fn claim_one(app: &App, permit: &mut Permit<'_>, worker: &str, now: UtcTime) -> Result<Option<OutboxId>> {
+fn claim_one<'a>(
+    app: &App,
+    mut lanes: Vec<Lane<'a>>,
+    worker: &str,
+    now: UtcTime,
+) -> Result<Option<(OutboxId, Lane<'a>)>> {
     let last = app.courier.last_organisation();
-    let candidates = app.database.read_now(|db| {
+    let are_all_open = lanes.len() == 1 + app.relays.iter().count();
+    let (candidates, mailboxes) = app.database.read_now(|db| {
+        // Where one relay carries everything, nobody asks from which mailbox a mail is.
+        let mailboxes = if app.relays.is_empty() { Vec::new() } else { mailboxes::all(db)? };
+        let reachable = (!are_all_open).then(|| reachable(app, &lanes, &mailboxes));
         let mut free = Vec::new();
-        for candidate in sending::candidates(db, last, now)? {
+        for candidate in sending::candidates(db, last, reachable.as_ref(), now)? {
             if !sending::must_wait(db, &candidate)? {
                 free.push(candidate);
             }
         }
-        Ok(free)
+        Ok((free, mailboxes))
     })?;
     for candidate in candidates {
-        if !permit.admits(candidate.domain()) {
+        let relay = relay_of(app, &mailboxes, candidate.mailbox);
+        let Some(at) = lanes.iter().position(|lane| lane.relay == relay) else { continue };
+        if !lanes[at].permit.admits(candidate.domain()) {
             continue;
         }
         let (id, worker) = (candidate.id, worker.to_owned());
         if app.database.write_now(move |db| sending::claim(db, id, &worker, now))? {
-            return Ok(Some(id));
+            return Ok(Some((id, lanes.swap_remove(at))));
         }
     }
     Ok(None)
+}
+
+/// Whose mail goes by one of `lanes`.
+fn reachable(app: &App, lanes: &[Lane<'_>], mailboxes: &[Mailbox]) -> Reachable {
+    let is_open = |relay: Option<usize>| lanes.iter().any(|lane| lane.relay == relay);
+    let open = mailboxes.iter().filter(|mailbox| is_open(app.relays.index_of(&mailbox.canonical)));
+    Reachable { mailboxes: open.map(|mailbox| mailbox.id).collect(), of_none: is_open(None) }
+}
+
+fn relay_of(app: &App, mailboxes: &[Mailbox], id: Option<MailboxId>) -> Option<usize> {
+    let mailbox = mailboxes.iter().find(|mailbox| Some(mailbox.id) == id)?;
+    app.relays.index_of(&mailbox.canonical)
 }

@@ -20,6 +20,7 @@ mod loops;
 mod outbox;
 mod panics;
 mod reading;
+mod relays;
 mod restoring;
 mod senders;
 mod shapes;

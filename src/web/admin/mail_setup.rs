@@ -37,7 +37,10 @@ pub async fn look(app: Data<App>, staff: Staff, _: Form<Nothing>) -> PageResult 
         let mail = &asked.config.mail;
         let findings = setup_check::look(&Desk { mail, from_domains });
         let way_out = relay(&mail.outgoing, || asked.transport.check());
-        findings.into_iter().chain([way_out]).collect::<Vec<_>>()
+        let others = mail.relays.iter().zip(asked.relays.iter());
+        let others = others
+            .map(|(described, (_, open))| relay(&Outgoing::Smtp(described.smtp.clone()), || open.transport.check()));
+        findings.into_iter().chain([way_out]).chain(others).collect::<Vec<_>>()
     });
     let findings = looked_up.await.map_err(|_| Error::Busy)?;
     page(&SetupPage::new(&app, &staff, &findings))

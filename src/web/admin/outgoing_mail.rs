@@ -15,6 +15,7 @@ use crate::outbox::State;
 use crate::outbox::listing::{self, Outgoing, Which};
 use crate::people::roles::Permission;
 use crate::tickets::ticket;
+use crate::web::admin::relays::{self, RelayStanding};
 use crate::web::forms::{Form, Nothing};
 use crate::web::navigation::Place;
 use crate::web::page::{NavigationItem, Page, Tone};
@@ -41,14 +42,14 @@ pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> Page
         Some(text) => Some(Cursor::parse(text).ok_or_else(PageError::bad_request)?),
     };
     let actor = staff.actor().clone();
-    let (found, counts) = app
+    let (found, counts, relays) = app
         .database
         .read(move |db| {
             let mut found = listing::list(db, which, before, PAGE_SIZE)?;
             for mail in &mut found.rows {
                 hide_what_is_said(db, &actor, mail)?;
             }
-            Ok((found, listing::counts(db)?))
+            Ok((found, listing::counts(db)?, relays::load(db)?))
         })
         .await?;
     let p = staff.page(&app, "outgoing-title", Place::OutgoingMail);
@@ -87,7 +88,9 @@ pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> Page
             last_error: mail.last_error.unwrap_or_default(),
         })
         .collect();
+    let troubles = relays.standings(&app).into_iter().filter(RelayStanding::is_in_trouble);
     page(&ListPage {
+        troubles: troubles.map(|relay| (relay.title(&p.t), relay.text(&p.t))).collect(),
         tabs,
         rows,
         first: query.before.is_some().then(|| format!("/admin/outgoing-mail?which={which}")),
@@ -149,6 +152,8 @@ struct Row {
 #[template(path = "admin/outgoing_mail.html")]
 struct ListPage {
     p: Page,
+    /// The relays that take no mail at present, and what is known of each.
+    troubles: Vec<(String, String)>,
     tabs: Vec<NavigationItem>,
     rows: Vec<Row>,
     first: Option<String>,

@@ -19,6 +19,7 @@ use crate::journal::imap::standing::{self, Standing};
 use crate::people::mail_wishes;
 use crate::people::roles::Permission;
 use crate::queue::{self, FailedJob};
+use crate::web::admin::relays::{self, RelayStanding};
 use crate::web::forms::{Form, Nothing};
 use crate::web::navigation::Place;
 use crate::web::page::{Page, Tone};
@@ -66,6 +67,7 @@ pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
         },
     ];
     lines.extend(account_lines(&t, &app, &found.accounts, now));
+    lines.extend(relay_lines(&t, &found.relays.standings(&app)));
     lines.extend([
         {
             let goes_to_files = matches!(app.config.mail.outgoing, Outgoing::Files(_));
@@ -111,6 +113,7 @@ struct Found {
     journal: journal::unprocessed::Counts,
     outbox: outbox::listing::Counts,
     complaints: i64,
+    relays: relays::Loaded,
     ledger: Ledger,
     owed: Option<Owed>,
     accounts: HashMap<String, Standing>,
@@ -134,6 +137,7 @@ fn load(db: &mut DbConnection, now: UtcTime) -> Result<Found> {
         jobs: queue::failed(db, FAILED_SHOWN)?,
         journal: journal::unprocessed::counts(db)?,
         outbox: outbox::listing::counts(db)?,
+        relays: relays::load(db)?,
         complaints: mail_wishes::recent_complaints(db, now)?,
         ledger,
         owed: scrubbing::owed(db)?,
@@ -176,6 +180,17 @@ fn account_lines(t: &Texts, app: &App, accounts: &HashMap<String, Standing>, now
         Line { title, ..Line::new(t, "status-mail-in", "mail", tone, sentences.join(" ")) }
     };
     app.config.mail.imap.iter().map(line).collect()
+}
+
+/// How each relay stands, where there are several, or one takes no mail.
+fn relay_lines(t: &Texts, relays: &[RelayStanding]) -> Vec<Line> {
+    let are_shown = |relay: &&RelayStanding| relays.len() > 1 || relay.is_in_trouble();
+    let line = |relay: &RelayStanding| {
+        let tone = if relay.is_in_trouble() { Tone::Late } else { Tone::Done };
+        let line = Line::new(t, "status-mail-out", "send", tone, relay.text(t)).leading_to("/admin/outgoing-mail");
+        Line { title: relay.title(t), ..line }
+    };
+    relays.iter().filter(are_shown).map(line).collect()
 }
 
 fn destroyed_line(t: &Texts, owed: Option<Owed>, now: UtcTime) -> Line {

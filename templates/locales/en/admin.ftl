@@ -227,6 +227,15 @@ imap-trouble-fault = A fault of this program interrupts it. The log says more.
 status-mail-out = Mail out
 status-mail-out-counts = { $waiting } waiting, { $dead } failed
 status-mail-to-files = Mails do not leave: each is written to a file. To let them leave, set mail.smtp.host, and mail.outgoing to smtp.
+relay-of-all = Relay { $host }
+relay-named = Relay “{ $name }” ({ $host })
+relay-waiting = { $count ->
+    [0] No mail waits for it.
+    [one] One mail waits for it.
+   *[other] { $count } mails wait for it.
+}
+relay-trouble = It takes no mail at present: “{ $error }”. It is tried again at { $at }.
+relay-trouble-means = They use up none of their attempts, and leave by themselves once it answers. Mail by other relays goes on.
 status-jobs = Jobs
 status-jobs-counts = { $waiting } waiting, { $failed } failed
 status-destroyed = Destroyed diagnostics
@@ -457,6 +466,7 @@ setup-dkim-found = The key that signs here is published.
 setup-dkim-missing = The key signs, but is not published: receivers find the signatures wrong. Publish what accord dkim records prints.
 setup-dkim-other = Another key is published than the one that signs: receivers find the signatures wrong. Publish what accord dkim records prints.
 setup-dkim-elsewhere = Accord signs no mail of this domain. If your relay does not either, make keys: accord dkim make.
+setup-dkim-unsigned = Accord signs the mail of other domains, and none of this one: no key in mail.dkim is of this domain. Make one: accord dkim make.
 setup-dmarc = Policy (DMARC)
 setup-dmarc-found = Receivers are asked to keep out mail that is not yours: { $record }
 setup-dmarc-watching = A policy is published that asks for nothing: { $record }. Ask for quarantine or reject once all your own mail is signed.

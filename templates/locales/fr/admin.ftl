@@ -227,6 +227,15 @@ imap-trouble-fault = Un défaut de ce programme l’interrompt. Le journal techn
 status-mail-out = Courrier sortant
 status-mail-out-counts = { $waiting } en attente, { $dead } en échec
 status-mail-to-files = Les courriels ne partent pas : chacun est écrit dans un fichier. Pour qu’ils partent, réglez mail.smtp.host, et mail.outgoing sur smtp.
+relay-of-all = Relais { $host }
+relay-named = Relais « { $name } » ({ $host })
+relay-waiting = { $count ->
+    [0] Aucun courriel ne l’attend.
+    [one] Un courriel l’attend.
+   *[other] { $count } courriels l’attendent.
+}
+relay-trouble = Il ne prend pas de courrier pour le moment : « { $error } ». Nouvel essai le { $at }.
+relay-trouble-means = Cela ne compte pour aucun de leurs essais, et ils partent d’eux-mêmes dès qu’il répond. Le courrier des autres relais part comme d’habitude.
 status-jobs = Tâches
 status-jobs-counts = { $waiting } en attente, { $failed } en échec
 status-destroyed = Diagnostics détruits
@@ -457,6 +466,7 @@ setup-dkim-found = La clé qui signe ici est publiée.
 setup-dkim-missing = La clé signe mais n’est pas publiée : les destinataires trouvent les signatures fausses. Publiez ce qu’affiche accord dkim records.
 setup-dkim-other = Une autre clé que celle qui signe est publiée : les destinataires trouvent les signatures fausses. Publiez ce qu’affiche accord dkim records.
 setup-dkim-elsewhere = Accord ne signe aucun courriel de ce domaine. Si votre relais ne le fait pas non plus, créez des clés : accord dkim make.
+setup-dkim-unsigned = Accord signe les courriels d’autres domaines, et aucun de celui-ci : aucune clé de mail.dkim n’est de ce domaine. Créez-en une : accord dkim make.
 setup-dmarc = Politique (DMARC)
 setup-dmarc-found = Les destinataires sont priés d’écarter les courriels qui ne sont pas les vôtres : { $record }
 setup-dmarc-watching = La politique publiée ne demande rien : { $record }. Demandez quarantine ou reject une fois que tous vos courriels sont signés.

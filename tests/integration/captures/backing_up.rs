@@ -143,6 +143,7 @@ impl Process {
                 ticket: None,
                 message: None,
                 person: Some(claire),
+                mailbox: None,
                 recipient: "claire@arnaud.example".to_owned(),
                 envelope_from: String::new(),
                 mail_id: format!("<{}@desk.example>", Token::random("").expose()),

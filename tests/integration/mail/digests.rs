@@ -110,6 +110,7 @@ fn o_05_a_digest_names_a_hundred_tickets_and_counts_the_others_and_nothing_is_to
                 ticket: Some(*ticket),
                 message: None,
                 person: Some(zoe),
+                mailbox: None,
                 recipient: "zoe@staff.example".to_owned(),
                 envelope_from: String::new(),
                 mail_id: format!("<late-{number}@desk.example>"),

@@ -182,6 +182,7 @@ fn o_07_organisations_take_turns() {
                 ticket: None,
                 message: None,
                 person: None,
+                mailbox: None,
                 recipient: format!("p{number}@x{number}.example"),
                 envelope_from: String::new(),
                 mail_id: format!("<{number}@desk.example>"),

@@ -165,6 +165,7 @@ fn kill_while_mail_goes_out(kind: Kind) {
             ticket: None,
             message: None,
             person: None,
+            mailbox: None,
             envelope_from: "aide@desk.example".to_owned(),
             mail_id: id.clone(),
             subject: format!("Réponse {number}"),
