@@ -22,7 +22,7 @@ pub fn release(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Job>> {
             Some((words, answer)) => releasing::release(db, answer, words, now)?,
             None => Released::NotDue,
         };
-        Ok((released, job.finish(db, now)?))
+        Ok((released, job.finish(db)?))
     })?;
     if let Released::Held(_) = released {
         tracing::info!(target: "accord::worker", "An answer that waited is held");
