@@ -119,8 +119,9 @@ fn is_machine_made(mail: &Traits<'_>) -> bool {
         || MARKS.iter().any(|name| has(mail, name))
         || precedence().any(|value| matches!(keyword(value).as_str(), "auto_reply" | "auto-reply"))
         || is_of_autoresponder(mail)
-        || wordings::is_aggregate_report(mail.subject)
-        || (wordings::says_absent(mail.subject) && is_answer(mail))
+        || (wordings::says_absent_of_our_mail(mail.subject) && is_answer(mail))
+        // Nobody reads this address in a mail; what answers by itself finds it in the envelope (RFC 3834, 4).
+        || mail.came_to_bounce_address
         || is_delivery_report(mail)
         || is_looping(mail)
         || mail.is_from_our_mailbox
@@ -153,13 +154,15 @@ fn must_not_be_acknowledged(mail: &Traits<'_>) -> bool {
         || MARKS.iter().any(|name| has(mail, name))
         || mail.sender_local_part.is_some_and(is_unattended)
         || wordings::says_absent(mail.subject)
+        || wordings::is_aggregate_report(mail.subject)
         || mail.is_calendar_answer
-        || (has(mail, "x-ms-tnef-correlator") && wordings::says_recalled(mail.subject))
+        // Exchange writes the field into people's mails too, and nothing into it.
+        || (values(mail, "x-ms-tnef-correlator").any(|value| !value.trim().is_empty())
+            && wordings::says_recalled(mail.subject))
         || !mail.is_addressed_to_us
 }
 
-/// Whether it answers a mail, as far as its header tells. What begins as an absence does and answers nothing may be a
-/// person's question about absences.
+/// Whether it answers a mail, as far as its header tells.
 fn is_answer(mail: &Traits<'_>) -> bool {
     mail.came_to_reply_address || has(mail, "in-reply-to") || has(mail, "references")
 }
@@ -200,11 +203,12 @@ fn is_report(mail: &Traits<'_>, report_type: Option<&str>) -> bool {
 }
 
 /// Senders that mail systems use for themselves. Behind "postmaster" a person reads and writes too (RFC 5321, 4.5.1), under an
-/// envelope of their own.
+/// envelope of their own, and to no address for bounces.
 fn is_mail_system(mail: &Traits<'_>) -> bool {
     mail.sender_local_part.is_some_and(|local_part| {
         ["mailer-daemon", "mail-daemon", "mdaemon"].iter().any(|name| local_part.eq_ignore_ascii_case(name))
-            || (local_part.eq_ignore_ascii_case("postmaster") && !has_sender(mail))
+            || (local_part.eq_ignore_ascii_case("postmaster")
+                && (!has_sender(mail) || mail.came_to_bounce_address))
             // Exchange signs with its name and a number of 128 bits.
             || local_part.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("microsoftexchange"))
     })
@@ -217,7 +221,7 @@ fn says_undelivered(mail: &Traits<'_>) -> bool {
 /// Local parts behind which nobody reads.
 fn is_unattended(local_part: &str) -> bool {
     /// Accounts under which programs of a machine run, with what watches it, and the usual names of what sends by itself.
-    const PROGRAMS: [&str; 48] = [
+    const PROGRAMS: [&str; 47] = [
         "root",
         "daemon",
         "nobody",
@@ -242,7 +246,6 @@ fn is_unattended(local_part: &str) -> bool {
         "grafana",
         "prometheus",
         "alertmanager",
-        "cyrus",
         "mailman",
         "majordomo",
         "sympa",

@@ -59,12 +59,19 @@ pub(super) fn says_absent(subject: &str) -> bool {
         .expect("the pattern is well formed")
     });
     static NOTES: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?i)^\s*(auto: )?.{1,80} is out of the office\.?(\s*\(.{1,40}\))?\s*$").expect("well formed")
+        Regex::new(r"(?i)^\s*auto: .{1,80} is out of the office\.?(\s*\(.{1,40}\))?\s*$").expect("well formed")
     });
-    static REPLY: LazyLock<Regex> =
-        LazyLock::new(|| Regex::new(r"(?i)^\s*(re|r|aw|sv|antw|tr|fwd?|wg|rv|rif|odp)\s*:").expect("well formed"));
     let subject = start(subject);
-    WORDINGS.is_match(&subject) || (NOTES.is_match(&subject) && !REPLY.is_match(&subject))
+    WORDINGS.is_match(&subject) || NOTES.is_match(&subject)
+}
+
+/// The same where what follows is the subject of a mail of ours, which begins with a ticket's reference. People who answer an
+/// old mail and ask of absences, under a subject of their own, write no such thing.
+pub(super) fn says_absent_of_our_mail(subject: &str) -> bool {
+    static OURS: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(r"(?i)^[^:：]*[:：]\s*\[[a-z0-9]{1,10}-[a-z0-9]{6,14}\]").expect("the pattern is well formed")
+    });
+    says_absent(subject) && OURS.is_match(&start(subject))
 }
 
 /// The subject that RFC 7489 (7.2.1.1) and RFC 8460 (5.3) give to their aggregate reports.

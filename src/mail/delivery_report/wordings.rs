@@ -113,7 +113,7 @@ pub(super) fn says_nobody_is_there(words: &str) -> bool {
           | (user|recipient|mailbox|account|address|alias|person)\b.{0,80}?
             (does\ not\ exist|doesn.t\ exist|do\ not\ exist|not\ found|no\ longer\ (exists|valid|available|active|in\ use)
             |couldn.t\ be\ found|wasn.t\ found|is\ not\ (valid|known|a\ known|recognized|registered))
-          | not\ a\ valid\ (user|recipient|mailbox|account|address) | no\ longer\ accepts\ (e-?)?mail
+          | not\ a\ valid\ (user|recipient|mailbox|account|address) | (mailbox|address|account|user|recipient)\ no\ longer\ accepts\ (e-?)?mail
           | no\ mailbox\ (here\ )?by\ that\ name | not\ our\ customer | unroute?able\ (mail\ )?(address|domain)
           | host(\ or\ domain\ name)?\ not\ found | domain\ (does\ not\ exist|not\ found) | couldn.t\ find\ any\ host
           | not\ listed\ in\ (domino|public\ name) | doesn.t\ have\ an?\ \S{1,40}\ account | no\ valid\ recipients?
