@@ -280,8 +280,7 @@ fn set_back(
         Error::Busy | Error::StorageFull => Setback::Busy,
         _ => Setback::Fault,
     };
-    let mails = deliveries.len();
-    tracing::warn!(target: "accord::mail", ?error, ?stage, mails, "Mail could not be processed; it will be tried again");
+    tracing::warn!(target: "accord::mail", ?error, ?stage, "Mail could not be processed; it will be tried again");
     record(app, deliveries, worker, stage, setback, format!("{error:#}"), now)
 }
 

@@ -57,7 +57,7 @@ pub(super) const CALLSITES: &[Callsite] = &[
     event("accord::mail", Level::Warn, &["message", "error"], "src/worker/lmtp.rs"),
     event("accord::mail", Level::Warn, &["message", "error"], "src/worker/lmtp/session.rs"),
     event("accord::mail", Level::Warn, &["message", "error"], "src/worker/local_socket.rs"),
-    event("accord::mail", Level::Warn, &["message", "error", "stage", "mails"], "src/worker/incoming_mail.rs"),
+    event("accord::mail", Level::Warn, &["message", "error", "stage"], "src/worker/incoming_mail.rs"),
     event("accord::mail", Level::Warn, &["message", "kind"], "src/worker/outgoing_mail.rs"),
     event("accord::mail", Level::Info, &["message", "kind"], "src/worker/outgoing_mail.rs"),
     event("accord::mail", Level::Info, &["message", "rule", "decision", "reference", "duration_ms"], "src/worker/incoming_mail.rs"),
