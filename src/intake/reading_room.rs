@@ -1,7 +1,7 @@
 //! How much memory the mails that are being read may take together (L-13), and whose turn it is to take mails where they go
 //! together. Reading cannot be stopped half-way, so a mail begins only when there is room for it.
 
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use crate::mail::limits::{MEMORY_BYTES, RAW_BYTES_MAX};
 
@@ -45,9 +45,13 @@ impl ReadingRoom {
         Place { room: self, bytes }
     }
 
-    /// Waits until nobody else has the turn, which is over when it is dropped.
-    pub fn turn(&self) -> MutexGuard<'_, ()> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The turn, unless somebody has it; it is over when it is dropped.
+    pub fn try_turn(&self) -> Option<MutexGuard<'_, ()>> {
+        match self.turn.try_lock() {
+            Ok(turn) => Some(turn),
+            Err(TryLockError::Poisoned(turn)) => Some(turn.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Notes that `worker` could not give back what it held.

@@ -25,6 +25,9 @@ const CANDIDATES: i64 = 16;
 /// How soon a mail is tried again when the machine, not the mail, was the trouble.
 const PAUSE_WHEN_BUSY: TimeDelta = TimeDelta::seconds(5);
 
+/// The same when a worker could not even give them back. Five times this is longer than a machine is usually in trouble.
+const PAUSE_AFTER_FAILURE: TimeDelta = TimeDelta::seconds(30);
+
 /// A mail that a worker holds.
 #[derive(Clone, Debug, Queryable)]
 pub struct Delivery {
@@ -254,6 +257,14 @@ pub fn free_leases(db: &mut DbConnection, prefix: &str) -> Result<usize> {
     let pattern = format!("{}%", prefix.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_"));
     Ok(diesel::update(journal::table.filter(is_waiting()).filter(journal::leased_by.like(pattern).escape('\\')))
         .set(journal::leased_until.eq(None::<UtcTime>))
+        .execute(db)?)
+}
+
+/// Frees every mail that `worker` holds after it failed over them; they wait for the pause of a busy machine.
+pub fn free_after_failure(db: &mut DbConnection, worker: &str, now: UtcTime) -> Result<usize> {
+    Ok(diesel::update(journal::table.filter(is_waiting()).filter(journal::leased_by.eq(worker)))
+        .filter(journal::leased_until.is_not_null())
+        .set((journal::leased_until.eq(None::<UtcTime>), journal::next_at.eq(now.plus(PAUSE_AFTER_FAILURE))))
         .execute(db)?)
 }
 

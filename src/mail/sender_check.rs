@@ -158,9 +158,10 @@ impl SenderCheck {
     /// `None` when it is not known in time.
     fn find(&self, runtime: &Runtime, message: &AuthenticatedMessage<'_>, from: &str, now: UtcTime) -> Option<Found> {
         let organisation = two_labels(from);
-        let (found, waited) = runtime.block_on(async {
+        runtime.block_on(async {
+            let authenticator = self.authenticator()?;
             let began = Instant::now();
-            let Some(authenticator) = self.authenticator() else { return (None, Duration::ZERO) };
+            let patience = self.patience.begin(&organisation, now, began.into_std());
             let look_up = async {
                 let records = self.records.at(now);
                 let dkim = authenticator.verify_dkim(Parameters::new(message).with_txt_cache(&records)).await;
@@ -174,11 +175,10 @@ impl SenderCheck {
                 let dmarc = authenticator.verify_dmarc(Parameters::new(parameters).with_txt_cache(&records)).await;
                 Found::new(&dkim, &dmarc)
             };
-            let found = tokio::time::timeout(self.patience.left(&organisation, now), look_up).await.ok();
-            (found, began.elapsed())
-        });
-        self.patience.spend(&organisation, waited, now);
-        found
+            let found = tokio::time::timeout(patience, look_up).await.ok();
+            self.patience.end(&organisation, began.elapsed(), now, Instant::now().into_std());
+            found
+        })
     }
 
     fn authenticator(&self) -> Option<MessageAuthenticator> {

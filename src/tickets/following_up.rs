@@ -17,6 +17,7 @@ use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::messages::{CustomerMessage, NewMessage, add_customer_message};
 use crate::tickets::opening::{self, NewTicket, Opened};
 use crate::tickets::participants::{self, Part, Standing};
+use crate::tickets::planned::{self, HeldBecause};
 use crate::tickets::reference::TicketReference;
 use crate::tickets::ticket::{self, Ticket};
 
@@ -144,5 +145,7 @@ pub fn open(
     let event = |kind, details| NewEvent { kind, maker, person: by.person().or(author), message: None, details };
     events::record(db, &opened.ticket, event(EventKind::FollowsUp, named(old)), now)?;
     events::record(db, old, event(EventKind::GoesOnIn, named(&opened.ticket)), now)?;
+    // What waits to be said there was written without knowing this.
+    planned::hold_others(db, old, author, HeldBecause::CustomerWrote, now)?;
     Ok(opened)
 }

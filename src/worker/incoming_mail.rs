@@ -40,9 +40,12 @@ pub fn process_next(app: &App, worker: &str) -> Result<Step> {
 /// costs a commit of its own for that; its attempt is as durable before it is read as with one (J-07).
 pub fn process_row(app: &App, worker: &str, took: impl Fn() -> Duration) -> Result<Step> {
     // Where mails go together one row follows another, so that none overtakes those claimed before it (J-09).
-    let _turn = app.config.database.url.is_sqlite().then(|| app.reading_room.turn());
+    let turn = app.reading_room.try_turn();
+    if turn.is_none() && app.config.database.url.is_sqlite() {
+        return Ok(Step::Idle);
+    }
     let now = app.clock.now();
-    free_what_was_left_behind(app, worker)?;
+    free_what_was_left_behind(app, worker);
     if app.database.read_now(|db| claiming::due(db, now))?.is_empty() {
         return Ok(Step::Idle);
     }
@@ -53,20 +56,40 @@ pub fn process_row(app: &App, worker: &str, took: impl Fn() -> Duration) -> Resu
     while !claimed.is_empty() {
         processed += claimed.len();
         let goes_on = processed < IN_A_ROW && took() < ROW;
-        // What is still held after a failure is nobody's until the next row begins.
-        claimed = process(app, &claimed, worker, goes_on).inspect_err(|_| app.reading_room.leave_behind(worker))?;
+        // What is still held after a failure, or a panic, is freed before the next row begins.
+        let mut held = Held { app, worker, is_over: false };
+        claimed = process(app, &claimed, worker, goes_on)?;
+        held.is_over = true;
     }
     Ok(if processed > 0 { Step::Worked(processed as u64) } else { Step::Idle })
 }
 
-/// Frees what this thread held when a row failed: it would lie still until its leases end.
-fn free_what_was_left_behind(app: &App, worker: &str) -> Result<()> {
-    if app.reading_room.has_left_behind(worker) {
-        let name = worker.to_owned();
-        app.database.write_now(move |db| claiming::free_leases(db, &name))?;
-        app.reading_room.forget_left_behind(worker);
+/// Mails in hand; notes that a row ended before they were done with.
+struct Held<'a> {
+    app: &'a App,
+    worker: &'a str,
+    is_over: bool,
+}
+
+impl Drop for Held<'_> {
+    fn drop(&mut self) {
+        if !self.is_over {
+            self.app.reading_room.leave_behind(self.worker);
+        }
     }
-    Ok(())
+}
+
+/// Frees what this thread held when a row failed: it would lie still until its leases end. After a pause, so that what
+/// failed for all of them does not use up their attempts.
+fn free_what_was_left_behind(app: &App, worker: &str) {
+    if !app.reading_room.has_left_behind(worker) {
+        return;
+    }
+    app.reading_room.forget_left_behind(worker);
+    let (name, now) = (worker.to_owned(), app.clock.now());
+    if let Err(error) = app.database.write_now(move |db| claiming::free_after_failure(db, &name, now)) {
+        tracing::warn!(target: "accord::mail", ?error, "Mails of a row that failed have to wait for their leases");
+    }
 }
 
 /// What is carried out: a mail, what it was found to be, and the span in which all of its way is recorded.

@@ -245,6 +245,18 @@ async fn a_planned_answer_can_be_sent_at_once_and_still_be_taken_back() {
     assert_eq!(desk.sent_to(CLAIRE).len(), 1);
 }
 
+#[test]
+fn what_waits_in_a_closed_ticket_is_held_when_the_customer_goes_on_in_another() {
+    let (desk, ticket) = desk();
+    desk.answer(&ticket, "Redémarrez-le.", Status::Closed);
+    let sent = desk.sent_to(CLAIRE).pop().expect("the answer");
+    desk.test.clock.advance(TimeDelta::days(40));
+    let handle = planned(&desk, &ticket, "Tout va bien ?");
+    desk.receive(&Letter::answering(CLAIRE, &sent).authenticated("pass"));
+    assert_eq!(desk.tickets().len(), 2, "too late for the old one");
+    assert_eq!(unsaid(&desk), [(handle, State::Held, Some(HeldBecause::CustomerWrote))]);
+}
+
 #[actix_web::test]
 async fn when_the_customer_writes_first_the_answer_is_held_and_its_author_told() {
     let (desk, ticket) = desk();

@@ -302,8 +302,8 @@ fn run_group(db: &mut DbConnection, ballast: &Ballast, mut group: Vec<WriteTask>
                 Some(index) if soundness == Soundness::Panicked => {
                     let panicking = group.remove(index);
                     group.push(panicking);
-                    // It left its savepoint open.
-                    roll_back(db);
+                    // It left its savepoint open, and any within that.
+                    while dialect::roll_back(db).is_ok() {}
                 }
                 Some(_) => {}
             }

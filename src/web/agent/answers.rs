@@ -73,7 +73,13 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
     let Upload { form, files } = upload;
     let reference = reference.into_inner();
     require_ticket(&app, &agent, &reference).await?;
+    let expected = form.kept.len() + files.len();
     let files = kept_files::gather(&app, &agent.signed_in.person.handle, &form.kept, files).await?;
+    if files.len() < expected && !form.answer.is_empty() {
+        // The answer that was taken back still has them; sent from here it would go without, and they would be lost.
+        let draft = draft(&app, &agent, form, &files);
+        return again(&app, &agent, reference, draft, Error::invalid("files", "files-forgotten")).await;
+    }
     let status = match form.status.as_deref() {
         None => Status::WaitingForCustomer,
         Some(status) => Status::parse(status).ok_or_else(PageError::bad_request)?,
@@ -122,8 +128,11 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
             ticket_page::page(&app, &agent, reference, false, draft, StatusCode::CONFLICT).await
         }
         Err(error) => {
+            // One that is in the composer no more is sent as a new one, if it still is to be sent.
+            let is_gone = matches!(error, Error::Conflict(_));
             let draft = draft(&app, &agent, form, &files);
-            again(&app, &agent, reference, draft, error).await
+            let answer = draft.answer.clone().filter(|_| !is_gone);
+            again(&app, &agent, reference, Draft { answer, ..draft }, error).await
         }
     }
 }

@@ -281,6 +281,7 @@ note-add = Add the note
 preview-title = Preview
 preview-hint = This is how it will read. Nothing was sent: close this tab and go on writing.
 files-too-many = Attach 20 files at most.
+files-forgotten = The files of this answer are no longer at hand here. Load the ticket again: they are there, with the answer you took back.
 mail-failed = { $address } did not get this mail
 mail-retry = Send it again
 mail-state-label = Mails of this answer

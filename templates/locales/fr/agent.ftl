@@ -281,6 +281,7 @@ note-add = Ajouter la note
 preview-title = Aperçu
 preview-hint = Voici ce qui sera lu. Rien n’a été envoyé : fermez cet onglet et continuez à écrire.
 files-too-many = Joignez 20 fichiers au plus.
+files-forgotten = Les fichiers de cette réponse ne sont plus disponibles ici. Rechargez le ticket : ils y sont, avec la réponse que vous avez reprise.
 mail-failed = { $address } n’a pas reçu ce courriel
 mail-retry = L’envoyer à nouveau
 mail-state-label = Courriels de cette réponse

@@ -169,6 +169,28 @@ fn a_mail_that_fails_takes_nothing_from_those_it_shares_a_commit_with() {
 }
 
 #[test]
+fn j_07_mails_that_could_not_even_be_given_back_are_free_again_after_a_pause() {
+    let desk = Desk::open();
+    desk.accept(&Letter::from("un@acme.example"));
+    let is_sqlite = desk.test.app.database.url().is_sqlite();
+    let refuse = if is_sqlite {
+        "CREATE TRIGGER refusal BEFORE UPDATE OF state ON journal BEGIN SELECT RAISE(ABORT, 'not now'); END"
+    } else {
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS
+             $$ BEGIN RAISE EXCEPTION 'not now'; END $$;
+         CREATE TRIGGER refusal BEFORE UPDATE OF state ON journal FOR EACH ROW EXECUTE FUNCTION refuse()"
+    };
+    desk.test.write(move |db| Ok(db.batch_execute(refuse)?));
+    assert!(incoming_mail::process_next(&desk.test.app, "one").is_err());
+    let allow = if is_sqlite { "DROP TRIGGER refusal" } else { "DROP TRIGGER refusal ON journal" };
+    desk.test.write(move |db| Ok(db.batch_execute(allow)?));
+    assert_eq!(incoming_mail::process_next(&desk.test.app, "one").unwrap(), Step::Idle, "after a pause");
+    desk.test.clock.advance(TimeDelta::seconds(31));
+    assert_eq!(incoming_mail::process_next(&desk.test.app, "one").unwrap(), Step::Worked(1));
+    assert_eq!(desk.tickets().len(), 1);
+}
+
+#[test]
 fn no_mail_is_claimed_in_a_row_that_took_a_second() {
     let desk = Desk::open();
     for name in ["un", "deux", "trois"] {
