@@ -266,7 +266,7 @@ pub fn add_reply(
     by: &Actor,
     now: UtcTime,
 ) -> Result<ReplyOutcome> {
-    add_planned(db, ticket, reply, random_handle(), by, now)
+    add_said(db, ticket, reply, None, by, now)
 }
 
 /// The same with the public name that the reply bore while it waited.
@@ -274,7 +274,18 @@ pub(super) fn add_planned(
     db: &mut DbConnection,
     ticket: &Ticket,
     reply: NewReply,
-    handle: String,
+    handle: &str,
+    by: &Actor,
+    now: UtcTime,
+) -> Result<ReplyOutcome> {
+    add_said(db, ticket, reply, Some(handle), by, now)
+}
+
+fn add_said(
+    db: &mut DbConnection,
+    ticket: &Ticket,
+    reply: NewReply,
+    planned: Option<&str>,
     by: &Actor,
     now: UtcTime,
 ) -> Result<ReplyOutcome> {
@@ -283,11 +294,18 @@ pub(super) fn add_planned(
         return Err(Error::Forbidden);
     }
     let message = agent_message(db, agent.person, reply.words, reply.attachments)?;
+    let handle = planned.map_or_else(random_handle, str::to_owned);
     let message = NewMessage { handle, mail_id: reply.mail_id, ingest: reply.ingest, ..message };
     require_content(&message.text, &message.attachments)?;
     let Some(ticket) = ticket::count_message(db, ticket, Some(reply.seen), now)? else {
         return Ok(ReplyOutcome::Stale(after(db, ticket, reply.seen)?));
     };
+    // The ticket is ours alone from here on. On PostgreSQL another may have said it before that.
+    if let Some(handle) = planned
+        && !planned::waits(db, handle)?
+    {
+        return Err(Error::Busy);
+    }
     let channel = message.channel;
     let id = insert(db, &ticket, MessageKind::Agent, Visibility::Everyone, None, message, now)?;
     let change = Change {

@@ -309,6 +309,16 @@ pub fn clear(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor) -
     if diesel::delete(own).execute(db)? == 0 { Err(gone(db, ticket, handle)?) } else { Ok(()) }
 }
 
+/// Whether the answer of that public name still is to be said.
+pub(super) fn waits(db: &mut DbConnection, handle: &str) -> Result<bool> {
+    let waiting: i64 = planned_answers::table
+        .filter(planned_answers::handle.eq(handle))
+        .filter(planned_answers::state.eq(State::Waiting))
+        .count()
+        .get_result(db)?;
+    Ok(waiting > 0)
+}
+
 /// `writer` said something: what others have waiting was written without knowing it, and is held.
 pub(super) fn hold_others(
     db: &mut DbConnection,

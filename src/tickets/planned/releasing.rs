@@ -47,7 +47,7 @@ pub fn release(db: &mut DbConnection, answer: &PlannedAnswer, words: &Words, now
             mail_id: None,
             ingest: None,
         };
-        match messages::add_planned(db, &ticket, reply, answer.handle.clone(), &author, now)? {
+        match messages::add_planned(db, &ticket, reply, &answer.handle, &author, now)? {
             ReplyOutcome::Sent(message) => {
                 let sent = diesel::delete(planned_answers::table.find(answer.id).filter(is_due(now))).execute(db)?;
                 // Taken back at this moment: nothing of this transaction remains.
