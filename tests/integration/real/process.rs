@@ -109,6 +109,10 @@ impl Installation {
         if let DatabaseUrl::Postgres(url) = self.database_url() {
             command.env("ACCORD_DATABASE_URL", url);
         }
+        if !self.settings.contains("undo_seconds") {
+            // What an agent sends is said at once, unless a test is about taking it back.
+            command.env("ACCORD_DESK_UNDO_SECONDS", "0");
+        }
         command.stdin(Stdio::null());
         command
     }
