@@ -50,8 +50,13 @@
 //! (committed, then acknowledged) → a worker waits for room in memory ([`intake::reading_room`]), parses it
 //! ([`mail::incoming`]), finds out whether its sender's domain stands by it ([`mail::authentication`],
 //! [`mail::sender_check`]), decides where it belongs ([`mail::threading`], one pure table) → a ticket
-//! or a message in one transaction ([`intake::from_email`]). A report that a mail of ours did not arrive
+//! or a message in one transaction ([`intake::from_email`]), which in an embedded database it may share with the mails beside
+//! it; an answer to what stays closed goes on in another ticket ([`tickets::following_up`]). A report that a mail of ours did not arrive
 //! ([`mail::delivery_report`]) is believed or held ([`intake`]), and marks that mail in the [`outbox`].
+//!
+//! *An answer*: what an agent sends on a page waits, as no message yet ([`tickets::planned`]), for the seconds in which it can
+//! be taken back or until the time that was chosen → a message, by a job ([`worker::planned_answers`]) → mails in the
+//! [`outbox`], each by the relay of its mailbox ([`config::relays`]).
 //!
 //! *A trace of a product*: [`web::otlp`] decides on the headers of a request, by a token of its grant and by how that grant
 //! stands in the database → [`diagnostics::otlp`] takes the spans that lie inside the grant, redacts them like all that is
