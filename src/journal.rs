@@ -191,3 +191,9 @@ pub fn original_hashes(db: &mut DbConnection) -> Result<Vec<String>> {
         .load(db)?;
     Ok(hashes.into_iter().flatten().collect())
 }
+
+/// Whether the original of some mail is the content of that name.
+pub fn keeps_original(db: &mut DbConnection, hash: &str) -> Result<bool> {
+    let kept = journal::table.filter(journal::original_hash.eq(hash));
+    Ok(diesel::select(diesel::dsl::exists(kept)).get_result(db)?)
+}

@@ -73,6 +73,7 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
         EventKind::Noted
         | EventKind::MailHeld
         | EventKind::AnswerPlanned
+        | EventKind::AnswerReleased
         | EventKind::AnswerTakenBack
         | EventKind::StatusChanged
         | EventKind::PriorityChanged

@@ -7,11 +7,15 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use flate2::Compression;
 use flate2::read::ZlibDecoder;
 use flate2::write::ZlibEncoder;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, utimensat};
+use rustix::io::Errno;
 use sha2::{Digest, Sha256};
 
+use crate::clock::UtcTime;
 use crate::db::{Ballast, disk};
 use crate::error::{Error, Result};
 use crate::secret::random_handle;
@@ -56,7 +60,9 @@ impl Storage {
         let path = self.path(&hash);
         if path.exists() {
             match self.get(&hash) {
-                Ok(_) => return Ok(hash),
+                // Taken away at this moment, it is written anew.
+                Ok(_) if self.touch(&hash)? => return Ok(hash),
+                Ok(_) => {}
                 Err(error) => {
                     tracing::warn!(target: "accord::db", error = format!("{error:#}"), "A stored file is written anew");
                 }
@@ -170,13 +176,47 @@ impl Storage {
         Ok(())
     }
 
-    /// Removes the content of that name, if it is there.
-    pub fn remove(&self, hash: &str) -> Result<()> {
-        match std::fs::remove_file(self.path(hash)) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(Error::Internal(anyhow::Error::new(error).context("a stored file cannot be removed")))
+    /// Says that the content of that name is wanted, so that nobody removes it for now; gives whether it is there.
+    pub fn touch(&self, hash: &str) -> Result<bool> {
+        if !is_name(hash) {
+            return Ok(false);
+        }
+        let times = Timestamps {
+            last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT },
+            last_modification: Timespec { tv_sec: 0, tv_nsec: UTIME_NOW },
+        };
+        match utimensat(CWD, self.path(hash), &times, AtFlags::empty()) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOENT) => Ok(false),
+            Err(error) => {
+                Err(Error::Internal(anyhow::Error::new(error).context("a stored file cannot be marked as wanted")))
             }
-            _ => Ok(()),
+        }
+    }
+
+    /// Removes the content of that name unless it was stored or [touched](Self::touch) at `since` or later; gives whether it
+    /// is gone. The caller knows that nothing names it.
+    pub fn remove_untouched(&self, hash: &str, since: UtcTime) -> Result<bool> {
+        if !is_name(hash) {
+            return Ok(true);
+        }
+        let path = self.path(hash);
+        // Put aside before it is looked at: who stores the same content meanwhile finds nothing, and writes it anew.
+        let aside = path.with_file_name(format!(".{}", random_handle()));
+        let removed: io::Result<bool> = (|| {
+            std::fs::rename(&path, &aside)?;
+            let touched = DateTime::<Utc>::from(std::fs::metadata(&aside)?.modified()?).timestamp_micros();
+            if UtcTime::from_micros(touched) < since {
+                std::fs::remove_file(&aside)?;
+                return Ok(true);
+            }
+            std::fs::rename(&aside, &path)?;
+            Ok(false)
+        })();
+        match removed {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(true),
+            other => other
+                .map_err(|error| Error::Internal(anyhow::Error::new(error).context("a stored file cannot be removed"))),
         }
     }
 
@@ -230,6 +270,29 @@ mod tests {
         std::fs::remove_dir_all(storage.path(&hash).parent().unwrap()).unwrap();
         assert_eq!(storage.put(b"Bonjour").unwrap(), hash);
         assert_eq!(storage.get(&hash).unwrap(), b"Bonjour");
+    }
+
+    #[test]
+    fn what_is_wanted_is_not_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        let hash = storage.put(b"Bonjour").unwrap();
+        let long_ago = || {
+            let file = File::options().write(true).open(storage.path(&hash)).unwrap();
+            file.set_modified(std::time::SystemTime::UNIX_EPOCH).unwrap();
+        };
+        let since = UtcTime::from_seconds(1_000_000);
+        assert!(!storage.remove_untouched(&hash, since).unwrap());
+        for stores in [true, false] {
+            long_ago();
+            assert!(if stores { storage.put(b"Bonjour").is_ok() } else { storage.touch(&hash).unwrap() });
+            assert!(!storage.remove_untouched(&hash, since).unwrap());
+            assert_eq!(storage.get(&hash).unwrap(), b"Bonjour");
+        }
+        long_ago();
+        assert!(storage.remove_untouched(&hash, since).unwrap() && storage.hashes().unwrap().is_empty());
+        assert!(storage.remove_untouched(&hash, since).unwrap() && !storage.touch(&hash).unwrap());
+        assert_eq!(storage.put(b"Bonjour").unwrap(), hash);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub mod planned;
 pub mod attachments;
 pub mod connection_context;
 pub mod contacts;
+pub mod thrown_away;
 
 pub mod assignment;
 pub mod moving;

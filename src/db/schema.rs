@@ -462,6 +462,7 @@ diesel::table! {
         handle -> Text,
         author_id -> BigInt,
         requester_id -> BigInt,
+        audience -> Text,
         body_text -> Text,
         files -> Text,
         status -> Text,
@@ -623,6 +624,14 @@ diesel::table! {
         spent -> Double,
         updated_at -> Timestamp,
         blocked_until -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    thrown_away_files (id) {
+        id -> BigInt,
+        content_hash -> Text,
+        thrown_away_at -> Timestamp,
     }
 }
 
@@ -887,6 +896,7 @@ diesel::allow_tables_to_appear_in_same_query!(
     staff_members,
     staff_roles,
     throttles,
+    thrown_away_files,
     ticket_attachments,
     ticket_contacts,
     ticket_events,

@@ -168,6 +168,10 @@ pub fn of_reply(
     let before = message_before(db, ticket, reply)?;
     let mut drafts = Vec::new();
     for Reader { participant, person, address } in readers::of_answers(db, letterhead, ticket, reply.author_id)? {
+        // Who joined after it was said reads from then on (TH-07).
+        if participant.joined_at > reply.created_at {
+            continue;
+        }
         let t = Texts::new(person.language.0, person.zone());
         let is_requester = participant.person_id == ticket.requester_id;
         let is_confirmed = if is_requester { ticket.address_confirmed } else { person.address_confirmed_at.is_some() };
@@ -461,6 +465,7 @@ pub fn held_key(because: HeldBecause) -> &'static str {
         HeldBecause::ColleagueWrote => "answer-held-colleague-wrote",
         HeldBecause::Closed => "answer-held-closed",
         HeldBecause::OtherRequester => "answer-held-other-requester",
+        HeldBecause::OtherReaders => "answer-held-other-readers",
         HeldBecause::NotAllowed => "answer-held-not-allowed",
         HeldBecause::AuthorLeft => "answer-held-author-left",
         HeldBecause::Restored => "answer-held-restored",
@@ -505,12 +510,16 @@ pub(super) fn notice_to_agents(
     Ok(drafts)
 }
 
-/// The agent in charge, or else everybody who works in the queue; those who may see it now and want mail.
+/// The agent in charge, or everybody who works in the queue if nobody is, or who was in charge is not there any more; of
+/// them those who may see it now and want mail.
 pub(super) fn agents_concerned(db: &mut DbConnection, ticket: &Ticket) -> Result<Vec<Person>> {
-    let ids: Vec<PersonId> = match ticket.assignee_id {
-        Some(agent) => vec![agent],
-        None => members::active_in(db, ticket.queue_id)?,
+    let in_charge = match ticket.assignee_id {
+        Some(agent) if person::by_id(db, agent)?.state == PersonState::Active && may_work_on(db, agent, ticket)? => {
+            Some(agent)
+        }
+        _ => None,
     };
+    let ids = in_charge.map_or_else(|| members::active_in(db, ticket.queue_id), |agent| Ok(vec![agent]))?;
     let mut agents = Vec::new();
     for id in ids {
         let agent = person::by_id(db, id)?;

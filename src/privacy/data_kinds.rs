@@ -91,6 +91,7 @@ pub const REGISTER: &[(&str, Kind, InBackup)] = &[
     ("staff_members", Kind::Identification, Whole),
     ("staff_roles", Kind::Installation, Whole),
     ("throttles", Kind::SignIn, Nothing),
+    ("thrown_away_files", Kind::Correspondence, Whole),
     ("ticket_attachments", Kind::Correspondence, Whole),
     ("ticket_contacts", Kind::Correspondence, Whole),
     ("ticket_events", Kind::Correspondence, Whole),

@@ -55,6 +55,8 @@ text_enum! {
         AnswerPlanned = "answer_planned",
         /// An answer that waited does not go out by itself any more.
         AnswerHeld = "answer_held",
+        /// An agent had an answer go out that was held, or a colleague's.
+        AnswerReleased = "answer_released",
         /// An agent took a planned answer back, or a colleague's.
         AnswerTakenBack = "answer_taken_back",
         /// The ticket may belong to another (rows D5 and D8 of the decision table).

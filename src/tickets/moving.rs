@@ -14,6 +14,7 @@ use crate::people::memberships;
 use crate::tickets::assignment;
 use crate::tickets::events::{self, Details, EventKind, NewEvent};
 use crate::tickets::participants;
+use crate::tickets::planned::{self, HeldBecause, audience};
 use crate::tickets::ticket::{self, Change, Ticket};
 
 /// Hands the ticket over to another queue, which need not be one of the agent's own. Who took care of it keeps it only
@@ -82,6 +83,10 @@ pub fn to_requester(
     participants::make_requester(db, &moved, requester, now)?;
     let details = Details { person: Some(requester), previous_person: Some(ticket.requester_id), ..Details::default() };
     events::record(db, &moved, NewEvent::by(by, EventKind::RequesterChanged).with(details), now)?;
+    // Whoever moved it: what waits was written for somebody else.
+    let is_another = ticket.requester_id != requester;
+    let because = if is_another { HeldBecause::OtherRequester } else { HeldBecause::OtherReaders };
+    planned::hold_others(db, &moved, None, because, now)?;
     let entry = audit::Entry {
         kind: "ticket_moved",
         actor: by.person(),
@@ -117,7 +122,11 @@ pub fn set_private(db: &mut DbConnection, ticket: &Ticket, is_private: bool, by:
     ticket::change(db, ticket, Change { is_private: Some(is_private), ..Change::default() }, now)?;
     let details = Details { to: Some(is_private.to_string()), ..Details::default() };
     events::record(db, ticket, NewEvent::by(by, EventKind::PrivacyChanged).with(details), now)?;
-    Ok(())
+    if is_private {
+        return Ok(());
+    }
+    let shared = Ticket { is_private, ..ticket.clone() };
+    audience::has_grown(db, &shared, by.person(), now)
 }
 
 /// The requester proved to read mail at their address: mails with text may go there from now on (OUT-10).

@@ -15,6 +15,7 @@ use crate::people::person::display_name;
 use crate::secret::random_bytes;
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::links;
+use crate::tickets::planned::audience;
 use crate::tickets::ticket::Ticket;
 
 text_enum! {
@@ -227,6 +228,7 @@ pub fn approve(db: &mut DbConnection, ticket: &Ticket, person: PersonId, by: &Ac
     if activate(db, ticket, person, now)? {
         let details = Details { person: Some(person), ..Details::default() };
         events::record(db, ticket, NewEvent::by(by, EventKind::ParticipantAdded).with(details), now)?;
+        audience::has_grown(db, ticket, by.person(), now)?;
     }
     Ok(())
 }

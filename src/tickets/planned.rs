@@ -5,16 +5,23 @@
 //! that is killed loses none, and what is taken back was never said. Their text is kept until it is sent or its author
 //! throws it away: what is taken back stands in the composer, and stays there whatever becomes of the browser.
 //!
-//! An answer was written for what its author had read. When somebody else writes before it goes out, it is held and
-//! its author is told. `releasing` sends what is due.
+//! An answer was written for what its author had read, and for those who could read the ticket then ([`audience`]).
+//! When somebody else writes before it goes out, or somebody else reads, it is held and its author is told ([`holding`]).
+//! [`releasing`] sends what is due; [`listing`] is where agents find what they and others have not said.
 
+pub mod audience;
+pub mod holding;
+pub mod listing;
 pub mod releasing;
+
+pub use holding::{hold_of_author, hold_others, hold_restored};
 
 use chrono::TimeDelta;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::access::{self, Actor};
+use crate::audit;
 use crate::cards;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
@@ -26,9 +33,11 @@ use crate::i18n::Message as Text;
 use crate::queue;
 use crate::secret::random_handle;
 use crate::tickets::attachments::NewAttachment;
-use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
+use crate::tickets::events::{self, Details, EventKind, NewEvent};
 use crate::tickets::messages::{self, Message};
+use crate::tickets::planned::audience::Audience;
 use crate::tickets::status::Status;
+use crate::tickets::thrown_away;
 use crate::tickets::ticket::Ticket;
 
 /// The job that sends an answer when its time has come; its payload is [`AnswerDue`].
@@ -67,6 +76,8 @@ text_enum! {
         Closed = "closed",
         /// The ticket is another's now, for whom it was not written.
         OtherRequester = "other_requester",
+        /// Others than its author knew of read the ticket now.
+        OtherReaders = "other_readers",
         /// Its author does not work on the ticket any more.
         NotAllowed = "not_allowed",
         /// Its author's account is disabled.
@@ -85,6 +96,7 @@ pub struct PlannedAnswer {
     pub handle: String,
     pub author: PersonId,
     requester: PersonId,
+    audience: Json<Audience>,
     /// Markdown, as it was written.
     pub text: String,
     pub files: Json<Vec<NewAttachment>>,
@@ -117,6 +129,7 @@ macro_rules! planned_columns {
             planned_answers::handle,
             planned_answers::author_id,
             planned_answers::requester_id,
+            planned_answers::audience,
             planned_answers::body_text,
             planned_answers::files,
             planned_answers::status,
@@ -144,7 +157,17 @@ pub enum Release {
 impl HeldBecause {
     /// Whether a word of somebody who works on the ticket is enough for it to go out all the same, in its author's name.
     pub fn may_be_overruled(self) -> bool {
-        !matches!(self, HeldBecause::NotAllowed | HeldBecause::AuthorLeft)
+        self.refusal().is_none()
+    }
+
+    /// What is said to who has it go out all the same, if that does not do.
+    fn refusal(self) -> Option<Error> {
+        let key = match self {
+            HeldBecause::NotAllowed => "answer-held-not-allowed",
+            HeldBecause::AuthorLeft => "answer-held-author-left",
+            _ => return None,
+        };
+        Some(Error::Conflict(Text::new(key)))
     }
 }
 
@@ -199,6 +222,7 @@ pub fn plan(db: &mut DbConnection, ticket: &Ticket, new: NewPlanned, by: &Actor,
                 planned_answers::handle.eq(&handle),
                 planned_answers::author_id.eq(agent),
                 planned_answers::requester_id.eq(ticket.requester_id),
+                planned_answers::audience.eq(Json(Audience::of(db, ticket)?)),
                 planned_answers::body_text.eq(kept_text(&new.text)),
                 planned_answers::files.eq(Json(new.files)),
                 planned_answers::status.eq(new.status),
@@ -263,7 +287,7 @@ pub fn take_back(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Acto
 }
 
 /// Has an answer that waits or is held go out at another time, or at once, over everything that `by` has `seen` and
-/// to whom the ticket belongs now.
+/// for whoever reads the ticket now. Whose answer it was stays; who had it go out is recorded.
 pub fn reschedule(
     db: &mut DbConnection,
     ticket: &Ticket,
@@ -278,10 +302,14 @@ pub fn reschedule(
         return Err(Error::Conflict(Text::new("answer-stale")));
     }
     let Some(answer) = find(db, ticket, handle)? else { return Err(gone(db, ticket, handle)?) };
+    if let Some(error) = answer.held_because.and_then(HeldBecause::refusal) {
+        return Err(error);
+    }
     let changed = diesel::update(not_taken_back(answer.id)).set((
         planned_answers::state.eq(State::Waiting),
         planned_answers::held_because.eq(None::<HeldBecause>),
         planned_answers::requester_id.eq(ticket.requester_id),
+        planned_answers::audience.eq(Json(Audience::of(db, ticket)?)),
         planned_answers::seen.eq(seen),
         planned_answers::planned_for.eq(planned_for),
         planned_answers::release_at.eq(release_at),
@@ -292,21 +320,40 @@ pub fn reschedule(
     }
     queue::enqueue(db, ANSWER_DUE, &AnswerDue { answer: answer.id }, release_at, now)?;
     match planned_for {
-        Some(time) => record_plan(db, ticket, time, agent, by, now),
-        None => Ok(()),
+        Some(time) => record_plan(db, ticket, time, answer.author, by, now)?,
+        None if answer.author != agent || answer.state == State::Held => {
+            let details = Details { person: Some(answer.author), ..Details::default() };
+            events::record(db, ticket, NewEvent::by(by, EventKind::AnswerReleased).with(details), now)?;
+        }
+        None => {}
     }
+    if answer.author == agent {
+        return Ok(());
+    }
+    // It goes out in another's name.
+    let entry = audit::Entry {
+        kind: "answer_released",
+        actor: Some(agent),
+        subject: Some(answer.author),
+        organisation: Some(ticket.organisation_id),
+        detail: serde_json::json!({ "ticket": ticket.reference, "answer": answer.handle, "at": release_at }),
+    };
+    audit::record(db, &entry, now)
 }
 
 /// Removes an answer from the composer of `by`: it was sent in other words, or is not wanted any more. The error says when
-/// that happened before, in another window.
-pub fn clear(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor) -> Result<()> {
+/// that happened before, in another window. Its files go with it, where nothing else has them.
+pub fn clear(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor, now: UtcTime) -> Result<()> {
     let agent = agent_of(ticket, by)?;
     let own = planned_answers::table
         .filter(planned_answers::ticket_id.eq(ticket.id))
         .filter(planned_answers::handle.eq(handle))
         .filter(planned_answers::author_id.eq(agent))
         .filter(planned_answers::state.eq(State::TakenBack));
-    if diesel::delete(own).execute(db)? == 0 { Err(gone(db, ticket, handle)?) } else { Ok(()) }
+    let removed = diesel::delete(own).returning(planned_answers::files);
+    let files: Option<Json<Vec<NewAttachment>>> = removed.get_result(db).optional()?;
+    let Some(files) = files else { return Err(gone(db, ticket, handle)?) };
+    thrown_away::note(db, &files.0, now)
 }
 
 /// Whether the answer of that public name still is to be said.
@@ -317,46 +364,6 @@ pub(super) fn waits(db: &mut DbConnection, handle: &str) -> Result<bool> {
         .count()
         .get_result(db)?;
     Ok(waiting > 0)
-}
-
-/// `writer` said something: what others have waiting was written without knowing it, and is held.
-pub(super) fn hold_others(
-    db: &mut DbConnection,
-    ticket: &Ticket,
-    writer: Option<PersonId>,
-    because: HeldBecause,
-    now: UtcTime,
-) -> Result<()> {
-    let waiting = planned_answers::table
-        .filter(planned_answers::ticket_id.eq(ticket.id))
-        .filter(planned_answers::state.eq(State::Waiting))
-        .filter(planned_answers::author_id.ne(writer.unwrap_or(NOBODY)));
-    let hold = diesel::update(waiting)
-        .set((
-            planned_answers::state.eq(State::Held),
-            planned_answers::held_because.eq(because),
-            planned_answers::changed_at.eq(now),
-        ))
-        .returning(planned_answers::author_id);
-    for author in one_text!(promised hold).load(db)? {
-        record_hold(db, ticket, author, because, now)?;
-    }
-    Ok(())
-}
-
-/// No person has this id: ids begin at one.
-const NOBODY: PersonId = PersonId(0);
-
-/// Holds everything that waits in a restored backup: what was sent after the backup was made is not to be sent again.
-pub fn hold_restored(db: &mut DbConnection, now: UtcTime) -> Result<()> {
-    diesel::update(planned_answers::table.filter(planned_answers::state.eq(State::Waiting)))
-        .set((
-            planned_answers::state.eq(State::Held),
-            planned_answers::held_because.eq(HeldBecause::Restored),
-            planned_answers::changed_at.eq(now),
-        ))
-        .execute(db)?;
-    Ok(())
 }
 
 /// Has what is late looked at once more, since its job failed for good; gives how many those are.
@@ -385,7 +392,8 @@ fn agent_of(ticket: &Ticket, by: &Actor) -> Result<PersonId> {
     }
 }
 
-fn find(db: &mut DbConnection, ticket: &Ticket, handle: &str) -> Result<Option<PlannedAnswer>> {
+/// The answer of that public name in the ticket.
+pub fn find(db: &mut DbConnection, ticket: &Ticket, handle: &str) -> Result<Option<PlannedAnswer>> {
     let of_ticket = planned_answers::table
         .filter(planned_answers::ticket_id.eq(ticket.id))
         .filter(planned_answers::handle.eq(handle));
@@ -414,29 +422,11 @@ fn record_plan(
     db: &mut DbConnection,
     ticket: &Ticket,
     time: UtcTime,
-    agent: PersonId,
+    author: PersonId,
     by: &Actor,
     now: UtcTime,
 ) -> Result<()> {
-    let details = Details { person: Some(agent), to: Some(time.rfc3339()), ..Details::default() };
+    let details = Details { person: Some(author), to: Some(time.rfc3339()), ..Details::default() };
     events::record(db, ticket, NewEvent::by(by, EventKind::AnswerPlanned).with(details), now)?;
-    Ok(())
-}
-
-fn record_hold(
-    db: &mut DbConnection,
-    ticket: &Ticket,
-    author: PersonId,
-    because: HeldBecause,
-    now: UtcTime,
-) -> Result<()> {
-    let event = NewEvent {
-        kind: EventKind::AnswerHeld,
-        maker: Maker::System,
-        person: None,
-        message: None,
-        details: Details { person: Some(author), to: Some(because.as_str().to_owned()), ..Details::default() },
-    };
-    events::record(db, ticket, event, now)?;
     Ok(())
 }

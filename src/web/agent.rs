@@ -12,3 +12,4 @@ pub mod planned;
 pub mod queue;
 pub mod search;
 pub mod ticket;
+pub mod unsaid;

@@ -50,7 +50,16 @@ pub async fn gather(
     uploads: Vec<UploadedFile>,
 ) -> std::result::Result<Vec<NewAttachment>, PageError> {
     let now = app.clock.now();
-    let mut files: Vec<NewAttachment> = notes.iter().filter_map(|note| read(app, whose, note, now)).collect();
+    let noted: Vec<NewAttachment> = notes.iter().filter_map(|note| read(app, whose, note, now)).collect();
+    let storage = app.storage.clone();
+    // What a form carries is wanted, and is not removed while it does.
+    let at_hand = carry::blocking(move || {
+        let touched = noted.into_iter().map(|file| Ok((storage.touch(&file.content_hash)?, file)));
+        touched.collect::<Result<Vec<_>>>()
+    });
+    let at_hand = if notes.is_empty() { Vec::new() } else { at_hand.await.map_err(|_| Error::Busy)?? };
+    let mut files: Vec<NewAttachment> =
+        at_hand.into_iter().filter(|(is_there, _)| *is_there).map(|(_, file)| file).collect();
     if files.len() + uploads.len() > AT_MOST {
         return Err(Error::invalid("files", "files-too-many").into());
     }

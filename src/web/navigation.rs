@@ -17,6 +17,7 @@ pub enum Place {
     Consents,
     Tickets,
     NewTicket,
+    PlannedAnswers,
     People,
     Organisations,
     Queues,
@@ -59,6 +60,8 @@ pub fn for_signed_in(page: &mut Page, signed_in: &SignedIn, mail_goes_to_files: 
             if may(Permission::WorkTickets) {
                 desk.push(item(page, "nav-tickets", "/tickets", "inbox", place == Place::Tickets));
                 desk.push(item(page, "nav-new-ticket", "/tickets/new", "plus", place == Place::NewTicket));
+                let is_here = place == Place::PlannedAnswers;
+                desk.push(item(page, "nav-planned-answers", "/planned-answers", "calendar", is_here));
                 page.search = Some(SearchBox {
                     action: "/search".to_owned(),
                     label: page.t.say("nav-search"),

@@ -62,6 +62,7 @@ table! {
     POST "/tickets/{reference}/messages/{handle}/acceptance" => agent::changes::accept,
     POST "/tickets/{reference}/messages/{handle}/rejection" => agent::changes::reject,
     POST "/tickets/{reference}/mails/{handle}/retry" => agent::changes::retry_mail,
+    GET "/planned-answers" => agent::unsaid::list,
     GET "/messages/{handle}/original" => agent::originals::download,
     GET "/messages/{handle}/source" => agent::originals::show,
     GET "/messages/{handle}/handling" => agent::handling::show,

@@ -36,6 +36,7 @@ pub const TABLE: &[Recurring] = &[
     Recurring { name: "forget_mail_habits", every: TimeDelta::hours(24), run: forget_mail_habits },
     Recurring { name: "remove_access_logs", every: TimeDelta::hours(6), run: remove_access_logs },
     Recurring { name: "late_answers", every: TimeDelta::minutes(5), run: planned_answers::look_at_late },
+    Recurring { name: "remove_thrown_away", every: TimeDelta::hours(1), run: planned_answers::remove_thrown_away },
     Recurring { name: "rewrap_trace_keys", every: TimeDelta::hours(24), run: destroying::rewrap_keys },
     Recurring { name: "scrub_owed", every: TimeDelta::minutes(1), run: destroying::scrub_owed },
     Recurring { name: "remove_unfinished_backup", every: TimeDelta::minutes(15), run: remove_unfinished_backup },

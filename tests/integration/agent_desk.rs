@@ -105,7 +105,8 @@ async fn a_file_that_was_kept_for_somebody_else_is_not_taken() {
         app.write(move |db| accord::people::staff::accept_undertaking(db, hugo, now));
         app.signed_in(hugo).await
     };
-    hugo.upload(&path, &[("text", "Voilà."), ("seen", "1"), ("kept", &kept)], &[]).await.assert_status(303);
+    let refused = hugo.upload(&path, &[("text", "Voilà."), ("seen", "1"), ("kept", &kept)], &[]).await;
+    refused.assert_status(422).assert_says("n’est plus disponible").assert_says("Voilà.</textarea>");
     assert!(app.read(|db| attachments::of_ticket(db, &ticket)).is_empty());
 }
 

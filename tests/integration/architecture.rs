@@ -78,6 +78,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("staff_members", "people"),
     ("staff_roles", "people"),
     ("throttles", "throttle"),
+    ("thrown_away_files", "tickets"),
     ("ticket_attachments", "tickets"),
     ("ticket_contacts", "tickets"),
     ("ticket_events", "tickets"),

@@ -4,19 +4,23 @@
 use std::collections::BTreeSet;
 
 use accord::access::Actor;
+use accord::audit;
 use accord::clock::UtcTime;
 use accord::db::DbConnection;
-use accord::db::schema::{planned_answers, ticket_messages};
+use accord::db::schema::{planned_answers, thrown_away_files, ticket_messages, ticket_participants};
 use accord::db::types::{OrganisationId, PersonId, PlannedAnswerId};
 use accord::error::Error;
 use accord::people::person;
 use accord::teams::queues::{self, QueueKind};
+use accord::tickets::events::{self, EventKind, Maker};
 use accord::tickets::messages::{self, CustomerMessage, NewMessage, NewNote, Remark, Visibility, Words};
+use accord::tickets::participants::{self, Standing};
 use accord::tickets::planned::releasing::{self, Released};
 use accord::tickets::planned::{self, HeldBecause, NewPlanned, PlanOutcome, PlannedAnswer, Release, State};
 use accord::tickets::status::{self, Status};
 use accord::tickets::ticket::Ticket;
-use accord::tickets::{attachments, moving};
+use accord::tickets::{assignment, attachments, moving};
+use accord::worker::planned_answers as planned_answers_work;
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
@@ -199,10 +203,20 @@ async fn an_answer_goes_out_at_the_time_chosen_by_the_agent_s_clock() {
     let zoe = desk.test.browser_of(desk.zoe).await;
     let fields =
         |once: &'static str, at: &'static str| [("text", "Bonjour."), ("seen", "1"), ("once", once), ("send_at", at)];
-    // What cannot be is said beside the field, and the words stay.
-    for at in ["2026-11-23T08:59", "2027-12-24T09:00", "demain"] {
+    // What cannot be is said beside the field, and the words stay. On the last Sunday of March there is no half past two.
+    let wrong = [
+        ("2026-11-23T08:59", "Cette heure est passée"),
+        ("2027-12-24T09:00", "d’ici un an"),
+        ("demain", "Indiquez un jour"),
+        ("2027-03-28T02:30", "cette heure n’existe pas"),
+    ];
+    for (at, why) in wrong {
         let wrong = sends(&zoe, &ticket, &fields("x", at), &[]).await;
-        wrong.assert_status(422).assert_says("id=\"send_at-error\"").assert_says("Bonjour.</textarea>");
+        wrong
+            .assert_status(422)
+            .assert_says("id=\"send_at-error\"")
+            .assert_says("Bonjour.</textarea>")
+            .assert_says(why);
     }
     let planned = sends(&zoe, &ticket, &fields("y", "2026-11-24T09:30"), &[]).await;
     planned.assert_status(303);
@@ -282,8 +296,11 @@ async fn when_the_customer_writes_first_the_answer_is_held_and_its_author_told()
     let of = |what: &str| format!("{}/answers/{handle}/{what}", path(&ticket));
     zoe.post(&of("sending"), &[("seen", "1")]).await.assert_status(409).assert_says("décidez de la réponse prévue");
     assert_eq!(unsaid(&desk)[0].1, State::Held);
-    zoe.post(&of("sending"), &[("seen", "3")]).await.assert_status(303);
-    desk.test.pass(TimeDelta::seconds(20));
+    let sent = zoe.post(&of("sending"), &[("seen", "3")]).await;
+    assert!(sent.location().contains("said=said-reply-sent"), "{}", sent.location());
+    assert!(unsaid(&desk).is_empty(), "it goes out at once: who sends it has made up their mind");
+    zoe.get(&path(&ticket)).await.assert_says("a envoyé une réponse retenue");
+    desk.test.run_jobs();
     assert_eq!((desk.messages(&ticket).len(), desk.sent_to(CLAIRE).len()), (4, 1));
 }
 
@@ -336,7 +353,19 @@ struct Facts {
 type ChangeOfTicket = fn(&mut DbConnection, &Ticket, &Facts) -> accord::error::Result<()>;
 
 /// What happens meanwhile, and why the answer is held then.
-const MEANWHILE: [(HeldBecause, ChangeOfTicket); 4] = [
+const MEANWHILE: [(HeldBecause, ChangeOfTicket); 7] = [
+    (HeldBecause::OtherReaders, |db, ticket, of| participants::approve(db, ticket, of.bob, &Actor::System, of.now)),
+    (HeldBecause::OtherReaders, |db, ticket, of| {
+        // Somebody joins in a way that holds nothing at once.
+        participants::propose(db, ticket, of.bob, Maker::System, of.now)?;
+        diesel::update(ticket_participants::table.filter(ticket_participants::person_id.eq(of.bob)))
+            .set(ticket_participants::state.eq(Standing::Active))
+            .execute(db)?;
+        Ok(())
+    }),
+    (HeldBecause::OtherReaders, |db, ticket, of| {
+        moving::set_private(db, &Ticket { is_private: true, ..ticket.clone() }, false, &Actor::System, of.now)
+    }),
     (HeldBecause::Closed, |db, ticket, of| status::set(db, ticket, Status::Closed, &Actor::System, of.now)),
     (HeldBecause::NotAllowed, |db, ticket, of| {
         let sales = queues::find_by_kind(db, QueueKind::Sales)?.unwrap();
@@ -357,8 +386,6 @@ fn an_answer_that_does_not_fit_any_more_is_held() {
         let facts = Facts { zoe: desk.zoe, bob: desk.bob, acme: desk.acme, now: desk.test.now() };
         let now = desk.ticket_again(ticket.id);
         desk.test.write(move |db| change(db, &now, &facts));
-        desk.test.run_jobs();
-        desk.sent();
         desk.test.pass(TimeDelta::days(2));
         assert_eq!(unsaid(&desk)[0].2, Some(because));
         assert_eq!(desk.messages(&ticket).len(), 1, "{because}");
@@ -369,6 +396,7 @@ fn an_answer_that_does_not_fit_any_more_is_held() {
             HeldBecause::AuthorLeft => vec![],
             _ => vec![ZOE],
         };
+        assert!(!sent.contains("bob@acme.example"), "{because}");
         assert_eq!(sent, told.into_iter().map(str::to_owned).collect(), "{because}");
     }
 }
@@ -381,6 +409,195 @@ fn a_restored_backup_sends_nothing_that_may_have_gone_out() {
     desk.test.write(move |db| planned::hold_restored(db, now));
     desk.test.pass(TimeDelta::days(2));
     assert_eq!((desk.messages(&ticket).len(), unsaid(&desk)[0].2), (1, Some(HeldBecause::Restored)));
+    let told = desk.sent_to(ZOE);
+    assert!(told.iter().any(|mail| mail.mail.text.contains("vient d’une sauvegarde")), "{told:?}");
+    let events = desk.test.read(|db| events::of_ticket(db, &ticket, 10));
+    assert!(events.iter().any(|event| event.kind == EventKind::AnswerHeld), "{events:?}");
+}
+
+#[actix_web::test]
+async fn what_an_agent_who_left_had_planned_is_held_at_once_and_who_works_there_is_told() {
+    let (desk, ticket) = desk();
+    let hugo = desk.test.given().agent("Hugo", &[QueueKind::Support]);
+    let by = desk.actor(desk.zoe);
+    let (again, now) = (desk.ticket_again(ticket.id), desk.test.now());
+    desk.test.write(move |db| assignment::assign(db, &again, by.person(), &by, now));
+    planned(&desk, &ticket, "Demain.");
+    desk.test.run_jobs();
+    desk.sent();
+    let ada = desk.test.browser_of(desk.administrator).await;
+    let zoe = desk.test.read(|db| person::by_id(db, desk.zoe)).handle;
+    ada.post(&format!("/admin/people/{zoe}/state"), &[("state", "disabled")]).await.assert_status(303);
+    assert_eq!(unsaid(&desk)[0].2, Some(HeldBecause::AuthorLeft));
+    desk.test.run_jobs();
+    let told: Vec<String> = desk.sent().into_iter().map(|mail| mail.recipient).collect();
+    assert_eq!(told, ["hugo@client.example"], "the ticket is hers still");
+
+    // It is nobody's to send in her name; it is taken over.
+    let hugo = desk.test.browser_of(hugo).await;
+    let handle = unsaid(&desk)[0].0.clone();
+    hugo.get("/planned-answers").await.assert_says("Demain.").assert_says("de Zoé Petit");
+    let of = |what: &str| format!("{}/answers/{handle}/{what}", path(&ticket));
+    hugo.post(&of("sending"), &[("seen", "1")]).await.assert_status(409).assert_says("est désactivé");
+    hugo.post(&of("taking-back"), &[]).await.assert_status(303);
+    hugo.get(&path(&ticket)).await.assert_says("Demain.</textarea>");
+}
+
+#[actix_web::test]
+async fn who_let_somebody_in_has_written_for_them_and_colleagues_have_not() {
+    let (desk, ticket) = desk();
+    planned(&desk, &ticket, "Demain.");
+    let bob = desk.bob;
+    let lets_in = |by: Actor| {
+        let (ticket, now) = (desk.ticket_again(ticket.id), desk.test.now());
+        desk.test.write(move |db| participants::approve(db, &ticket, bob, &by, now));
+    };
+    lets_in(desk.actor(desk.zoe));
+    assert_eq!(unsaid(&desk)[0].1, State::Waiting);
+    desk.test.pass(TimeDelta::hours(25));
+    let to_bob = desk.sent().into_iter().filter(|mail| mail.recipient == "bob@acme.example").count();
+    assert_eq!((desk.messages(&ticket).len(), to_bob), (2, 1));
+}
+
+#[actix_web::test]
+async fn agents_find_what_is_held_in_the_lists_and_on_a_page_of_its_own() {
+    let (desk, ticket) = desk();
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    let hugo = desk.test.browser_of(desk.test.given().agent("Hugo", &[QueueKind::Support])).await;
+    let yves = desk.test.browser_of(desk.test.given().agent("Yann", &[QueueKind::Sales])).await;
+    zoe.get("/planned-answers").await.assert_status(200).assert_says("Tout est dit");
+    let handle = planned(&desk, &ticket, "Nous passons **demain**.");
+    zoe.get("/tickets").await.assert_says("Réponse prévue").assert_silent_about("n’a pas été envoyée");
+    zoe.get("/planned-answers").await.assert_says("Nous passons").assert_says("(Europe/Paris)");
+    hugo.get("/planned-answers").await.assert_silent_about("Nous passons");
+
+    says(&desk, &ticket, "C’est réparé.", None);
+    let to_it = format!("{}#{handle}\"", path(&ticket));
+    zoe.get("/tickets")
+        .await
+        .assert_says("Réponse pas envoyée")
+        .assert_says("Une de vos réponses n’a pas été envoyée.");
+    zoe.get("/planned-answers").await.assert_says("Le client a écrit").assert_says(&to_it);
+    hugo.get("/tickets").await.assert_says("Réponse pas envoyée").assert_silent_about("Une de vos réponses");
+    hugo.get("/planned-answers").await.assert_says("Nous passons").assert_says("de Zoé Petit");
+    yves.get("/planned-answers").await.assert_status(200).assert_silent_about("Nous passons");
+
+    // In the composer it is its author's alone.
+    zoe.post(&format!("{}/answers/{handle}/taking-back", path(&ticket)), &[]).await.assert_status(303);
+    zoe.get("/planned-answers").await.assert_says("Dans votre zone de rédaction");
+    zoe.get("/tickets").await.assert_silent_about("Réponse pas envoyée");
+    hugo.get("/planned-answers").await.assert_silent_about("Nous passons");
+}
+
+#[actix_web::test]
+async fn the_page_of_what_is_not_said_is_turned_by_the_last_of_it() {
+    let (desk, ticket) = desk();
+    for at in 0..30 {
+        let text: &'static str = Box::leak(format!("Réponse {at}.").into_boxed_str());
+        // Some at the same moment.
+        if at % 4 == 0 {
+            desk.test.clock.advance(TimeDelta::seconds(1));
+        }
+        planned(&desk, &ticket, text);
+    }
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    let first = zoe.get("/planned-answers").await.text();
+    assert_eq!(first.matches("data-row").count(), 25);
+    let next = first.split("/planned-answers?after=").nth(1).unwrap().split('"').next().unwrap();
+    let second = zoe.get(&format!("/planned-answers?after={next}")).await.text();
+    assert_eq!(second.matches("data-row").count(), 5);
+    for at in 0..30 {
+        let text = format!("Réponse {at}.");
+        assert_eq!(first.matches(&text).count() + second.matches(&text).count(), 1, "{text}");
+    }
+}
+
+#[actix_web::test]
+async fn who_sends_a_colleague_s_answer_is_recorded() {
+    let (desk, ticket) = desk();
+    let hugo_id = desk.test.given().agent("Hugo", &[QueueKind::Support]);
+    let hugo = desk.test.browser_of(hugo_id).await;
+    let handle = planned(&desk, &ticket, "Demain.");
+    let of = |what: &str| format!("{}/answers/{handle}/{what}", path(&ticket));
+    hugo.post(&of("time"), &[("at", "2026-11-25T07:00"), ("seen", "1")]).await.assert_status(303);
+    hugo.get(&path(&ticket)).await.assert_says("a prévu la réponse de Zoé Petit");
+    hugo.post(&of("sending"), &[("seen", "1")]).await.assert_status(303);
+    desk.test.pass(TimeDelta::seconds(20));
+    assert_eq!(desk.messages(&ticket).len(), 2);
+    hugo.get(&path(&ticket)).await.assert_says("a envoyé la réponse de Zoé Petit");
+    let ledger = desk.test.read(|db| audit::list(db, None, 50));
+    let sent: Vec<_> = ledger.into_iter().filter(|(entry, _)| entry.kind == "answer_released").collect();
+    assert_eq!(sent.len(), 2, "the time, and the sending");
+    assert_eq!((sent[0].0.actor, sent[0].0.subject), (Some(hugo_id), Some(desk.zoe)));
+    assert!(sent[0].1.as_deref().is_some_and(|detail| detail.contains(&ticket.reference)));
+}
+
+/// The bytes of a file that was thrown away with its answer are gone from the disk, but not those of another's file.
+#[actix_web::test]
+async fn the_files_of_an_answer_that_is_thrown_away_are_gone_for_good() {
+    let (desk, ticket) = desk();
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    let old = || {
+        for hash in desk.test.app.storage.hashes().unwrap() {
+            let path = desk.test.app.config.data.join("files").join(&hash[..2]).join(&hash);
+            let long_ago = std::time::SystemTime::UNIX_EPOCH;
+            std::fs::File::options().write(true).open(path).unwrap().set_modified(long_ago).unwrap();
+        }
+    };
+    let kept = || desk.test.app.storage.hashes().unwrap().len();
+    let originals = kept();
+    let files: [(&str, &str, &[u8]); 2] = [("files", "secret.txt", b"un secret"), ("files", "mode.txt", b"un deux")];
+    let fields = [("text", "Voilà."), ("seen", "1"), ("once", "a")];
+    sends(&zoe, &ticket, &fields, &files[1..]).await.assert_status(303);
+    desk.test.pass(TimeDelta::seconds(20));
+    let fields = [("text", "Et voilà."), ("seen", "2"), ("once", "b")];
+    sends(&zoe, &ticket, &fields, &files).await.assert_status(303);
+    assert_eq!(kept(), originals + 2);
+    let handle = unsaid(&desk)[0].0.clone();
+    let of = |what: &str| format!("{}/answers/{handle}/{what}", path(&ticket));
+    zoe.post(&of("taking-back"), &[]).await.assert_status(303);
+    zoe.get(&path(&ticket)).await.assert_says("secret.txt");
+    zoe.post(&of("removal"), &[]).await.assert_status(303);
+
+    // A form that still stands open may send it, for a day.
+    old();
+    let sweep = |hours| {
+        desk.test.clock.advance(TimeDelta::hours(hours));
+        planned_answers_work::remove_thrown_away(&desk.test.app, desk.test.now()).unwrap();
+    };
+    sweep(25);
+    assert_eq!(kept(), originals + 2);
+    sweep(3);
+    assert_eq!(kept(), originals + 1);
+    let attached = desk.test.read(|db| attachments::of_ticket(db, &ticket));
+    assert_eq!(attached.len(), 1);
+    assert_eq!(desk.test.app.storage.get(&attached[0].content_hash).unwrap(), b"un deux");
+    assert_eq!(desk.test.read(|db| Ok(thrown_away_files::table.count().get_result::<i64>(db)?)), 0);
+}
+
+#[actix_web::test]
+async fn a_file_that_a_form_still_carries_is_not_removed_and_none_is_left_out_in_silence() {
+    let (desk, ticket) = desk();
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    let fields = [("text", "Voilà."), ("seen", "1"), ("once", "a")];
+    sends(&zoe, &ticket, &fields, &[("files", "mode.txt", b"un deux")]).await.assert_status(303);
+    let handle = unsaid(&desk)[0].0.clone();
+    let of = |what: &str| format!("{}/answers/{handle}/{what}", path(&ticket));
+    zoe.post(&of("taking-back"), &[]).await.assert_status(303);
+    let kept = hidden(&zoe.get(&path(&ticket)).await.text(), "kept");
+    zoe.post(&of("removal"), &[]).await.assert_status(303);
+    let fields =
+        |text: &'static str, once: &'static str| [("text", text), ("seen", "1"), ("once", once), ("kept", &kept)];
+    // In another window it is sent all the same.
+    sends(&zoe, &ticket, &fields("Si.", "b"), &[]).await.assert_status(303);
+    desk.test.pass(TimeDelta::hours(30));
+    let attached = desk.test.read(|db| attachments::of_ticket(db, &ticket));
+    assert_eq!(desk.test.app.storage.get(&attached[0].content_hash).unwrap(), b"un deux");
+    // The form is too old by now.
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    let fields = [("text", "Encore."), ("seen", "2"), ("once", "c"), ("kept", kept.as_str())];
+    sends(&zoe, &ticket, &fields, &[]).await.assert_status(422).assert_says("n’est plus disponible");
+    assert_eq!(desk.messages(&ticket).len(), 2);
 }
 
 #[test]

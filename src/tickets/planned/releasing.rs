@@ -4,7 +4,9 @@
 
 use diesel::prelude::*;
 
-use super::{HeldBecause, PlannedAnswer, State, find_by_id, record_hold};
+use super::audience::Audience;
+use super::holding::hold_if_waiting;
+use super::{HeldBecause, PlannedAnswer, Release, State, find, find_by_id, reschedule};
 use crate::access::{self, Actor};
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
@@ -37,7 +39,8 @@ pub fn release(db: &mut DbConnection, answer: &PlannedAnswer, words: &Words, now
         let ticket = ticket::by_id(db, answer.ticket)?;
         let author = access::actor_of(db, answer.author)?;
         if let Some(because) = obstacle(db, &ticket, &answer, &author)? {
-            return hold(db, &ticket, &answer, because, now);
+            let is_held = hold_if_waiting(db, &ticket, &answer, because, now)?;
+            return Ok(if is_held { Released::Held(because) } else { Released::NotDue });
         }
         let reply = NewReply {
             words: words.clone(),
@@ -57,6 +60,29 @@ pub fn release(db: &mut DbConnection, answer: &PlannedAnswer, words: &Words, now
         }
     }
     Err(Error::Busy)
+}
+
+/// Has an answer go out because `by` says so, who has `seen` so many messages. One that waits can still be taken back for
+/// `undo_secs`. One that was held goes out in this transaction: who had it go out has read why it was held, and decided.
+pub fn send(
+    db: &mut DbConnection,
+    ticket: &Ticket,
+    handle: &str,
+    words: &Words,
+    (seen, undo_secs): (i32, u32),
+    by: &Actor,
+    now: UtcTime,
+) -> Result<()> {
+    let held = find(db, ticket, handle)?.filter(|answer| answer.state == State::Held);
+    let undo_secs = if held.is_some() { 0 } else { undo_secs };
+    reschedule(db, ticket, handle, (seen, Release::AtOnce { undo_secs }), by, now)?;
+    let Some(answer) = held else { return Ok(()) };
+    match release(db, &answer, words, now)? {
+        Released::Sent(_) => Ok(()),
+        // Its author left since it was held, say.
+        Released::Held(because) => Err(because.refusal().unwrap_or(Error::Busy)),
+        Released::NotDue => Err(Error::Busy),
+    }
 }
 
 #[diesel::dsl::auto_type]
@@ -81,6 +107,9 @@ fn obstacle(
     if ticket.requester_id != answer.requester {
         return Ok(Some(HeldBecause::OtherRequester));
     }
+    if !answer.audience.0.covers(&Audience::of(db, ticket)?) {
+        return Ok(Some(HeldBecause::OtherReaders));
+    }
     if ticket.closed_at.is_some_and(|closed| closed > answer.changed_at) {
         return Ok(Some(HeldBecause::Closed));
     }
@@ -93,25 +122,4 @@ fn obstacle(
         MessageKind::Customer => HeldBecause::CustomerWrote,
         MessageKind::Agent | MessageKind::Note => HeldBecause::ColleagueWrote,
     }))
-}
-
-fn hold(
-    db: &mut DbConnection,
-    ticket: &Ticket,
-    answer: &PlannedAnswer,
-    because: HeldBecause,
-    now: UtcTime,
-) -> Result<Released> {
-    let held = diesel::update(planned_answers::table.find(answer.id).filter(is_due(now)))
-        .set((
-            planned_answers::state.eq(State::Held),
-            planned_answers::held_because.eq(because),
-            planned_answers::changed_at.eq(now),
-        ))
-        .execute(db)?;
-    if held == 0 {
-        return Ok(Released::NotDue);
-    }
-    record_hold(db, ticket, answer.author, because, now)?;
-    Ok(Released::Held(because))
 }

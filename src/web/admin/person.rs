@@ -21,6 +21,7 @@ use crate::people::person::{self, Person, PersonState, Profile};
 use crate::people::roles::{self, Permission, StaffRole};
 use crate::people::sessions::{self, Limits};
 use crate::people::{invitations, mail_wishes, staff, suppression};
+use crate::tickets::planned;
 use crate::web::admin::people::may_see_people;
 use crate::web::admin::roles::{permission_names, role_name};
 use crate::web::forms::{Form, Nothing};
@@ -131,7 +132,10 @@ pub async fn set_state(app: Data<App>, staff: Staff, path: Path<String>, Form(fo
     let (by, now) = (staff.signed_in.person.id, app.clock.now());
     let outcome = change(&app, &staff, &handle, move |db, person, _| match state {
         PersonState::Active => person::enable(db, person.id, by, now),
-        PersonState::Disabled => person::disable(db, person.id, by, now),
+        PersonState::Disabled => {
+            person::disable(db, person.id, by, now)?;
+            planned::hold_of_author(db, person.id, now)
+        }
     })
     .await;
     settle(&app, &staff, handle, None, outcome, "said-saved").await

@@ -21,7 +21,7 @@ use crate::tickets::messages::{self, NewNote, NewReply, ReplyOutcome, Words};
 use crate::tickets::planned::{self, NewPlanned, PlanOutcome, Release};
 use crate::tickets::status::Status;
 use crate::tickets::ticket::{self, Ticket};
-use crate::web::agent::by_hand::parse_time;
+use crate::web::agent::by_hand::{NoTime, parse_time};
 use crate::web::agent::ticket::{self as ticket_page, Draft};
 use crate::web::forms::Upload;
 use crate::web::kept_files;
@@ -75,10 +75,11 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
     require_ticket(&app, &agent, &reference).await?;
     let expected = form.kept.len() + files.len();
     let files = kept_files::gather(&app, &agent.signed_in.person.handle, &form.kept, files).await?;
-    if files.len() < expected && !form.answer.is_empty() {
-        // The answer that was taken back still has them; sent from here it would go without, and they would be lost.
+    if files.len() < expected {
+        // Nothing goes without what its author believes to be with it. An answer that was taken back still has them.
+        let key = if form.answer.is_empty() { "files-gone" } else { "files-forgotten" };
         let draft = draft(&app, &agent, form, &files);
-        return again(&app, &agent, reference, draft, Error::invalid("files", "files-forgotten")).await;
+        return again(&app, &agent, reference, draft, Error::invalid("files", key)).await;
     }
     let status = match form.status.as_deref() {
         None => Status::WaitingForCustomer,
@@ -183,7 +184,7 @@ impl Reply {
             }
         };
         if !matches!(done, Done::Stale(_)) && !self.instead_of.is_empty() {
-            planned::clear(db, ticket, &self.instead_of, actor)?;
+            planned::clear(db, ticket, &self.instead_of, actor, now)?;
         }
         Ok(done)
     }
@@ -205,7 +206,13 @@ pub(super) fn read_send_at(text: &str, zone: chrono_tz::Tz) -> Result<Option<Utc
     if text.trim().is_empty() {
         return Ok(None);
     }
-    parse_time(text, zone).map(Some).ok_or_else(|| Error::invalid("send_at", "send-at-invalid"))
+    parse_time(text, zone).map(Some).map_err(|error| {
+        let key = match error {
+            NoTime::Unreadable => "send-at-invalid",
+            NoTime::Skipped => "send-at-skipped",
+        };
+        Error::invalid("send_at", key)
+    })
 }
 
 /// `POST /tickets/{reference}/notes`

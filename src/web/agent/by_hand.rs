@@ -293,7 +293,7 @@ fn read_form(
         errors.add("channel", "error-mandatory");
         Channel::Telephone
     });
-    let received_at = parse_time(&form.received_at, zone).filter(|time| *time <= now).unwrap_or_else(|| {
+    let received_at = parse_time(&form.received_at, zone).ok().filter(|time| *time <= now).unwrap_or_else(|| {
         errors.add("received_at", "received-at-invalid");
         now
     });
@@ -375,12 +375,19 @@ fn organisation_of(db: &mut DbConnection, person: &Person, handle: &str) -> Resu
 }
 
 /// The time that a field of a form holds, by the clocks of `zone`.
-pub(super) fn parse_time(text: &str, zone: chrono_tz::Tz) -> Option<UtcTime> {
-    let local = NaiveDateTime::parse_from_str(text.trim(), FORM_TIME).ok()?;
-    // An hour that the clocks skip is read as if they did not; one that comes twice, as the first.
-    let time = zone.from_local_datetime(&local).earliest();
-    let seconds = time.map_or_else(|| local.and_utc().timestamp(), |time| time.timestamp());
-    Some(UtcTime::from_seconds(seconds))
+pub(super) fn parse_time(text: &str, zone: chrono_tz::Tz) -> Result<UtcTime, NoTime> {
+    let local = NaiveDateTime::parse_from_str(text.trim(), FORM_TIME).map_err(|_| NoTime::Unreadable)?;
+    // An hour that comes twice is the first.
+    let time = zone.from_local_datetime(&local).earliest().ok_or(NoTime::Skipped)?;
+    Ok(UtcTime::from_seconds(time.timestamp()))
+}
+
+/// Why a field holds no time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NoTime {
+    Unreadable,
+    /// The clocks are put forward over it on that day.
+    Skipped,
 }
 
 fn show(
@@ -448,7 +455,8 @@ mod tests {
         let paris = chrono_tz::Europe::Paris;
         let time = parse_time("2026-11-23T09:30", paris).unwrap();
         assert_eq!(time.rfc3339(), "2026-11-23T08:30:00Z");
-        assert!(parse_time("2026-03-29T02:30", paris).is_some(), "an hour that is skipped");
-        assert_eq!(parse_time("yesterday", paris), None);
+        assert_eq!(parse_time("2026-03-29T02:30", paris), Err(NoTime::Skipped));
+        assert_eq!(parse_time("2026-10-25T02:30", paris).unwrap().rfc3339(), "2026-10-25T00:30:00Z", "it comes twice");
+        assert_eq!(parse_time("yesterday", paris), Err(NoTime::Unreadable));
     }
 }

@@ -8,8 +8,9 @@ use crate::access::Actor;
 use crate::app::App;
 use crate::db::DbConnection;
 use crate::error::{Error, FieldErrors, Result};
-use crate::tickets::planned::{self, Release};
-use crate::tickets::ticket::Ticket;
+use crate::tickets::messages::Words;
+use crate::tickets::planned::{self, Release, State, releasing};
+use crate::tickets::ticket::{self, Ticket};
 use crate::web::agent::answers::read_send_at;
 use crate::web::agent::changes::change;
 use crate::web::forms::{Form, Nothing};
@@ -34,11 +35,21 @@ pub struct SendForm {
 /// `POST /tickets/{reference}/answers/{handle}/sending`: at once, whatever it waits for.
 pub async fn send(app: Data<App>, agent: Agent, path: Path<(String, String)>, form: Form<SendForm>) -> PageResult {
     let (reference, handle) = path.into_inner();
-    let (seen, release) = (form.0.seen, Release::AtOnce { undo_secs: app.config.desk.undo_seconds });
+    let (seen, undo_secs) = (form.0.seen, app.config.desk.undo_seconds);
+    let (actor, asked, name) = (agent.actor().clone(), reference.clone(), handle.clone());
+    let found = app.database.read(move |db| {
+        let ticket = ticket::by_reference(db, &actor, &asked)?;
+        planned::find(db, &ticket, &name)
+    });
+    let found = found.await?;
+    // Markdown becomes HTML before the transaction.
+    let words = Words::on_page(found.as_ref().map_or("", |answer| &answer.text));
+    let is_held = found.is_some_and(|answer| answer.state == State::Held);
     let verb = move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| {
-        planned::reschedule(db, ticket, &handle, (seen, release), by, now)
+        releasing::send(db, ticket, &handle, &words, (seen, undo_secs), by, now)
     };
-    change(&app, &agent, reference, None, "said-answer-waits", verb).await
+    let said = if is_held || undo_secs == 0 { "said-reply-sent" } else { "said-answer-waits" };
+    change(&app, &agent, reference, None, said, verb).await
 }
 
 /// When it is to go out, by the agent's clock.
@@ -76,6 +87,7 @@ fn beside_the_time(result: Result<()>) -> Result<()> {
 /// `POST /tickets/{reference}/answers/{handle}/removal`: what was taken back is thrown away.
 pub async fn remove(app: Data<App>, agent: Agent, path: Path<(String, String)>, _form: Form<Nothing>) -> PageResult {
     let (reference, handle) = path.into_inner();
-    let verb = move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, _| planned::clear(db, ticket, &handle, by);
+    let verb =
+        move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| planned::clear(db, ticket, &handle, by, now);
     change(&app, &agent, reference, None, "said-answer-removed", verb).await
 }

@@ -8,11 +8,13 @@ use crate::app::App;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::paging::PAGE_SIZE;
+use crate::db::types::TicketId;
 use crate::error::Result;
 use crate::i18n::Texts;
 use crate::mail::address::visible;
 use crate::teams::queues::{self, Queue};
 use crate::tickets::listing::{self, COUNTED_TO, ListCursor, Row, View};
+use crate::tickets::planned::{self, State};
 use crate::web::navigation::Place;
 use crate::web::page::{Choice, NavigationItem, Page, Tone};
 use crate::web::page_error::PageResult;
@@ -38,6 +40,8 @@ struct QueuePage {
     rows: Vec<RowView>,
     newer: Option<String>,
     older: Option<String>,
+    /// Says how many of one's answers are held, if any is.
+    held: Option<String>,
 }
 
 struct RowView {
@@ -53,6 +57,8 @@ struct RowView {
     since: UtcTime,
     waiting: String,
     is_private: bool,
+    /// Whether an answer is held in it, or waits for its time.
+    unsaid: Option<State>,
 }
 
 /// Everything the page shows, loaded in one go.
@@ -60,6 +66,10 @@ pub struct Loaded {
     pub queues: Vec<Queue>,
     pub counts: Vec<(View, i64)>,
     pub page: listing::ListPage<Row>,
+    /// In which of the tickets of the page an answer is held, or waits for its time.
+    pub unsaid: Vec<(TicketId, State)>,
+    /// How many of one's own answers are held.
+    pub own_held: i64,
 }
 
 /// `GET /tickets`
@@ -89,7 +99,9 @@ pub fn load(
     for view in View::ALL {
         counts.push((*view, listing::count(db, staff, *view, chosen)?));
     }
-    Ok(Loaded { queues, counts, page })
+    let unsaid = planned::listing::marks(db, &page.rows.iter().map(|row| row.id).collect::<Vec<_>>())?;
+    let own_held = planned::listing::own_held(db, staff)?;
+    Ok(Loaded { queues, counts, page, unsaid, own_held })
 }
 
 fn page(mut p: Page, loaded: Loaded, view: View, queue: &str, is_later: bool) -> QueuePage {
@@ -110,8 +122,11 @@ fn page(mut p: Page, loaded: Loaded, view: View, queue: &str, is_later: bool) ->
     let choices = loaded.queues.iter().map(|queue| (queue.handle.clone(), queue.name(locale).to_owned()));
     let choices = Choice::list(choices, queue);
     let now = p.now;
-    let rows = loaded.page.rows.into_iter().map(|row| row_view(&t, row, &loaded.queues, now)).collect();
+    let mark = |ticket| loaded.unsaid.iter().find(|(of, _)| *of == ticket).map(|(_, state)| *state);
+    let rows = loaded.page.rows.into_iter();
+    let rows = rows.map(|row| RowView { unsaid: mark(row.id), ..row_view(&t, row, &loaded.queues, now) }).collect();
     QueuePage {
+        held: (loaded.own_held > 0).then(|| t.count("queue-own-held", loaded.own_held)),
         view,
         title,
         tabs,
@@ -143,6 +158,7 @@ fn row_view(t: &Texts, row: Row, queues: &[Queue], now: UtcTime) -> RowView {
         since: row.waiting_since,
         waiting: t.lasting(&row.waiting_since, &now),
         is_private: row.is_private,
+        unsaid: None,
     }
 }
 

@@ -229,6 +229,7 @@ status-mail-out-counts = { $waiting } waiting, { $dead } failed
 status-mail-to-files = Mails do not leave: each is written to a file. To let them leave, set mail.smtp.host, and mail.outgoing to smtp.
 relay-of-all = Relay { $host }
 relay-named = Relay “{ $name }” ({ $host })
+relay-unknown-mailboxes = The settings name mailboxes that do not exist: { $mailboxes }. Their mail does not go by this relay. Add them under Mailboxes, or correct the settings.
 relay-waiting = { $count ->
     [0] No mail waits for it.
     [one] One mail waits for it.

@@ -132,6 +132,7 @@ nav-requests = My requests
 nav-account = My account
 nav-tickets = Tickets
 nav-new-ticket = Enter a request
+nav-planned-answers = Answers not sent yet
 nav-search = Search tickets
 nav-people = People
 nav-organisations = Organisations

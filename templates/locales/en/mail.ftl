@@ -26,6 +26,7 @@ answer-held-customer-wrote = The customer wrote before it went out. Please read 
 answer-held-colleague-wrote = A colleague wrote before it went out. Please read that, and decide whether the answer still fits.
 answer-held-closed = The ticket was closed before it went out. Please decide whether it is still wanted.
 answer-held-other-requester = The ticket was given to another requester, for whom it was not written. Please decide whether it fits.
+answer-held-other-readers = Others read this ticket now than when it was written. Please decide whether it is for them, too.
 answer-held-not-allowed = Its author does not work on this ticket any more. Somebody else can take the answer over.
 answer-held-author-left = Its author’s account is disabled. Somebody else can take the answer over.
 answer-held-restored = It comes from a backup, and may have gone out already. Please look before you send it.

@@ -229,6 +229,7 @@ status-mail-out-counts = { $waiting } en attente, { $dead } en échec
 status-mail-to-files = Les courriels ne partent pas : chacun est écrit dans un fichier. Pour qu’ils partent, réglez mail.smtp.host, et mail.outgoing sur smtp.
 relay-of-all = Relais { $host }
 relay-named = Relais « { $name } » ({ $host })
+relay-unknown-mailboxes = Les réglages nomment des boîtes qui n’existent pas : { $mailboxes }. Leur courrier ne passe pas par ce relais. Ajoutez-les sous Boîtes aux lettres, ou corrigez les réglages.
 relay-waiting = { $count ->
     [0] Aucun courriel ne l’attend.
     [one] Un courriel l’attend.

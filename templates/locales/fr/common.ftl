@@ -135,6 +135,7 @@ nav-requests = Mes demandes
 nav-account = Mon compte
 nav-tickets = Tickets
 nav-new-ticket = Saisir un ticket
+nav-planned-answers = Réponses à envoyer
 nav-search = Rechercher dans les tickets
 nav-people = Personnes
 nav-organisations = Organisations

@@ -26,6 +26,7 @@ answer-held-customer-wrote = Le client a écrit avant son départ. Merci de le l
 answer-held-colleague-wrote = Un collègue a écrit avant son départ. Merci de le lire, et de décider si la réponse convient toujours.
 answer-held-closed = Le ticket a été fermé avant son départ. Merci de décider si elle est encore utile.
 answer-held-other-requester = Le ticket a un autre demandeur, pour qui elle n’a pas été écrite. Merci de décider si elle convient.
+answer-held-other-readers = D’autres lisent ce ticket qu’au moment où elle a été écrite. Merci de décider si elle leur est destinée aussi.
 answer-held-not-allowed = Son auteur ne travaille plus sur ce ticket. Quelqu’un d’autre peut reprendre la réponse.
 answer-held-author-left = Le compte de son auteur est désactivé. Quelqu’un d’autre peut reprendre la réponse.
 answer-held-restored = Elle vient d’une sauvegarde, et est peut-être déjà partie. Merci de vérifier avant de l’envoyer.

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use super::{priority_key, queue_name};
 use crate::clock::UtcTime;
 use crate::db::types::PersonId;
-use crate::i18n::Texts;
+use crate::i18n::{Message as Text, Texts};
 use crate::mail::address::visible;
 use crate::notifications::recipients::held_key;
 use crate::teams::queues::Queue;
@@ -100,7 +100,18 @@ pub(super) fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, Str
         }
         EventKind::AnswerPlanned => {
             let time = UtcTime::parse_rfc3339(to).map(|time| t.date_time(&time)).unwrap_or_default();
-            ("calendar", t.with2("event-answer-planned", "who", who, "time", time))
+            if details.person.is_some() && details.person != event.actor_id {
+                let planned = Text::new("event-answer-planned-of").with("who", who).with("time", time);
+                ("calendar", t.message(&planned.with("name", name_of(details.person))))
+            } else {
+                ("calendar", t.with2("event-answer-planned", "who", who, "time", time))
+            }
+        }
+        EventKind::AnswerReleased if details.person == event.actor_id => {
+            ("send", t.with("event-answer-released", "who", who))
+        }
+        EventKind::AnswerReleased => {
+            ("send", t.with2("event-answer-released-of", "who", who, "name", name_of(details.person)))
         }
         EventKind::AnswerHeld => {
             let because = HeldBecause::parse(to).map_or("answer-held", held_key);
