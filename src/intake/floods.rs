@@ -22,7 +22,7 @@ const TO_ONE_TICKET: Rate = Rate { times: 10, within: TimeDelta::minutes(10) };
 const BREAKER: Rate = Rate { times: 1, within: TimeDelta::hours(1) };
 /// A ticket older than this collects no flood.
 const COLLECTED: TimeDelta = TimeDelta::hours(24);
-/// How often a ticket reopens by mail.
+/// How often a ticket reopens by mail, or goes on in another.
 const REOPENING: Rate = Rate { times: 5, within: TimeDelta::hours(1) };
 
 /// Counts a mail for its sender, and says whether that were too many.
@@ -69,6 +69,11 @@ pub(super) fn count_for_ticket(db: &mut DbConnection, ticket: &Ticket, now: UtcT
 /// Whether a closed ticket may reopen by one more mail. Counts that.
 pub(super) fn may_reopen(db: &mut DbConnection, ticket: &Ticket, now: UtcTime) -> Result<bool> {
     allowed(db, "reopen", &ticket.reference, REOPENING, now)
+}
+
+/// Whether one more ticket may be opened by mail that goes on from `first` and those that went on from it. Counts that.
+pub(super) fn may_go_on(db: &mut DbConnection, first: &Ticket, now: UtcTime) -> Result<bool> {
+    allowed(db, "goes-on", &first.reference, REOPENING, now)
 }
 
 /// Whether nothing automatic is to be mailed about the ticket for now: it gets too much mail.

@@ -34,7 +34,6 @@ use crate::tickets::mail_ids::{self, Direction};
 use crate::tickets::messages::{self, CustomerMessage, NewNote, Remark, Visibility, Words};
 use crate::tickets::opening::{self, NewTicket};
 use crate::tickets::participants;
-use crate::tickets::reference::TicketReference;
 use crate::tickets::status::Status;
 use crate::tickets::ticket::{self, Ticket};
 
@@ -229,8 +228,8 @@ impl Mail<'_> {
             (threading::Outcome::Append, Some(ticket)) if decision.destination == Destination::FollowUp => {
                 record.may_acknowledge = self.may_acknowledge(decision);
                 let person = gathered.person.clone().map_or_else(|| self.sender_person(db), Ok)?;
-                let new = self.follow_up(db, ticket, &person)?;
-                Ok(applied(State::Applied, "follow_up", record, Some(new)))
+                let (place, decision) = self.follow_up(db, ticket, person)?;
+                Ok(applied(State::Applied, decision, record, Some(place)))
             }
             (threading::Outcome::Append, Some(ticket)) => {
                 let person = gathered.person.clone().map_or_else(|| self.sender_person(db), Ok)?;
@@ -306,23 +305,34 @@ impl Mail<'_> {
             && self.reading.authentication != Authentication::Fail
     }
 
-    /// Opens the ticket that goes on from `old`, which stays closed (D13).
-    fn follow_up(&self, db: &mut DbConnection, old: &Ticket, person: &Person) -> Result<Ticket> {
+    /// Opens the ticket that goes on from `old`, which stays closed (D13), unless another mail did at this moment, or too many
+    /// did (LP-05). Gives where the mail stands in the end, and how that is called.
+    fn follow_up(&self, db: &mut DbConnection, old: &Ticket, person: Person) -> Result<(Ticket, &'static str)> {
+        let last = following_up::locked_latest(db, old)?;
+        if last.id != old.id
+            && !following_up::stays_closed(db, &last, self.now)?
+            && participants::find(db, last.id, person.id)?.is_some_and(|found| found.takes_part())
+        {
+            self.append(db, &last, person, Visibility::Everyone, None, true)?;
+            return Ok((last, "append"));
+        }
+        let first = following_up::first(db, old)?;
+        if !floods::may_go_on(db, &first, self.now)? {
+            floods::count_for_ticket(db, old, self.now)?;
+            self.append(db, old, person, Visibility::Everyone, None, false)?;
+            return Ok((old.clone(), "append"));
+        }
         let (text, folded) = self.text(reply_text::split);
-        let message = self.message(person, text, folded);
-        let subject = self.subject();
-        // "Re: [ACC-…] The printer" is no other matter than "The printer".
-        let answers = TicketReference::find_in(&subject).is_some()
-            || subject.to_lowercase().contains(&old.subject.to_lowercase());
-        let subject = if answers { &old.subject } else { &subject };
-        let opened = following_up::open(db, old, message, subject, &Actor::System, self.now)?;
+        let message = self.message(&person, text, folded);
+        let subject = describing::subject_that_goes_on(&old.subject, &self.subject());
+        let opened = following_up::open(db, old, message, &subject, &Actor::System, self.now)?;
         self.remember_id(db, &opened.ticket, opened.message)?;
         if self.may_propose() {
             for person in self.people_in_copy(db, person.id)? {
                 participants::propose(db, &opened.ticket, person, Maker::Mail, self.now)?;
             }
         }
-        Ok(opened.ticket)
+        Ok((opened.ticket, "follow_up"))
     }
 
     /// Opens a ticket; `link` is the event that names another one.

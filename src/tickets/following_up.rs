@@ -43,12 +43,42 @@ pub fn latest(db: &mut DbConnection, ticket: &Ticket) -> Result<Ticket> {
     Ok(last)
 }
 
+/// The same, and nobody else opens a ticket that goes on from it until this transaction ends: of two who write at once, the
+/// second finds what the first opened.
+pub fn locked_latest(db: &mut DbConnection, ticket: &Ticket) -> Result<Ticket> {
+    let mut last = latest(db, ticket)?;
+    for _ in 0..LONGEST_CHAIN {
+        ticket::lock(db, last.id)?;
+        let Some(next) = next(db, &last)? else { break };
+        last = latest(db, &next)?;
+    }
+    ticket::by_id(db, last.id)
+}
+
+/// The first of the tickets of which `ticket` is one that goes on; itself if it goes on from none.
+pub fn first(db: &mut DbConnection, ticket: &Ticket) -> Result<Ticket> {
+    let mut first = ticket.clone();
+    for _ in 0..LONGEST_CHAIN {
+        let Some(before) = named_by(db, &first, EventKind::FollowsUp)?.filter(|before| before.id < first.id) else {
+            break;
+        };
+        first = before;
+    }
+    Ok(first)
+}
+
 /// The ticket that goes on from this one, in the same organisation.
 fn next(db: &mut DbConnection, ticket: &Ticket) -> Result<Option<Ticket>> {
+    let next = named_by(db, ticket, EventKind::GoesOnIn)?;
+    Ok(next.filter(|next| next.organisation_id == ticket.organisation_id && next.id > ticket.id))
+}
+
+/// The ticket that the latest event of that kind names.
+fn named_by(db: &mut DbConnection, ticket: &Ticket, kind: EventKind) -> Result<Option<Ticket>> {
     let details: Option<Json<Details>> = one_text!(
         ticket_events::table
             .filter(ticket_events::ticket_id.eq(ticket.id))
-            .filter(ticket_events::kind.eq(EventKind::GoesOnIn))
+            .filter(ticket_events::kind.eq(kind))
             .order(ticket_events::id.desc())
             .select(ticket_events::details)
             .limit(1)
@@ -57,8 +87,7 @@ fn next(db: &mut DbConnection, ticket: &Ticket) -> Result<Option<Ticket>> {
     .optional()?;
     let reference = details.and_then(|details| details.0.ticket).and_then(|named| TicketReference::parse(&named));
     let Some(reference) = reference else { return Ok(None) };
-    let found = ticket::find_by_reference(db, &Actor::System, &reference)?;
-    Ok(found.filter(|next| next.organisation_id == ticket.organisation_id && next.id > ticket.id))
+    ticket::find_by_reference(db, &Actor::System, &reference)
 }
 
 /// Where a customer's message stands in the end.
@@ -80,7 +109,7 @@ pub fn add(
 ) -> Result<Placed> {
     let mut place = ticket.clone();
     if stays_closed(db, ticket, now)? {
-        let last = latest(db, ticket)?;
+        let last = locked_latest(db, ticket)?;
         if may_write(db, &last, author, by)? {
             place = last;
         }

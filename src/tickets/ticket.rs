@@ -127,6 +127,12 @@ pub(super) fn change(db: &mut DbConnection, ticket: &Ticket, change: Change, now
     if changed == 0 { Err(Error::Conflict(Message::new("ticket-changed-meanwhile"))) } else { Ok(()) }
 }
 
+/// Has whoever else locks the ticket, or writes in it, wait until this transaction ends.
+pub(super) fn lock(db: &mut DbConnection, id: TicketId) -> Result<()> {
+    diesel::update(tickets::table.find(id)).set(tickets::version.eq(tickets::version)).execute(db)?;
+    Ok(())
+}
+
 /// Counts one more message and gives the row as it is now, held until the transaction ends; nothing when `seen` is
 /// given and there are other messages than those.
 pub(super) fn count_message(

@@ -11,6 +11,39 @@ use crate::mail::threading::Decision;
 use crate::people::person::Person;
 use crate::secret::random_handle;
 use crate::tickets::messages::{Channel, NewMessage};
+use crate::tickets::reference::TicketReference;
+
+/// An old subject that has so many characters tells what the matter is wherever it stands in the new one.
+const TELLING: usize = 8;
+
+/// Under which subject a ticket goes on from one with the subject `old` after a mail with the subject `new`. "Re: [ACC-…] The
+/// printer" is no other matter than "The printer"; another subject is, whatever it answers to.
+pub(super) fn subject_that_goes_on(old: &str, new: &str) -> String {
+    let bare = bare_subject(new);
+    let (said, before) = (bare.to_lowercase(), bare_subject(old).to_lowercase());
+    let is_the_same = said == before || before.chars().count() >= TELLING && said.contains(&before);
+    if bare.is_empty() || is_the_same { old.to_owned() } else { bare }
+}
+
+/// A subject without what answering and forwarding put before it, and without the reference of a ticket in brackets.
+fn bare_subject(subject: &str) -> String {
+    let mut bare = subject.to_owned();
+    while let Some((start, end)) = bare.match_indices('[').find_map(|(start, _)| {
+        let end = start + bare[start..].find(']')?;
+        TicketReference::find_in(&bare[start..end]).map(|_| (start, end))
+    }) {
+        bare.replace_range(start..=end, "");
+    }
+    let mut rest = bare.trim();
+    while let Some((word, after)) = rest.split_once(':') {
+        let word = word.trim();
+        if word.is_empty() || word.chars().count() > 4 || !word.chars().all(char::is_alphabetic) {
+            break;
+        }
+        rest = after.trim();
+    }
+    rest.split_whitespace().collect::<Vec<_>>().join(" ")
+}
 
 impl Mail<'_> {
     pub(super) fn message(&self, person: &Person, text: String, quoted: String) -> NewMessage {
@@ -87,7 +120,7 @@ impl Mail<'_> {
     /// What an agent wrote into a note, which folds nothing: without the history, and with what is encrypted in it, for whoever
     /// has the key.
     pub(super) fn text_of_note(&self) -> String {
-        let (written, folded) = self.text(reply_text::split);
+        let (written, folded) = self.text_as_it_came(reply_text::split);
         match (self.reading.mail.level, self.reading.mail.protection) {
             (Level::Full, Protection::EncryptedText) => format!("{written}\n\n{folded}").trim_end().to_owned(),
             _ => written,
@@ -155,4 +188,33 @@ pub(super) fn flags_of(decision: &Decision) -> Vec<String> {
         (decision.alert, "alert"),
     ];
     flags.into_iter().filter(|(is_set, _)| *is_set).map(|(_, name)| name.to_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn another_subject_is_kept_and_the_same_in_other_clothes_is_not() {
+        let printer = "L’imprimante du 2e";
+        for same in [
+            "Re: L’imprimante du 2e",
+            "RE : [ACC-7Q4KD2WM9K] L’IMPRIMANTE du 2e",
+            "Tr: Re:  L’imprimante  du 2e (encore)",
+            "Re:",
+            "",
+        ] {
+            assert_eq!(subject_that_goes_on(printer, same), printer, "{same}");
+        }
+        for (old, new, kept) in [
+            ("", "La facture", "La facture"),
+            ("", "Re: [ACC-7Q4KD2WM9K]", ""),
+            ("PC", "Re: Un autre PC en panne", "Un autre PC en panne"),
+            ("e", "La facture", "La facture"),
+            (printer, "Re: [ACC-7Q4KD2WM9K] La facture", "La facture"),
+            (printer, "Facture: une question", "Facture: une question"),
+        ] {
+            assert_eq!(subject_that_goes_on(old, new), kept, "{old} / {new}");
+        }
+    }
 }

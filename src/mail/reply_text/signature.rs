@@ -3,7 +3,8 @@
 
 use crate::html::{from_markdown, to_text};
 
-/// A signature of one line is looked for from this length on: "Kind regards" is anybody's.
+/// A signature of one or two lines is looked for from this length of each on, taken together: "Kind regards" is anybody's, and
+/// so is "Kind regards, Support".
 const ONE_LINE: usize = 20;
 
 /// Takes the first place where the whole of `signature`, which is Markdown, stands in `written`, line by line, quoted or not. Gives
@@ -15,7 +16,8 @@ pub fn without_signature(written: &str, signature: &str) -> Option<(String, Stri
     // As it stands in the plain part of an answer, and as a client reads the page part.
     let (start, end) = [signature.to_owned(), to_text(&from_markdown(signature))].iter().find_map(|form| {
         let ours: Vec<String> = form.lines().map(folded).filter(|line| !line.is_empty()).collect();
-        let is_long = ours.len() > 1 || ours.first().is_some_and(|line| line.chars().count() >= ONE_LINE);
+        let characters: usize = ours.iter().map(|line| line.chars().count()).sum();
+        let is_long = ours.len() > 2 || !ours.is_empty() && characters >= ONE_LINE * ours.len();
         if !is_long {
             return None;
         }

@@ -5,6 +5,8 @@ use accord::db::DbConnection;
 use accord::db::schema::consent_requests;
 use accord::teams::mailboxes::{self, ClosedTickets, Mailbox, MailboxDescription};
 use accord::tickets::events::{self, EventKind};
+use accord::tickets::following_up;
+use accord::tickets::messages::{Channel, NewMessage};
 use accord::tickets::moving;
 use accord::tickets::participants;
 use accord::tickets::status::Status;
@@ -111,6 +113,60 @@ fn d13_a_customer_who_answers_a_ticket_closed_forty_days_ago_has_it_go_on_and_le
     let to_bob = sent_now.iter().find(|mail| mail.recipient == "bob@acme.example").expect("who took part is told");
     assert!(to_bob.mail.text.contains("Merci, cela fonctionne."));
     assert!(sent_now.iter().any(|mail| mail.recipient == "zoe@staff.example"));
+}
+
+/// Two customers write in the closed ticket at the same moment.
+#[test]
+fn d13_of_two_who_write_at_once_the_second_joins_the_ticket_that_the_first_opened() {
+    for _ in 0..10 {
+        let desk = Desk::open();
+        let (old, _) = closed_for_forty_days(&desk);
+        let barrier = std::sync::Barrier::new(2);
+        std::thread::scope(|scope| {
+            for (person, name, address) in
+                [(desk.claire, "Claire", "claire@acme.example"), (desk.bob, "Bob", "bob@acme.example")]
+            {
+                let (old, by, now, app) = (old.clone(), desk.actor(person), desk.test.now(), desk.test.app.clone());
+                let barrier = &barrier;
+                scope.spawn(move || {
+                    barrier.wait();
+                    let written = app.database.write_now(move |db| {
+                        let message = NewMessage::text(Channel::Web, person, name, address, "Encore.");
+                        following_up::add(db, &old, message, person, &by, now)
+                    });
+                    written.expect("it is placed");
+                });
+            }
+        });
+        let tickets = desk.tickets();
+        assert_eq!(tickets.len(), 2, "one goes on from the old one");
+        assert_eq!(desk.messages(&tickets[1]).len(), 2);
+        assert_eq!(details_of(&desk, &old, EventKind::GoesOnIn), [tickets[1].reference.clone()]);
+    }
+}
+
+#[test]
+fn lp_05_a_ticket_goes_on_in_others_five_times_an_hour_and_nothing_is_lost() {
+    let desk = Desk::open();
+    let (_, sent) = closed_for_forty_days(&desk);
+    policy(&desk, ClosedTickets::FollowUp, 30);
+    for number in 0..9 {
+        desk.receive(&Letter::answering("claire@acme.example", &sent).text(&format!("non {number}")));
+        let last = desk.tickets().pop().unwrap();
+        if last.status != Status::Closed {
+            desk.answer(&last, "Fini.", Status::Closed);
+        }
+    }
+    let tickets = desk.tickets();
+    assert_eq!(tickets.len(), 6);
+    assert!(tickets.iter().all(|ticket| ticket.status == Status::Closed));
+    let said: Vec<String> = tickets.iter().flat_map(|of| desk.messages(of)).map(|message| message.body_text).collect();
+    for number in 0..9 {
+        assert_eq!(said.iter().filter(|text| text.trim_end() == format!("non {number}")).count(), 1);
+    }
+    desk.test.clock.advance(TimeDelta::hours(1));
+    desk.receive(&Letter::answering("claire@acme.example", &sent).text("encore"));
+    assert_eq!(desk.tickets().len(), 7);
 }
 
 #[test]
