@@ -159,13 +159,7 @@ fn check_mail(config: &Config) -> Result<String, String> {
 fn check_relay(config: &Config, relay: &MailRelay) -> Result<String, String> {
     let mut db = open(&config.database.url, Role::Reader).map_err(|error| error.to_string())?;
     let there_are = mailboxes::canonical_addresses(&mut db).map_err(|error| format!("{error:#}"))?;
-    let is_known = |named: &&String| {
-        there_are.iter().any(|address| {
-            address == *named || address.rsplit_once('@').is_some_and(|(_, domain)| domain == named.as_str())
-        })
-    };
-    let unknown: Vec<&str> =
-        relay.mailboxes.iter().filter(|named| !is_known(named)).map(|named| named.as_str()).collect();
+    let unknown = relay.without_mailbox(&there_are);
     let outgoing = Outgoing::Smtp(relay.smtp.clone());
     let transport = Transport::new(&outgoing).map_err(|error| error.to_string())?;
     transport.check().map_err(|failure| failure.text)?;

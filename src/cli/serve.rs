@@ -17,6 +17,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Overrides, Problem, Problems};
 use crate::demo;
 use crate::people::setup;
+use crate::teams::mailboxes;
 use crate::web::request_log::RequestLog;
 use crate::web::server::{Listeners, Site, serve};
 use crate::worker::threads::Threads;
@@ -92,6 +93,7 @@ impl Serve {
         let doors = open_doors(&app, lmtp, &stop)?;
         let threads = if self.no_worker { None } else { Some(Threads::start(&app, &stop)?) };
         self.greet(&app).await?;
+        warn_of_relays(&app).await?;
         let stopping = stop.clone();
         carry::task(async move {
             if let Err(error) = told_to_stop().await {
@@ -113,6 +115,26 @@ impl Serve {
         }
         Ok(())
     }
+}
+
+/// Mail of a mailbox that was renamed goes by another relay than the settings mean, which nobody else would notice.
+async fn warn_of_relays(app: &App) -> anyhow::Result<()> {
+    if app.config.mail.relays.is_empty() {
+        return Ok(());
+    }
+    let addresses = app.database.read(mailboxes::canonical_addresses).await?;
+    for relay in app.config.mail.relays.iter() {
+        let count = relay.without_mailbox(&addresses).len();
+        if count > 0 {
+            tracing::warn!(
+                target: "accord",
+                relay = relay.name.as_str(),
+                count,
+                "The settings of a relay name mailboxes that do not exist; accord check says which"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Lets the process have as many files and connections open as it may, up to what it can use. What systems give at first

@@ -30,6 +30,15 @@ pub struct MailRelay {
 }
 
 impl MailRelay {
+    /// Whose mail it is to carry, and of whom there is no mailbox among these canonical addresses.
+    pub fn without_mailbox<'a>(&'a self, addresses: &[String]) -> Vec<&'a str> {
+        let is_known = |named: &str| {
+            let is_domain_of = |address: &String| address.rsplit_once('@').is_some_and(|(_, domain)| domain == named);
+            addresses.iter().any(|address| address == named || is_domain_of(address))
+        };
+        self.mailboxes.iter().map(String::as_str).filter(|named| !is_known(named)).collect()
+    }
+
     /// Whether mail from the mailbox of this canonical address is its to carry, and whether it is named for that itself.
     fn carries(&self, address: &str) -> Option<Exactly> {
         let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
@@ -70,7 +79,7 @@ fn read_relay(reader: &mut Reader, name: &str) -> Option<MailRelay> {
     let smtp = read_smtp(reader, &table);
     let key = format!("{table}.mailboxes");
     let mailboxes: Vec<String> =
-        reader.list(&key).iter().map(|named| named.trim_start_matches('@').to_lowercase()).collect();
+        reader.list(&key).iter().map(|named| canonical(named.trim_start_matches('@'))).collect();
     let host = format!("{table}.host");
     if !is_name(name) {
         reader.problem(&host, "the name of a relay has up to 32 small letters and digits, as in [mail.relays.acme]");
@@ -84,6 +93,14 @@ fn read_relay(reader: &mut Reader, name: &str) -> Option<MailRelay> {
         reader.problem(&host, "set mailboxes, as in [\"support@acme.example\"]: without any it carries no mail");
     }
     Some(MailRelay { name: name.to_owned(), smtp, mailboxes })
+}
+
+/// An address or a domain as mailboxes are compared: in small letters, the domain as it stands in the DNS.
+fn canonical(named: &str) -> String {
+    let named = named.trim().to_lowercase();
+    let (local, domain) = named.rsplit_once('@').map_or((None, named.as_str()), |(local, of)| (Some(local), of));
+    let domain = idna::domain_to_ascii_strict(domain).unwrap_or_else(|_| domain.to_owned());
+    local.map_or_else(|| domain.clone(), |local| format!("{local}@{domain}"))
 }
 
 #[cfg(test)]
@@ -118,6 +135,16 @@ mod tests {
         assert_eq!(of("support@not-acme.example"), None);
         assert!(!format!("{relays:?}").contains("secret"));
         assert_eq!(relays[0].smtp.port, 587);
+    }
+
+    #[test]
+    fn a_domain_may_be_written_as_it_is_read_and_who_has_no_mailbox_is_named() {
+        let text =
+            "[mail.relays.acme]\nhost = \"a.example\"\nmailboxes = [\"Aide@Bücher.example\", \"@société.example\"]\n";
+        let relays = settings(text).unwrap().mail.relays;
+        assert_eq!(relays[0].mailboxes, ["aide@xn--bcher-kva.example", "xn--socit-esab.example"]);
+        assert_eq!(relay_of(&relays, "x@xn--socit-esab.example"), Some(0));
+        assert_eq!(relays[0].without_mailbox(&["x@xn--socit-esab.example".to_owned()]), ["aide@xn--bcher-kva.example"]);
     }
 
     #[test]

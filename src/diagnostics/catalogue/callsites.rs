@@ -16,6 +16,7 @@ const fn span(target: &'static str, level: Level, name: &'static str, fields: Fi
 pub(super) const CALLSITES: &[Callsite] = &[
     event("accord", Level::Error, &["message", "error"], "src/cli/serve.rs"),
     event("accord", Level::Warn, &["message", "error"], "src/cli/serve.rs"),
+    event("accord", Level::Warn, &["message", "relay", "count"], "src/cli/serve.rs"),
     event("accord::audit", Level::Error, &["message", "fault"], "src/web/admin/ledger.rs"),
     event("accord::consent", Level::Error, &["message", "error"], "src/consent/unrecorded.rs"),
     event("accord::consent", Level::Error, &["message", "error", "noting"], "src/consent/unrecorded.rs"),

@@ -88,9 +88,14 @@ pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> Page
             last_error: mail.last_error.unwrap_or_default(),
         })
         .collect();
-    let troubles = relays.standings(&app).into_iter().filter(RelayStanding::is_in_trouble);
+    let troubles = relays.standings(&app).into_iter().filter(RelayStanding::needs_a_look);
     page(&ListPage {
-        troubles: troubles.map(|relay| (relay.title(&p.t), relay.text(&p.t))).collect(),
+        troubles: troubles
+            .map(|relay| {
+                let meaning = if relay.is_in_trouble() { p.t.say("relay-trouble-means") } else { String::new() };
+                (relay.title(&p.t), format!("{} {meaning}", relay.text(&p.t)))
+            })
+            .collect(),
         tabs,
         rows,
         first: query.before.is_some().then(|| format!("/admin/outgoing-mail?which={which}")),

@@ -7,6 +7,7 @@ use crate::config::mail::{Outgoing, SmtpConfig};
 use crate::db::DbConnection;
 use crate::error::Result;
 use crate::i18n::{Message, Texts};
+use crate::mail::address::{EmailAddress, visible};
 use crate::outbox::listing::{self, Waiting};
 use crate::teams::mailboxes::{self, Mailbox};
 
@@ -23,6 +24,8 @@ pub struct RelayStanding {
     host: String,
     pub waiting: i64,
     trouble: Option<(String, UtcTime)>,
+    /// Whom the settings name, and who is no mailbox of ours.
+    unknown: Vec<String>,
 }
 
 pub fn load(db: &mut DbConnection) -> Result<Loaded> {
@@ -38,7 +41,17 @@ impl Loaded {
         };
         let named = app.config.mail.relays.iter().enumerate();
         let named = named.map(|(index, relay)| (Some(index), relay.name.as_str(), &relay.smtp));
-        house.into_iter().chain(named).map(|(index, name, smtp)| self.standing(app, index, name, smtp)).collect()
+        let standings = house.into_iter().chain(named);
+        let mut standings: Vec<_> =
+            standings.map(|(index, name, smtp)| self.standing(app, index, name, smtp)).collect();
+        let addresses: Vec<String> = self.mailboxes.iter().map(|mailbox| mailbox.canonical.clone()).collect();
+        for relay in app.config.mail.relays.iter() {
+            let unknown = relay.without_mailbox(&addresses).into_iter().map(shown_address_or_domain).collect();
+            if let Some(standing) = standings.iter_mut().find(|standing| standing.name == relay.name) {
+                standing.unknown = unknown;
+            }
+        }
+        standings
     }
 
     fn standing(&self, app: &App, index: Option<usize>, name: &str, smtp: &SmtpConfig) -> RelayStanding {
@@ -51,6 +64,7 @@ impl Loaded {
             name: name.to_owned(),
             host: format!("{}:{}", smtp.host, smtp.port),
             waiting: its.iter().map(|waiting| waiting.count).sum(),
+            unknown: Vec::new(),
             trouble: its.iter().filter_map(|waiting| waiting.trouble.clone()).max_by_key(|(_, next_at)| *next_at),
         }
     }
@@ -60,6 +74,11 @@ impl RelayStanding {
     /// Whether it takes no mail at present, as far as one knows.
     pub fn is_in_trouble(&self) -> bool {
         self.trouble.is_some()
+    }
+
+    /// Whether an operator has to look: it takes no mail, or the settings name somebody whose mail goes another way.
+    pub fn needs_a_look(&self) -> bool {
+        self.is_in_trouble() || !self.unknown.is_empty()
     }
 
     /// How it is called: by its name and where it is.
@@ -73,9 +92,21 @@ impl RelayStanding {
 
     /// How it stands, in a sentence or two.
     pub fn text(&self, t: &Texts) -> String {
-        let waiting = t.count("relay-waiting", self.waiting);
+        let mut waiting = t.count("relay-waiting", self.waiting);
+        if !self.unknown.is_empty() {
+            let unknown = t.with("relay-unknown-mailboxes", "mailboxes", self.unknown.join(", "));
+            waiting = format!("{unknown} {waiting}");
+        }
         let Some((error, next_at)) = &self.trouble else { return waiting };
         let trouble = Message::new("relay-trouble").with("error", error).with("at", t.date_time(next_at));
         format!("{} {waiting}", t.message(&trouble))
+    }
+}
+
+/// As people read it: a domain in its own letters.
+fn shown_address_or_domain(named: &str) -> String {
+    match EmailAddress::parse(named) {
+        Some(address) => address.shown(),
+        None => visible(named),
     }
 }

@@ -184,9 +184,13 @@ fn account_lines(t: &Texts, app: &App, accounts: &HashMap<String, Standing>, now
 
 /// How each relay stands, where there are several, or one takes no mail.
 fn relay_lines(t: &Texts, relays: &[RelayStanding]) -> Vec<Line> {
-    let are_shown = |relay: &&RelayStanding| relays.len() > 1 || relay.is_in_trouble();
+    let are_shown = |relay: &&RelayStanding| relays.len() > 1 || relay.needs_a_look();
     let line = |relay: &RelayStanding| {
-        let tone = if relay.is_in_trouble() { Tone::Late } else { Tone::Done };
+        let tone = match (relay.is_in_trouble(), relay.needs_a_look()) {
+            (true, _) => Tone::Late,
+            (false, true) => Tone::Act,
+            (false, false) => Tone::Done,
+        };
         let line = Line::new(t, "status-mail-out", "send", tone, relay.text(t)).leading_to("/admin/outgoing-mail");
         Line { title: relay.title(t), ..line }
     };

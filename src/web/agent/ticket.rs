@@ -12,7 +12,7 @@ use actix_web::web::{Data, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::access::Actor;
+use crate::access::{self, Actor};
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::consent::{ConsentRequest, Grant, asking, grants};
@@ -30,6 +30,7 @@ use crate::people::directory;
 use crate::people::environments::{self, Environment};
 use crate::people::organisations::{self, Organisation, OrganisationKind, OrganisationStatus};
 use crate::people::person::{self, Person};
+use crate::people::roles::Permission;
 use crate::people::sites::{self, Site};
 use crate::secret::random_handle;
 use crate::teams::queues::{self, Queue};
@@ -113,6 +114,8 @@ pub struct Loaded {
     mails: Vec<Outgoing>,
     planned: Vec<PlannedAnswer>,
     consents: Vec<(ConsentRequest, Option<Grant>)>,
+    /// Whether the reader operates the installation.
+    operates: bool,
 }
 
 #[derive(Template)]
@@ -289,6 +292,7 @@ pub fn load(
         environments,
         of_organisation,
         mails: outbox::listing::of_ticket(db, ticket.id)?,
+        operates: access::may(actor, Permission::OperateInstallation),
         planned,
         consents,
         ticket,
@@ -419,7 +423,7 @@ fn items(t: &Texts, messages: Vec<MessageView>, loaded: &Loaded) -> Vec<Item> {
     // The views are those of the messages, one by one.
     let mut items: Vec<(UtcTime, u8, Item)> = std::iter::zip(messages, &loaded.messages)
         .map(|(view, message)| {
-            let mails = mails::lines(t, &loaded.mails, message.id);
+            let mails = mails::lines(t, &loaded.mails, message.id, loaded.operates);
             (view.at, 0, Item::Message(Box::new(view), mails))
         })
         .collect();

@@ -12,17 +12,18 @@ pub(super) struct MailLine {
     pub(super) icon: &'static str,
     /// How far it has come, with the time.
     pub(super) text: String,
-    /// What the other mail server said, of one that is late or did not arrive.
+    /// What the other mail server said, of one that is late or did not arrive; of one that waits for our relay, that it does.
     pub(super) reason: String,
 }
 
-/// The mails of the answer `message`, the oldest first; of one that was sent anew there are several.
-pub(super) fn lines(t: &Texts, mails: &[Outgoing], message: MessageId) -> Vec<MailLine> {
+/// The mails of the answer `message`, the oldest first; of one that was sent anew there are several. What our own relay said is
+/// for who `operates` the installation.
+pub(super) fn lines(t: &Texts, mails: &[Outgoing], message: MessageId, operates: bool) -> Vec<MailLine> {
     let of_message = mails.iter().filter(|mail| mail.kind == Kind::Reply && mail.message == Some(message));
-    of_message.map(|mail| line(t, mail)).collect()
+    of_message.map(|mail| line(t, mail, operates)).collect()
 }
 
-fn line(t: &Texts, mail: &Outgoing) -> MailLine {
+fn line(t: &Texts, mail: &Outgoing, operates: bool) -> MailLine {
     let (icon, text) = match mail.state {
         State::Queued => ("clock", t.say("mail-state-queued")),
         State::Leased => ("send", t.say("mail-state-sending")),
@@ -36,7 +37,11 @@ fn line(t: &Texts, mail: &Outgoing) -> MailLine {
         State::Dead => ("alert", t.say("mail-state-failed")),
         State::Suppressed => ("pause", t.say("mail-state-suppressed")),
     };
-    let is_told = matches!(mail.state, State::Queued | State::Deferred | State::Dead);
-    let reason = mail.last_error.as_deref().filter(|_| is_told).map(visible).unwrap_or_default();
+    let reason = match (mail.state, mail.last_error.as_deref()) {
+        // It waits for our relay, which is nothing that an agent could mend.
+        (State::Queued, Some(_)) if !operates => t.say("mail-relay-waits"),
+        (State::Queued | State::Deferred | State::Dead, Some(words)) => visible(words),
+        _ => String::new(),
+    };
     MailLine { recipient: visible(&mail.recipient), icon, text, reason }
 }
