@@ -405,6 +405,11 @@ mod tests {
         }
         assert_eq!(of("setup-dkim", SIGNED, &[]), [(Verdict::Bad, "setup-dkim-missing")]);
         assert_eq!(of("setup-dkim", "", &[]), [(Verdict::Unclear, "setup-dkim-elsewhere")]);
+        // Where others are signed, one that is not was forgotten.
+        let of_another = SIGNED.replace("_domainkey.garonne", "_domainkey.acme");
+        let forgotten = (Verdict::Bad, "setup-dkim-unsigned");
+        let found = of("setup-dkim", &of_another, &[("s1._domainkey.acme.example", "OWN")]);
+        assert_eq!(found, [forgotten, (Verdict::Good, "setup-dkim-found")]);
     }
 
     #[test]

@@ -31,6 +31,8 @@ pub struct Courier {
 #[derive(Default)]
 struct Memory {
     failures: usize,
+    /// Whether the relay answered when it was last asked; not before it was.
+    works: bool,
     closed_again_at: Option<UtcTime>,
     probing: bool,
     in_flight: usize,
@@ -88,6 +90,7 @@ impl Courier {
         let mut memory = self.memory();
         let pause = PAUSES_SECS[memory.failures.min(PAUSES_SECS.len() - 1)];
         memory.failures += 1;
+        memory.works = false;
         let at = now.plus(TimeDelta::seconds(pause));
         memory.closed_again_at = Some(at);
         at
@@ -97,7 +100,13 @@ impl Courier {
     pub fn relay_works(&self) {
         let mut memory = self.memory();
         memory.failures = 0;
+        memory.works = true;
         memory.closed_again_at = None;
+    }
+
+    /// Whether this process knows that the relay answers: it did when it was last asked.
+    pub fn is_known_to_work(&self) -> bool {
+        self.memory().works
     }
 
     /// Whether the relay is being left alone for now, and until when.

@@ -32,4 +32,5 @@ mod sharing;
 mod signatures;
 mod starting;
 mod stopping;
+mod unsaid;
 mod withdrawing;

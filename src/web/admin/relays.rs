@@ -8,6 +8,7 @@ use crate::db::DbConnection;
 use crate::error::Result;
 use crate::i18n::{Message, Texts};
 use crate::mail::address::{EmailAddress, visible};
+use crate::outbox::courier::Courier;
 use crate::outbox::listing::{self, Waiting};
 use crate::teams::mailboxes::{self, Mailbox};
 
@@ -59,13 +60,23 @@ impl Loaded {
             let mailbox = self.mailboxes.iter().find(|mailbox| Some(mailbox.id) == waiting.mailbox);
             mailbox.and_then(|mailbox| app.relays.index_of(&mailbox.canonical)) == index
         };
+        let courier = match index {
+            Some(index) => app.relays.iter().find(|(of, _)| *of == index).map(|(_, relay)| &relay.courier),
+            None => Some(&app.courier),
+        };
+        // A mail that was turned away keeps its time although the relay took others since.
+        let works = courier.is_some_and(Courier::is_known_to_work);
         let its: Vec<&Waiting> = self.waiting.iter().filter(is_its).collect();
         RelayStanding {
             name: name.to_owned(),
             host: format!("{}:{}", smtp.host, smtp.port),
             waiting: its.iter().map(|waiting| waiting.count).sum(),
             unknown: Vec::new(),
-            trouble: its.iter().filter_map(|waiting| waiting.trouble.clone()).max_by_key(|(_, next_at)| *next_at),
+            trouble: its
+                .iter()
+                .filter(|_| !works)
+                .filter_map(|waiting| waiting.trouble.clone())
+                .max_by_key(|(_, next_at)| *next_at),
         }
     }
 }

@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use accord::db::schema::mailboxes as mailboxes_table;
 use accord::outbox::listing::{self, Which};
 use accord::outbox::{self, Kind, NewLetter, State};
+use accord::people::roles::BuiltinRole;
 use accord::teams::mailboxes::{self, MailboxDescription};
 use accord::teams::queues::{self, QueueKind};
 use accord::tickets::status::Status;
 use chrono::TimeDelta;
+use diesel::prelude::*;
 
 use crate::support::desk::{Desk, Letter, address};
 
@@ -173,6 +176,41 @@ async fn o_04_a_relay_that_is_down_holds_up_its_own_mails_only_and_none_of_them_
     assert_eq!(relay.took().len(), 18, "it closes by itself on the mail that tries");
     anne.get("/admin/outgoing-mail").await.assert_silent_about("closed for today");
     anne.get("/admin/status").await.assert_says("Aucun courriel ne l’attend");
+}
+
+#[actix_web::test]
+async fn what_our_relay_says_is_for_administrators_and_agents_read_that_a_mail_waits() {
+    let relay = Relay::open();
+    let desk = desk_with(&relay);
+    desk.receive(&Letter::from("bob@acme.example").to(SALES));
+    let ticket = desk.ticket();
+    relay.is_down.store(true, Ordering::SeqCst);
+    desk.answer(&ticket, "Redémarrez-le.", Status::WaitingForCustomer);
+    desk.test.run_jobs();
+    let page = format!("/tickets/{}", ticket.reference);
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    zoe.get(&page).await.assert_says("Notre serveur de courrier").assert_silent_about("closed for today");
+    let both = desk.test.given().staff("Ada", &[BuiltinRole::Agent, BuiltinRole::Administrator], &[QueueKind::Support]);
+    let ada = desk.test.browser_of(both).await;
+    ada.get(&page).await.assert_says("closed for today").assert_silent_about("Notre serveur de courrier");
+}
+
+#[actix_web::test]
+async fn a_mailbox_that_was_renamed_under_its_relay_is_shown_to_who_operates() {
+    let relay = Relay::open();
+    let desk = desk_with(&relay);
+    let anne = desk.test.signed_in(desk.administrator).await;
+    for page in ["/admin/outgoing-mail", "/admin/status"] {
+        anne.get(page).await.assert_silent_about("qui n’existent pas");
+    }
+    desk.test.write(|db| {
+        let renamed = mailboxes_table::canonical.eq("vente@acme-sales.example");
+        let sales = mailboxes_table::table.filter(mailboxes_table::canonical.eq(SALES));
+        Ok(diesel::update(sales).set(renamed).execute(db)?)
+    });
+    for page in ["/admin/outgoing-mail", "/admin/status"] {
+        anne.get(page).await.assert_says(&format!("qui n’existent pas : {SALES}"));
+    }
 }
 
 #[test]

@@ -14,6 +14,7 @@ use accord::db::schema::{journal, ticket_attachments, tickets};
 use accord::storage::Storage;
 use diesel::prelude::*;
 
+use super::mail_wire::Sink;
 use super::process::{Installation, Kind, PATIENCE, Server, wait_until};
 use super::{desk, http};
 
@@ -40,6 +41,29 @@ fn real_s_07_adv_14_whatever_the_sender_of_a_piped_mail_is_called_the_mail_is_ta
         journal::table.select(journal::envelope_from).order(journal::id).load(&mut installation.database()).unwrap();
     assert_eq!(kept.len(), 2 * odd.len());
     assert!(kept.iter().all(|sender| sender.len() <= 320 && !sender.contains('\n')), "{kept:?}");
+}
+
+#[test]
+#[ignore = "needs processes of its own"]
+fn real_check_asks_every_relay_and_names_the_mailboxes_that_do_not_exist() {
+    let sink = Sink::open(|| Duration::ZERO);
+    let way = format!("host = \"127.0.0.1\"\nport = {}\ntls = \"none\"\n", sink.address.port());
+    // Nobody listens there any more.
+    let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let installation = Installation::empty(Kind::Sqlite).with_settings(&format!(
+        "[mail]\ncheck_senders = false\n[mail.smtp]\n{way}\
+         [mail.relays.aide]\n{way}mailboxes = [\"aide@desk.example\"]\n\
+         [mail.relays.ventes]\n{way}mailboxes = [\"vente@desk.example\"]\n\
+         [mail.relays.parti]\nhost = \"127.0.0.1\"\nport = {gone}\ntls = \"none\"\nmailboxes = [\"desk.example\"]\n"
+    ));
+    desk::set_up(&mut installation.database(), Clock::system().now());
+    let checked = installation.command(&["check"]).output().unwrap();
+    let said = String::from_utf8_lossy(&checked.stdout).into_owned();
+    assert!(!checked.status.success(), "{said}");
+    for line in ["ok    outgoing mail", "ok    relay aide: ", "FAIL  relay parti: "] {
+        assert!(said.contains(line), "{line} in {said}");
+    }
+    assert!(said.contains("FAIL  relay ventes: there is no mailbox vente@desk.example"), "{said}");
 }
 
 #[test]
