@@ -180,11 +180,12 @@ async fn o_04_a_relay_that_is_down_holds_up_its_own_mails_only_and_none_of_them_
 
 #[actix_web::test]
 async fn what_our_relay_says_is_for_administrators_and_agents_read_that_a_mail_waits() {
-    let relay = Relay::open();
-    let desk = desk_with(&relay);
-    desk.receive(&Letter::from("bob@acme.example").to(SALES));
+    use accord::mail::transport::{FailureKind, SendFailure};
+    let desk = Desk::open();
+    desk.receive(&Letter::from("bob@acme.example"));
     let ticket = desk.ticket();
-    relay.is_down.store(true, Ordering::SeqCst);
+    let closed = SendFailure { kind: FailureKind::Relay, code: Some(421), text: "closed for today".to_owned() };
+    desk.memory().fail_next(closed);
     desk.answer(&ticket, "Redémarrez-le.", Status::WaitingForCustomer);
     desk.test.run_jobs();
     let page = format!("/tickets/{}", ticket.reference);
