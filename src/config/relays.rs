@@ -7,6 +7,10 @@
 //! | `host`, `port`, `tls`, `user`, `password` (or `password_file`) | as of `mail.smtp` | as there |
 //! | `mailboxes` | whose mail it carries: addresses of mailboxes (Administration, Mailboxes), or a domain for all of its mailboxes | |
 //!
+//! Domains may be written in their own letters. Settings know no mailboxes, which are made later and elsewhere: a name that none
+//! bears is no mistake that keeps the program from starting, and is told in its log, on the page of its state, and by
+//! `accord check`.
+//!
 //! Mail of every other mailbox, and of none, goes by `mail.smtp`. Nothing ever goes by another relay than its own: where the
 //! mail of a domain may leave is its owner's to say (SPF), so a relay that is down is waited for.
 
