@@ -20,6 +20,7 @@ pub mod reply_text;
 pub mod sender_check;
 pub mod setup_check;
 pub mod structure;
+pub mod thread_index;
 pub mod threading;
 pub mod transport;
 pub mod unsubscribe_token;

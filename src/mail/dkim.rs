@@ -32,7 +32,7 @@ const SEALED: [&str; 12] = [
     "Content-Transfer-Encoding",
 ];
 /// Signed if they are there, with every field of a list. Whoever passes a mail on may add them.
-const IF_THERE: &str = "auto-submitted";
+const IF_THERE: [&str; 3] = ["auto-submitted", "thread-topic", "thread-index"];
 const OF_LISTS: &str = "list-";
 
 /// The selectors that sign mail from that domain: the domain's own, or those of the nearest above it, with which it is
@@ -72,7 +72,7 @@ pub fn sign(selectors: &[Selector], from: &EmailAddress, bytes: Vec<u8>) -> Resu
 /// A name that stands there more often than the field is signed so often, too: the last ones sign that it is not there.
 fn fields_to_sign(bytes: &[u8]) -> Vec<String> {
     let there = field_names(bytes);
-    let others = there.iter().filter(|name| *name == IF_THERE || name.starts_with(OF_LISTS)).cloned();
+    let others = there.iter().filter(|name| IF_THERE.contains(&name.as_str()) || name.starts_with(OF_LISTS)).cloned();
     let once = SEALED.iter().filter(|name| there.contains(&name.to_ascii_lowercase())).map(|name| (*name).to_owned());
     let once_more = SEALED.iter().map(|name| (*name).to_owned());
     once.chain(once_more).chain(others).collect()

@@ -12,6 +12,7 @@ use lettre::{Address, Message};
 
 use super::address::EmailAddress;
 use super::message_id::LOOP_HEADER;
+use super::thread_index::{Thread, thread_index};
 use crate::clock::UtcTime;
 use crate::error::{Error, Result};
 use crate::html::file_name::FileName;
@@ -40,6 +41,8 @@ pub struct OutgoingMail<'a> {
     pub in_reply_to: Option<&'a str>,
     /// The Message-IDs of the conversation so far, oldest first.
     pub references: &'a [String],
+    /// The conversation as Outlook knows it; none outside of tickets.
+    pub thread: Option<Thread<'a>>,
     pub language: Locale,
     pub date: UtcTime,
     pub automatic: Automatic<'a>,
@@ -132,6 +135,11 @@ fn write(mail: &OutgoingMail<'_>) -> Result<FrozenMail> {
     let references = references(mail.references);
     if !references.is_empty() {
         builder = builder.references(references);
+    }
+    if let Some(thread) = &mail.thread {
+        builder = builder
+            .raw_header(header("Thread-Topic", thread.topic)?)
+            .raw_header(header("Thread-Index", &thread_index(thread, mail.date))?);
     }
     builder = builder.raw_header(header("Content-Language", mail.language.code())?);
     let marks = match mail.automatic {
@@ -313,6 +321,12 @@ mod tests {
                 message_id: "<m.a.b@reply.vendor.example>",
                 in_reply_to: Some("<one@acme.example>"),
                 references: &[],
+                thread: Some(Thread {
+                    topic: "Écran noir",
+                    began_at: UtcTime::from_seconds(1_794_000_000),
+                    handle: 42,
+                    is_answer: true,
+                }),
                 language: Locale::Fr,
                 date: UtcTime::from_seconds(1_795_000_000),
                 automatic: Automatic::HumanReply,
@@ -367,6 +381,8 @@ mod tests {
         "Message-ID",
         "Reply-To",
         "Subject",
+        "Thread-Index",
+        "Thread-Topic",
         "To",
     ];
 

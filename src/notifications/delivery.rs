@@ -13,6 +13,7 @@ use crate::mail::dkim;
 use crate::mail::message_id::{self, MessageIdFor};
 use crate::mail::outgoing::{Automatic, OutgoingAttachment, OutgoingMail, Unsubscribe, freeze};
 use crate::mail::reply_address::{self, AddressPurpose, TokenFor};
+use crate::mail::thread_index::Thread;
 use crate::mail::unsubscribe_token;
 use crate::notifications::Letterhead;
 use crate::notifications::messages::{
@@ -69,6 +70,20 @@ pub struct Conversation {
     pub participant: Participant,
     pub in_reply_to: Option<String>,
     pub references: Vec<String>,
+}
+
+impl Conversation {
+    /// The conversation as Outlook knows it, for a mail with that subject: called by the ticket's subject where the mail says
+    /// that anyway, for else it may not (OUT-10), and by its reference there.
+    fn thread(&self, subject: &str) -> Thread<'_> {
+        let says_subject = !self.ticket.subject.is_empty() && subject.contains(&self.ticket.subject);
+        Thread {
+            topic: if says_subject { &self.ticket.subject } else { &self.ticket.reference },
+            began_at: self.ticket.created_at,
+            handle: self.ticket.handle,
+            is_answer: self.in_reply_to.is_some() || !self.references.is_empty(),
+        }
+    }
 }
 
 /// What is to be said.
@@ -137,6 +152,7 @@ impl Draft {
             message_id: &message_id,
             in_reply_to: conversation.and_then(|conversation| conversation.in_reply_to.as_deref()),
             references: conversation.map_or(&[], |conversation| conversation.references.as_slice()),
+            thread: conversation.map(|conversation| conversation.thread(&words.subject)),
             language: self.language,
             date: self.now,
             automatic,

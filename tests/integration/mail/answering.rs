@@ -1,8 +1,9 @@
 //! An agent answers, and the answer leaves as a mail that can be answered.
 
 use accord::tickets::status::Status;
+use chrono::TimeDelta;
 
-use crate::support::desk::{Desk, Letter};
+use crate::support::desk::{Desk, Letter, Sent};
 
 #[test]
 fn an_answer_leaves_as_mail_and_the_customers_reply_lands_in_the_ticket() {
@@ -155,4 +156,46 @@ async fn au_06_agents_read_in_words_whether_the_senders_domain_stands_by_a_mail(
     assert_eq!(desk.tickets().len(), 2, "what its domain disowns is held");
     let page = desk.test.browser_of(desk.administrator).await.get("/admin/unprocessed-mail").await.text();
     assert!(page.contains("L’authentification de l’expéditeur a échoué."), "{page}");
+}
+
+/// The conversation index of a mail (MS-OXOMSG 2.2.1.3): its 22 bytes of the conversation, and how many steps follow.
+fn conversation_index(sent: &Sent) -> (Vec<u8>, usize) {
+    let index = data_encoding::BASE64.decode(sent.header("thread-index").unwrap().as_bytes()).unwrap();
+    assert_eq!((index[0], (index.len() - 22) % 5), (1, 0), "{index:?}");
+    (index[..22].to_vec(), (index.len() - 22) / 5)
+}
+
+#[test]
+fn out_12_outlook_keeps_the_mails_of_a_ticket_together_though_their_subjects_change() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from("claire@acme.example").authenticated("pass"));
+    let ticket = desk.ticket();
+    let mut sent = desk.sent();
+    desk.test.clock.advance(TimeDelta::days(2));
+    desk.answer(&ticket, "Redémarrez.", Status::WaitingForCustomer);
+    let answer = desk.sent_to("claire@acme.example").remove(0);
+    let renamed = Letter::answering("claire@acme.example", &answer).subject("Re: toujours en panne");
+    desk.test.clock.advance(TimeDelta::days(1));
+    desk.receive(&renamed);
+    sent.push(answer);
+    sent.extend(desk.sent());
+    desk.answer(&ticket, "Encore.", Status::WaitingForCustomer);
+    sent.extend(desk.sent());
+    assert!(sent.len() >= 5, "the customer's and the agent's");
+    let (root, _) = conversation_index(&sent[0]);
+    for one in &sent {
+        assert_eq!(conversation_index(one).0, root);
+        let topic = one.mail.headers.iter().find(|(name, _)| name == "thread-topic").unwrap();
+        assert!(one.raw.contains("Thread-Topic: =?utf-8?") && !topic.1.is_empty(), "{}", one.raw);
+    }
+    let (first, last) = (sent.iter().find(|one| one.header("references").is_none()), sent.last().unwrap());
+    assert!(first.is_none_or(|first| conversation_index(first).1 == 0));
+    assert_eq!(conversation_index(last).1, 1);
+
+    // Another ticket is another conversation; its stranger's words go to no address that nobody confirmed (OUT-10).
+    desk.receive(&Letter::from("eve@stranger.example").subject("Cliquez ici"));
+    let asked = desk.sent_to("eve@stranger.example").remove(0);
+    assert_ne!(conversation_index(&asked).0, root);
+    assert_eq!(asked.header("thread-topic"), Some(desk.tickets()[1].reference.as_str()));
+    assert!(!asked.raw.contains("Cliquez"));
 }

@@ -5,6 +5,7 @@ use accord::html::file_name::FileName;
 use accord::i18n::Locale;
 use accord::mail::dkim::{selectors_for, sign};
 use accord::mail::outgoing::{Automatic, OutgoingAttachment, OutgoingMail, Unsubscribe, freeze};
+use accord::mail::thread_index::Thread;
 use accord::mail::transport::{FailureKind, SendFailure};
 use accord::tickets::status::Status;
 use chrono::TimeDelta;
@@ -102,6 +103,12 @@ fn full(from: &str) -> (Vec<u8>, Published) {
         message_id: "<m.a.b@reply.desk.example>",
         in_reply_to: Some(&references[11]),
         references: &references,
+        thread: Some(Thread {
+            topic: "Écran noir",
+            began_at: UtcTime::from_seconds(1_794_000_000),
+            handle: 42,
+            is_answer: true,
+        }),
         language: Locale::Fr,
         date: UtcTime::from_seconds(1_795_000_000),
         automatic: Automatic::Notification { loop_mark: "inst;1;mac" },
@@ -140,6 +147,8 @@ fn out_07_whoever_changes_or_adds_what_a_reader_sees_breaks_the_signatures() {
         "Message-ID",
         "In-Reply-To",
         "References",
+        "Thread-Topic",
+        "Thread-Index",
         "Reply-To",
         "MIME-Version",
         "Content-Type",
