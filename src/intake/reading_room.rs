@@ -113,6 +113,16 @@ mod tests {
     }
 
     #[test]
+    fn l_13_two_of_the_largest_mails_are_read_at_a_time_and_a_third_waits() {
+        let room = ReadingRoom::default();
+        let both = [room.enter(25 << 20), room.enter(25 << 20)];
+        let has_room = || *room.free.lock().unwrap() >= weight(25 << 20);
+        assert!(!has_room());
+        drop(both);
+        assert!(has_room());
+    }
+
+    #[test]
     fn l_13_whatever_its_size_a_mail_fits_alone() {
         drop(ReadingRoom::default().enter(usize::MAX));
     }

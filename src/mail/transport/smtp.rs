@@ -327,6 +327,24 @@ mod tests {
         assert!(!heard.iter().any(|line| line.starts_with("MAIL")), "{heard:?}");
     }
 
+    #[test]
+    fn out_09_only_where_the_setting_says_so_a_relay_without_tls_gets_a_mail_in_clear() {
+        for (tls, is_sent) in [
+            (SmtpTls::StartTls, false),
+            (SmtpTls::Wrapper, false),
+            (SmtpTls::Opportunistic, true),
+            (SmtpTls::None, true),
+        ] {
+            let (config, server) = relay(|_| None);
+            let config = SmtpConfig { tls, ..config };
+            let relay = SmtpRelay::with_timeout(&config, Duration::from_millis(500)).unwrap();
+            assert_eq!(relay.send("", "anne@acme.example", MAIL).is_ok(), is_sent, "{tls:?}");
+            drop(relay);
+            let heard = stop(config.port, server);
+            assert_eq!(heard.iter().any(|line| line.starts_with("MAIL")), is_sent, "{tls:?}: {heard:?}");
+        }
+    }
+
     /// A relay with a certificate that nobody vouches for, which takes a mail from whoever does not mind. The answer is what it
     /// was told inside TLS.
     fn relay_with_unknown_certificate(is_wrapped: bool) -> (u16, thread::JoinHandle<Option<String>>) {

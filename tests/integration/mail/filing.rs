@@ -113,3 +113,25 @@ fn d15_a_machine_s_first_mail_is_a_ticket_that_nobody_answers() {
     assert_eq!(desk.messages(&ticket)[0].remark, Some(Remark::Automatic));
     assert!(desk.sent().is_empty());
 }
+
+#[test]
+fn l_07_a_file_whose_name_is_longer_than_any_disk_takes_is_kept_under_a_shorter_one() {
+    let desk = Desk::open();
+    let long = format!("{}.pdf", "n".repeat(400));
+    let accents = format!("{}.pdf", "%C3%A9".repeat(200));
+    let body = format!(
+        "--b\r\nContent-Type: text/plain\r\n\r\nvoir\r\n\
+         --b\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment;\r\n filename=\"{long}\"\r\n\r\nun\r\n\
+         --b\r\nContent-Type: application/pdf\r\nContent-Disposition: attachment;\r\n filename*=utf-8''{accents}\r\n\r\ndeux\r\n\
+         --b--\r\n"
+    );
+    desk.receive(
+        &Letter::from("claire@acme.example").header("Content-Type", "multipart/mixed; boundary=b").text(&body),
+    );
+    let files = desk.test.read(|db| attachments::of_ticket(db, &desk.ticket()));
+    assert_eq!(files.len(), 2, "none is lost");
+    for file in files {
+        assert!(file.file_name.len() <= 200 && file.file_name.ends_with(".pdf"), "{}", file.file_name);
+        assert!(!desk.test.app.storage.get(&file.content_hash).unwrap().is_empty());
+    }
+}

@@ -228,3 +228,25 @@ fn a_mailbox_s_mail_waits_though_the_house_s_relay_works_and_the_other_way_round
     desk.test.run_jobs();
     assert_eq!((relay.took().len(), desk.sent().len()), (0, 3));
 }
+
+#[actix_web::test]
+async fn out_08_out_09_the_set_up_page_tells_how_the_way_to_each_relay_is_protected() {
+    let relay = Relay::open();
+    for (tls, tone, text) in [
+        ("none", "tone-act", "Le relais de cette machine répond, sans TLS."),
+        ("opportunistic", "tone-act", "Quelqu’un sur le chemin peut désactiver TLS"),
+        ("starttls", "tone-late", "Le relais ne prend pas de courrier"),
+        ("wrapper", "tone-late", "Le relais ne prend pas de courrier"),
+    ] {
+        let desk = Desk::with_settings(&format!(
+            "[mail]\ncheck_senders = false\n[mail.smtp]\nhost = \"127.0.0.1\"\nport = 9\ntls = \"none\"\n\
+             [mail.relays.acme]\nhost = \"127.0.0.1\"\nport = {}\ntls = \"{tls}\"\nmailboxes = [\"{SALES}\"]\n",
+            relay.port
+        ));
+        let anne = desk.test.signed_in(desk.administrator).await;
+        let page = anne.post("/admin/status/mail", &[]).await.text();
+        let row = page.split("Chemin vers le relais").find(|row| row.contains(&format!("127.0.0.1:{}", relay.port)));
+        let row = row.unwrap_or_else(|| panic!("no row of the relay in {page}"));
+        assert!(row.contains(text) && row.contains(tone), "{tls}: {row}");
+    }
+}

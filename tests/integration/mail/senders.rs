@@ -155,3 +155,44 @@ fn th_10_au_03_who_usually_signs_and_does_not_waits_for_an_agent_and_nothing_is_
     assert_eq!((town.newest().0, town.newest().1.rule.as_str()), (State::Applied, "TH-10"));
     assert_eq!((town.desk.messages(&ticket).len(), town.desk.public_messages(&ticket).len()), (6, 5));
 }
+
+/// What was found of the sender of the newest ticket.
+fn found(desk: &Desk) -> String {
+    let ticket = desk.tickets().pop().unwrap();
+    let records = desk.test.read(|db| accord::journal::outcome::of_ticket(db, ticket.id));
+    records.last().unwrap().2.authentication.clone()
+}
+
+#[test]
+fn au_02_a_folded_result_is_read_and_one_in_a_mail_that_is_passed_on_is_not() {
+    let desk = Desk::open();
+    let letter = || Letter::from("claire@acme.example");
+    let folded = format!("{AUTHSERV};\r\n\tdkim=none (no signature);\r\n dmarc=pass\r\n  header.from=acme.example");
+    desk.receive(&letter().on_top("Authentication-Results", &folded));
+    assert_eq!(found(&desk), "pass");
+    // A fold is white space: it makes neither a new field nor a word out of two.
+    for broken in [
+        format!("{AUTHSERV};\r\n dmarc=pa\r\n ss header.from=acme.example"),
+        format!(
+            "{AUTHSERV};\r\n dmarc=none header.from=x.example\r\n\tAuthentication-Results: {AUTHSERV}; dmarc=pass header.from=acme.example"
+        ),
+        format!("mx.evil.example;\r\n {AUTHSERV}; dmarc=pass header.from=acme.example"),
+    ] {
+        desk.receive(&letter().subject(&broken[..12]).on_top("Authentication-Results", &broken));
+        assert_eq!(found(&desk), "none", "{broken}");
+    }
+    let result = format!("Authentication-Results: {AUTHSERV}; dmarc=pass header.from=acme.example");
+    let inside = format!("{result}\r\nFrom: claire@acme.example\r\nSubject: x\r\n\r\nx\r\n");
+    let parts = [
+        format!("--b\r\nContent-Type: message/rfc822\r\n\r\n{inside}\r\n--b--\r\n"),
+        format!("--b\r\nContent-Type: text/plain\r\n{result}\r\n\r\nx\r\n--b--\r\n"),
+        format!("{result}\r\n\r\n--b\r\n\r\nx\r\n--b--\r\n"),
+    ];
+    for body in parts {
+        let mixed = letter().header("Content-Type", "multipart/mixed; boundary=b").text(&body);
+        desk.receive(&mixed);
+        assert_eq!(found(&desk), "none", "{body}");
+    }
+    desk.receive(&letter().header("Content-Type", "message/rfc822").text(&inside));
+    assert_eq!(found(&desk), "none");
+}

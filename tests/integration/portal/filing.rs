@@ -225,7 +225,7 @@ async fn b15_a_blocked_person_files_nothing_and_reads_nothing_by_links() {
 }
 
 #[actix_web::test]
-async fn adv_10_ten_thousand_forms_in_a_victim_s_name_are_one_mail_without_a_word_of_theirs() {
+async fn adv_10_lp_02_ten_thousand_forms_in_a_victim_s_name_are_one_mail_without_a_word_of_theirs() {
     let app_settings = "[http]\ntrusted_proxies = [\"192.0.2.7\"]\n";
     for victim in ["victim@innocent.example", "claire@arnaud.example"] {
         let (app, _) = TestApp::cast_with_settings(app_settings);
@@ -340,7 +340,7 @@ async fn what_a_stranger_files_in_a_member_s_name_no_colleague_sees() {
 }
 
 #[actix_web::test]
-async fn b3_filing_is_confirmed_by_mail_with_a_link_and_so_is_each_answer() {
+async fn lp_02_b3_filing_is_confirmed_by_mail_with_a_link_and_so_is_each_answer() {
     let (app, cast) = TestApp::with_cast();
     let browser = app.browser().await;
     let form = Form::of(&app);
