@@ -126,20 +126,20 @@ pub fn send(db: &mut DbConnection, notice: &Notice, now: UtcTime) -> Result<()> 
 pub fn prepare(db: &mut DbConnection, notice: &Notice, now: UtcTime) -> Result<Option<Letter>> {
     match notice {
         Notice::SignInLink { address, next } => {
-            let Some(person) = active_owner(db, address)? else { return Ok(None) };
-            if !may_be_written_to(db, address, true, now)? {
+            let Some((person, address)) = active_owner(db, address)? else { return Ok(None) };
+            if !may_be_written_to(db, &address, true, now)? {
                 return Ok(None);
             }
             let proof = MailboxProof { address: address.clone(), next: next.clone() };
-            with_link(db, LetterKind::SignInLink, Purpose::SignIn, address, &person, &proof, now)
+            with_link(db, LetterKind::SignInLink, Purpose::SignIn, &address, &person, &proof, now)
         }
         Notice::PasswordReset { address } => {
-            let Some(person) = active_owner(db, address)? else { return Ok(None) };
-            if !may_be_written_to(db, address, true, now)? {
+            let Some((person, address)) = active_owner(db, address)? else { return Ok(None) };
+            if !may_be_written_to(db, &address, true, now)? {
                 return Ok(None);
             }
             let proof = MailboxProof { address: address.clone(), next: String::new() };
-            with_link(db, LetterKind::PasswordReset, Purpose::Password, address, &person, &proof, now)
+            with_link(db, LetterKind::PasswordReset, Purpose::Password, &address, &person, &proof, now)
         }
         Notice::Registration { registration } => prepare_registration(db, registration, now),
         Notice::Invitation { person, by } => {
@@ -225,7 +225,8 @@ fn prepare_registration(db: &mut DbConnection, registration: &Registration, now:
         && registration::is_registered(db, &person)?
     {
         let path = Some(format!("/{}/sign-in", person.language.0));
-        return Ok(Some(Letter { path, ..plain(LetterKind::AlreadyRegistered, address.clone(), &person) }));
+        let to = as_stored(db, address)?;
+        return Ok(Some(Letter { path, ..plain(LetterKind::AlreadyRegistered, to, &person) }));
     }
     let token = one_time_tokens::issue(db, Purpose::Registration, None, registration, now)?;
     Ok(Some(Letter {
@@ -251,7 +252,7 @@ fn prepare_invitation(
         None => None,
     };
     let letter = match &person {
-        Some(person) => plain(kind, invitation.address.clone(), person),
+        Some(person) => plain(kind, as_stored(db, &invitation.address)?, person),
         None => to_a_stranger(kind, invitation.address.clone(), by.language.0),
     };
     Ok(Some(Letter {
@@ -319,8 +320,15 @@ fn to_a_stranger(kind: LetterKind, to: EmailAddress, locale: Locale) -> Letter {
     }
 }
 
-fn active_owner(db: &mut DbConnection, address: &EmailAddress) -> Result<Option<Person>> {
-    Ok(person::find_by_address(db, address)?.filter(|person| person.state == PersonState::Active))
+/// Who has the address that somebody typed, if they may act, and how it is written where it is kept (I-06).
+fn active_owner(db: &mut DbConnection, typed: &EmailAddress) -> Result<Option<(Person, EmailAddress)>> {
+    let owner = person::find_by_address(db, typed)?.filter(|person| person.state == PersonState::Active);
+    owner.map(|person| Ok((person, as_stored(db, typed)?))).transpose()
+}
+
+/// The address that is kept, where somebody has it, whoever typed it in whatever letters.
+fn as_stored(db: &mut DbConnection, typed: &EmailAddress) -> Result<EmailAddress> {
+    Ok(person::stored_address(db, typed)?.unwrap_or_else(|| typed.clone()))
 }
 
 /// The stored primary address of somebody who may act.

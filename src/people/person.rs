@@ -578,6 +578,18 @@ pub fn find_by_address(db: &mut DbConnection, address: &EmailAddress) -> Result<
     owner.map(|id| by_id(db, id)).transpose()
 }
 
+/// How that address is written where it is kept, which is where its mail goes (I-06); nothing for one that nobody has.
+pub fn stored_address(db: &mut DbConnection, address: &EmailAddress) -> Result<Option<EmailAddress>> {
+    let stored: Option<String> = one_text!(
+        person_addresses::table
+            .filter(person_addresses::canonical.eq(address.canonical()))
+            .select(person_addresses::address)
+    )
+    .first(db)
+    .optional()?;
+    Ok(stored.and_then(|stored| EmailAddress::parse(&stored)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -6,7 +6,8 @@ use accord::db::types::PersonId;
 use accord::error::Result;
 use accord::i18n::Locale;
 use accord::people::notices::{self, Letter, Notice};
-use accord::people::{api_tokens, passwords, person, setup, staff};
+use accord::people::person::{self, NewPerson, Origin};
+use accord::people::{api_tokens, passwords, setup, staff};
 use accord::queue;
 use accord::secret::Secret;
 use accord::teams::queues::{self, QueueKind};
@@ -18,6 +19,7 @@ use crate::support::TestApp;
 use crate::support::app::BASE_URL;
 use crate::support::browser::{Answered, Browser};
 use crate::support::cast::Cast;
+use crate::support::desk::Desk;
 
 const PASSWORD: &str = "le chat dort sur le toit";
 const NEW_PASSWORD: &str = "un autre mot, plus long";
@@ -648,4 +650,42 @@ async fn the_pages_speak_both_languages() {
         browser.get(&format!("/en/{path}")).await.assert_says(english);
     }
     browser.get("/de/sign-in").await.assert_status(404);
+}
+
+#[actix_web::test]
+async fn i_06_a_reset_goes_to_the_stored_address_and_to_no_mailbox_that_only_looks_like_it() {
+    let desk = Desk::open();
+    let now = desk.test.now();
+    // Somebody else has the look-alike.
+    desk.test.write(move |db| {
+        let mallory = NewPerson {
+            last_name: "Mallory".to_owned(),
+            address_confirmed_at: Some(now),
+            ..NewPerson::at(crate::support::desk::address("claire@acmé.example"), Locale::Fr, Origin::Mail)
+        };
+        let mallory = person::create(db, &mallory, None, None, now)?;
+        accord::people::organisations::create_individual(db, mallory.id, "Mallory", Locale::Fr, now)
+    });
+    let browser = desk.test.browser().await;
+    for (typed, goes_to) in [
+        ("CLAIRE@ACME.EXAMPLE", Some("claire@acme.example")),
+        ("claire@acmé.example", Some("claire@xn--acm-dma.example")),
+        ("Claire@ACMÉ.example", Some("claire@xn--acm-dma.example")),
+        ("claire@acme.example ", Some("claire@acme.example")),
+        ("claire＠acme.example", None),
+        ("claire@ａcme.example", None),
+        ("claire@acme。example", None),
+        ("cl\u{430}ire@acme.example", None),
+        ("claire@\u{430}cme.example", None),
+        ("claire@ac\u{200B}me.example", None),
+        ("claire+x@acme.example", None),
+        ("claire@acme.example@evil.example", None),
+        ("\"claire\"@acme.example", None),
+    ] {
+        browser.post("/fr/password", &[("address", typed)]).await;
+        desk.test.run_jobs();
+        let went: Vec<String> = desk.sent().into_iter().map(|sent| sent.recipient).collect();
+        assert_eq!(went, goes_to.into_iter().map(str::to_owned).collect::<Vec<_>>(), "{typed:?}");
+        desk.test.clock.advance(chrono::TimeDelta::days(1));
+    }
 }
