@@ -72,6 +72,7 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
         EventKind::AnswerHeld => recipients::of_held_answer(db, letterhead, &ticket, &event, now),
         EventKind::Noted
         | EventKind::MailHeld
+        | EventKind::MailThrottled
         | EventKind::AnswerPlanned
         | EventKind::AnswerReleased
         | EventKind::AnswerTakenBack

@@ -24,6 +24,7 @@ pub mod mail_words;
 pub mod meeting_card;
 pub mod message_frame;
 pub mod metrics;
+pub mod name_marks;
 pub mod navigation;
 pub mod next;
 pub mod organisation;

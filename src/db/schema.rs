@@ -365,6 +365,7 @@ diesel::table! {
         version -> BigInt,
         created_at -> Timestamp,
         updated_at -> Timestamp,
+        copied_domain -> Text,
     }
 }
 
@@ -451,6 +452,7 @@ diesel::table! {
         second_last_pass_at -> Nullable<Timestamp>,
         third_last_pass_at -> Nullable<Timestamp>,
         accepted_without_pass_at -> Nullable<Timestamp>,
+        looped_at -> Nullable<Timestamp>,
     }
 }
 

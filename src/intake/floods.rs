@@ -11,6 +11,7 @@ use crate::db::schema::tickets;
 use crate::db::types::{MailboxId, PersonId};
 use crate::error::{Error, Result};
 use crate::throttle::{self, Rate};
+use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::messages::Channel;
 use crate::tickets::ticket::Ticket;
 
@@ -25,17 +26,41 @@ const COLLECTED: TimeDelta = TimeDelta::hours(24);
 /// How often a ticket reopens by mail, or goes on in another.
 const REOPENING: Rate = Rate { times: 5, within: TimeDelta::hours(1) };
 
+/// What a mail that opens a ticket is to its sender's others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flood {
+    /// No more than people write.
+    None,
+    /// The first of too many.
+    Begins,
+    /// One more of too many.
+    GoesOn,
+}
+
 /// Counts a mail for its sender, and says whether that were too many.
-pub(super) fn is_flood(db: &mut DbConnection, sender: &str, now: UtcTime) -> Result<bool> {
+pub(super) fn count_for_sender(db: &mut DbConnection, sender: &str, now: UtcTime) -> Result<Flood> {
     let breaker = throttle::name("mail-flood", sender);
     if !throttle::allows(db, &breaker, BREAKER, now)? {
-        return Ok(true);
+        return Ok(Flood::GoesOn);
     }
     if allowed(db, "mail-from", sender, FROM_ONE_SENDER, now)? {
-        return Ok(false);
+        return Ok(Flood::None);
     }
     throttle::take(db, &breaker, BREAKER, now)?;
-    Ok(true)
+    Ok(Flood::Begins)
+}
+
+/// Tells agents, in the ticket where the flood of a sender goes, from when on and until when it does.
+pub(super) fn tell_of_sender(db: &mut DbConnection, ticket: &Ticket, address: String, now: UtcTime) -> Result<()> {
+    tell(db, ticket, Some(address), now)
+}
+
+fn tell(db: &mut DbConnection, ticket: &Ticket, address: Option<String>, now: UtcTime) -> Result<()> {
+    let until = now.plus(BREAKER.within);
+    let details = Details { address, to: Some(until.rfc3339()), ..Details::default() };
+    let event = NewEvent { kind: EventKind::MailThrottled, maker: Maker::Mail, person: None, message: None, details };
+    events::record(db, ticket, event, now)?;
+    Ok(())
 }
 
 /// The ticket into which a flood goes: the latest that the same sender opened by mail to the same mailbox.
@@ -55,12 +80,14 @@ pub(super) fn collecting_ticket(
         .optional()?)
 }
 
-/// Counts a mail for its ticket; when there were too many, nothing automatic is mailed about it for an hour.
+/// Counts a mail for its ticket; when there were too many, nothing automatic is mailed about it for an hour, and agents are told
+/// that once, in the ticket.
 pub(super) fn count_for_ticket(db: &mut DbConnection, ticket: &Ticket, now: UtcTime) -> Result<()> {
     if !allowed(db, "mail-to-ticket", &ticket.reference, TO_ONE_TICKET, now)? {
         let breaker = quiet_name(ticket);
         if throttle::allows(db, &breaker, BREAKER, now)? {
             throttle::take(db, &breaker, BREAKER, now)?;
+            tell(db, ticket, None, now)?;
         }
     }
     Ok(())

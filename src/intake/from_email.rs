@@ -1,6 +1,7 @@
 //! What a mail does, in one transaction with the outcome that the journal keeps. Running it again does nothing, for the
 //! journal row is then no longer waiting.
 
+mod copied;
 mod describing;
 mod imported;
 
@@ -10,13 +11,13 @@ use self::describing::flags_of;
 use crate::access::Actor;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::types::{MessageId, OrganisationId, PersonId};
+use crate::db::types::{MessageId, OrganisationId};
 use crate::error::{Error, Result};
 use crate::gate;
 use crate::i18n::Texts;
-use crate::intake::addressing::is_unattended;
 use crate::intake::bounces::{self, Heard};
 use crate::intake::evidence::{self, Gathered};
+use crate::intake::floods::Flood;
 use crate::intake::{House, Reading, complaints, floods, storms, unsubscribing};
 use crate::journal::{self, Delivery, Outcome, Record, State};
 use crate::mail::address::EmailAddress;
@@ -26,7 +27,7 @@ use crate::mail::incoming::Level;
 use crate::mail::reply_text;
 use crate::mail::threading::{self, Decision, Destination, Sender, decide};
 use crate::people::person::{self, Origin, Person};
-use crate::people::{mail_habits, organisations, staff, suppression};
+use crate::people::{mail_habits, organisations, suppression};
 use crate::teams::mailboxes::{self, Mailbox};
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::following_up;
@@ -36,9 +37,6 @@ use crate::tickets::opening::{self, NewTicket};
 use crate::tickets::participants;
 use crate::tickets::status::Status;
 use crate::tickets::ticket::{self, Ticket};
-
-/// People in copy who are proposed as participants (TH-07).
-const PROPOSED: usize = 20;
 
 /// Where a mail went.
 #[derive(Clone, Debug)]
@@ -133,7 +131,10 @@ pub(super) fn apply_by_hand(
 ) -> Result<Applied> {
     let mailbox = mailboxes::by_id(db, delivery.mailbox)?;
     let mail = Mail { house, mailbox, delivery, reading, now, mailboxes: OnceCell::new() };
-    let record = Record { rule: "by_hand".to_owned(), ..mail.record("") };
+    let mut record = Record { rule: "by_hand".to_owned(), ..mail.record("") };
+    if mail.is_answer_address_of_staff(db)? {
+        record.flags.push("reply_to_staff".to_owned());
+    }
     if let Some(imported) = delivery.imported {
         let applied = mail.import_by_hand(db, imported, by_hand, record)?;
         mail.finish(db, &applied, worker)?;
@@ -176,8 +177,12 @@ impl Mail<'_> {
     }
 
     fn carry_out(&self, db: &mut DbConnection, gathered: &Gathered, decision: &Decision) -> Result<Applied> {
+        storms::note_loop_of_staff(db, self.reading, self.now)?;
         let mut record = Record { rule: decision.rule.name().to_owned(), ..self.record("") };
         record.flags.extend(flags_of(decision));
+        if self.is_answer_address_of_staff(db)? {
+            record.flags.push("reply_to_staff".to_owned());
+        }
         if let Some(id) = &self.reading.mail.message_id
             && journal::outcome::knows_mail_id(db, self.delivery.mailbox, id, self.delivery.id)?
         {
@@ -263,11 +268,15 @@ impl Mail<'_> {
             // Without a ticket to go to, what is left is a ticket of its own.
             (_, ticket) => {
                 let person = self.sender_person(db)?;
-                let is_flood = floods::is_flood(db, &self.sender_for_counting(), self.now)?;
+                let flood = floods::count_for_sender(db, &self.sender_for_counting(), self.now)?;
+                let is_flood = flood != Flood::None;
                 if is_flood
                     && let Some(collecting) = floods::collecting_ticket(db, person.id, self.mailbox.id, self.now)?
                 {
                     self.append(db, &collecting, person, Visibility::Staff, Some(Remark::Automatic), false)?;
+                    if flood == Flood::Begins {
+                        floods::tell_of_sender(db, &collecting, self.sender_address(), self.now)?;
+                    }
                     return Ok(applied(State::Applied, "collected", record, Some(collecting)));
                 }
                 record.may_acknowledge = !is_flood && self.may_acknowledge(decision);
@@ -290,6 +299,9 @@ impl Mail<'_> {
                 let hint = ticket.as_ref().filter(|_| decision.hint).map(|ticket| (EventKind::MayBelongTo, ticket));
                 let remark = decision.automatic.then_some(Remark::Automatic);
                 let new = self.open_ticket(db, person, hint, remark)?;
+                if flood == Flood::Begins {
+                    floods::tell_of_sender(db, &new, self.sender_address(), self.now)?;
+                }
                 Ok(applied(State::Applied, "new_ticket", record, Some(new)))
             }
         }
@@ -327,11 +339,7 @@ impl Mail<'_> {
         let subject = describing::subject_that_goes_on(&old.subject, &self.subject());
         let opened = following_up::open(db, old, message, &subject, &Actor::System, self.now)?;
         self.remember_id(db, &opened.ticket, opened.message)?;
-        if self.may_propose() {
-            for person in self.people_in_copy(db, person.id)? {
-                participants::propose(db, &opened.ticket, person, Maker::Mail, self.now)?;
-            }
-        }
+        self.take_in_copied(db, &opened.ticket, &person)?;
         Ok((opened.ticket, "follow_up"))
     }
 
@@ -344,7 +352,6 @@ impl Mail<'_> {
         remark: Option<Remark>,
     ) -> Result<Ticket> {
         let organisation = self.organisation_for(db, &person)?;
-        let proposed = if self.may_propose() { self.people_in_copy(db, person.id)? } else { Vec::new() };
         let (text, folded) = self.text(reply_text::split_signature);
         let message = self.message(&person, text, folded);
         let new = NewTicket {
@@ -352,7 +359,6 @@ impl Mail<'_> {
             language: person.language.0,
             address_confirmed: person.address_confirmed_at.is_some(),
             remark,
-            proposed,
             ..NewTicket::new(organisation, person.id, self.mailbox.queue_id, &self.subject(), message)
         };
         let opened = opening::open(db, new, &Actor::System, self.now)?;
@@ -364,6 +370,7 @@ impl Mail<'_> {
             let event = NewEvent { kind, maker: Maker::Mail, person: None, message: Some(opened.message), details };
             events::record(db, &opened.ticket, event, self.now)?;
         }
+        self.take_in_copied(db, &opened.ticket, &person)?;
         Ok(opened.ticket)
     }
 
@@ -389,11 +396,7 @@ impl Mail<'_> {
         let id = messages::add_customer_message(db, ticket, new, &Actor::System, self.now)?;
         if is_public {
             self.remember_id(db, ticket, id)?;
-            if self.may_propose() {
-                for person in self.people_in_copy(db, person.id)? {
-                    participants::propose(db, ticket, person, Maker::Mail, self.now)?;
-                }
-            }
+            self.take_in_copied(db, ticket, &person)?;
         }
         Ok(())
     }
@@ -459,33 +462,6 @@ impl Mail<'_> {
                 organisations::create_individual(db, person.id, &person.display_name(), person.language.0, self.now)
             }
         }
-    }
-
-    /// In copy are proposed whom a person, not a machine, put there (TH-07).
-    fn may_propose(&self) -> bool {
-        self.reading.class == Class::Human && self.reading.mail.from.identity.is_some()
-    }
-
-    /// Those in To and Cc who may be proposed as participants: no mailbox of ours, no machine, no staff, not the sender.
-    fn people_in_copy(&self, db: &mut DbConnection, sender: PersonId) -> Result<Vec<PersonId>> {
-        let mail = &self.reading.mail;
-        let mut people = Vec::new();
-        for named in mail.to.iter().chain(&mail.cc) {
-            let Some(address) = &named.identity else { continue };
-            if self.is_ours(db, address)? || is_unattended(address.local_part()) {
-                continue;
-            }
-            let language = self.mailbox.language.0;
-            let person =
-                person::find_or_create_by_address(db, address, &named.display_name, Origin::Mail, language, self.now)?;
-            if person.id != sender && !people.contains(&person.id) && !staff::is_staff(db, person.id)? {
-                people.push(person.id);
-            }
-            if people.len() == PROPOSED {
-                break;
-            }
-        }
-        Ok(people)
     }
 
     fn remember_id(&self, db: &mut DbConnection, ticket: &Ticket, message: MessageId) -> Result<()> {

@@ -22,9 +22,12 @@ use crate::db::types::{MailboxId, PersonId};
 use crate::error::Result;
 use crate::html::to_text;
 use crate::intake::Reading;
+use crate::mail::address::EmailAddress;
 use crate::mail::incoming::ParsedMail;
 use crate::mail::reply_text;
 use crate::notifications::Letterhead;
+use crate::outbox::{Kind, bouncing};
+use crate::people::{staff, suppression};
 use crate::tickets::links::{self, Link};
 use crate::tickets::messages::{self, Channel};
 use crate::tickets::participants;
@@ -111,6 +114,22 @@ fn begins_with(db: &mut DbConnection, ticket: &Ticket, mail: &ParsedMail) -> Res
     let Some(first) = first.first().filter(|first| is_the_same(&first.body_text, &mail.text)) else { return Ok(false) };
     let html = messages::html_of(db, first.id)?.unwrap_or_default();
     Ok(is_the_same(&to_text(&html), &to_text(mail.html.as_deref().unwrap_or_default())))
+}
+
+/// A mail of ours to somebody of the staff came back, with its own id and our mark: their mailbox forwards it to one of ours, and
+/// each would bring forth the next (LP-08). Only who had the mail knows its id.
+pub(super) fn note_loop_of_staff(db: &mut DbConnection, reading: &Reading, now: UtcTime) -> Result<()> {
+    let Some(id) = reading.mail.message_id.as_deref().filter(|_| reading.is_looping) else { return Ok(()) };
+    for departed in bouncing::by_mail_id(db, id)? {
+        if departed.kind == Kind::Notification
+            && let Some(person) = departed.person
+            && staff::is_staff(db, person)?
+            && let Some(address) = EmailAddress::parse(&departed.recipient)
+        {
+            suppression::note_loop(db, &address, now)?;
+        }
+    }
+    Ok(())
 }
 
 /// The same words in the same order; only the white space between them may differ, for mail servers fold lines.

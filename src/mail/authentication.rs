@@ -106,7 +106,7 @@ fn judge(results: &[MethodResult], from_domain: &str) -> Authentication {
 /// the same, or one is below the other and the upper one has at least two labels. Relaxed alignment proper would also
 /// join two sub-domains of one domain; this is stricter there, and more generous only for a domain whose sub-domains
 /// are given to strangers, which publishes a DMARC policy if it cares.
-pub(super) fn are_aligned(one: &str, other: &str) -> bool {
+pub fn are_aligned(one: &str, other: &str) -> bool {
     let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
     let is_below = |lower: &str, upper: &str| {
         upper.contains('.') && lower.strip_suffix(upper).is_some_and(|rest| rest.ends_with('.'))

@@ -62,6 +62,8 @@ pub struct Organisation {
     pub declines_reference: bool,
     pub version: i64,
     pub created_at: UtcTime,
+    /// See [`copied_domain`](crate::people::copied_domain); empty for none.
+    pub copied_domain: String,
 }
 
 macro_rules! columns {
@@ -85,6 +87,7 @@ macro_rules! columns {
             organisations::declines_reference,
             organisations::version,
             organisations::created_at,
+            organisations::copied_domain,
         )
     };
 }
@@ -430,7 +433,7 @@ fn differences(before: &Organisation, after: &Information) -> Vec<&'static str> 
     .collect()
 }
 
-fn record(
+pub(super) fn record(
     db: &mut DbConnection,
     kind: &'static str,
     organisation: OrganisationId,

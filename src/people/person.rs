@@ -169,6 +169,8 @@ pub struct Address {
     pub is_primary: bool,
     pub confirmed_at: Option<UtcTime>,
     pub suppressed_at: Option<UtcTime>,
+    /// Since when nothing is mailed there because it came back to a mailbox of ours (LP-08).
+    pub looped_at: Option<UtcTime>,
 }
 
 macro_rules! with_address {
@@ -384,6 +386,7 @@ pub fn addresses(db: &mut DbConnection, person: PersonId) -> Result<Vec<Address>
                 person_addresses::is_primary,
                 person_addresses::confirmed_at,
                 person_addresses::suppressed_at,
+                person_addresses::looped_at,
             ))
     )
     .load(db)?)

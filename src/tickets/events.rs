@@ -51,6 +51,8 @@ text_enum! {
         MailFailed = "mail_failed",
         /// A mail that claims to belong to the ticket waits for somebody's decision (D3, D9).
         MailHeld = "mail_held",
+        /// More mail came than a person writes: for a while nothing automatic is mailed (LP-05).
+        MailThrottled = "mail_throttled",
         /// An agent chose when an answer goes out.
         AnswerPlanned = "answer_planned",
         /// An answer that waited does not go out by itself any more.

@@ -54,8 +54,6 @@ pub struct NewTicket {
     pub message: NewMessage,
     /// What staff are told about where the first message came from.
     pub remark: Option<Remark>,
-    /// People in copy, who take part once an agent approves.
-    pub proposed: Vec<PersonId>,
     /// What an agent noted of a call, a fax or a letter (B1).
     pub contact: Option<contacts::NewContact>,
     /// The reference of the ticket that this one goes on from.
@@ -88,7 +86,6 @@ impl NewTicket {
             tags: Vec::new(),
             message,
             remark: None,
-            proposed: Vec::new(),
             contact: None,
             continues: None,
         }
@@ -113,7 +110,7 @@ pub fn open(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> 
 pub(super) fn go_on(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcTime) -> Result<Opened> {
     let channel = new.message.channel;
     check_content(db, &new)?.into_result()?;
-    let (author, proposed, continues) = (new.message.author, new.proposed.clone(), new.continues.clone());
+    let (author, continues) = (new.message.author, new.continues.clone());
     let (ticket, message) = insert(db, new, MessageKind::Customer, Visibility::Everyone, now)?;
     let event = NewEvent {
         kind: EventKind::Opened,
@@ -124,11 +121,6 @@ pub(super) fn go_on(db: &mut DbConnection, new: NewTicket, by: &Actor, now: UtcT
         details: Details { ticket: continues, ..Details::default() },
     };
     let event = events::record(db, &ticket, event, now)?;
-    for person in proposed {
-        if person != ticket.requester_id {
-            participants::propose(db, &ticket, person, Maker::of(by, channel), now)?;
-        }
-    }
     Ok(Opened { ticket, message, event })
 }
 

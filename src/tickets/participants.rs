@@ -37,6 +37,9 @@ text_enum! {
     }
 }
 
+/// Stands in the event of somebody who takes part because a mail had them in copy.
+pub const IN_COPY: &str = "in_copy";
+
 /// Participants of one ticket at most, proposed ones included.
 pub const AT_MOST: i64 = 50;
 
@@ -282,6 +285,23 @@ pub(super) fn join(db: &mut DbConnection, ticket: &Ticket, person: PersonId, now
         events::record(db, ticket, event, now)?;
     }
     Ok(())
+}
+
+/// Lets in somebody whom a proven colleague put in copy, where their organisation has it so (TH-07), from now on. Who was removed
+/// does not come back by that. Gives whether somebody was let in.
+pub fn let_in_from_copy(db: &mut DbConnection, ticket: &Ticket, person: PersonId, now: UtcTime) -> Result<bool> {
+    let may = match find(db, ticket.id, person)? {
+        Some(participant) => participant.standing == Standing::Proposed,
+        None => !is_full(db, ticket)?,
+    };
+    if !may || !activate(db, ticket, person, now)? {
+        return Ok(false);
+    }
+    let details = Details { person: Some(person), to: Some(IN_COPY.to_owned()), ..Details::default() };
+    let kind = EventKind::ParticipantAdded;
+    events::record(db, ticket, NewEvent { kind, maker: Maker::Mail, person: None, message: None, details }, now)?;
+    audience::has_grown(db, ticket, None, now)?;
+    Ok(true)
 }
 
 pub(super) fn add_active(

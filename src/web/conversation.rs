@@ -13,6 +13,7 @@ use crate::tickets::attachments::Attachment;
 use crate::tickets::contacts::Contact;
 use crate::tickets::messages::{Channel, Message, MessageKind, Remark};
 use crate::web::meeting_card::{MeetingCard, meeting_card};
+use crate::web::name_marks::name_marks;
 use crate::web::page::AttachmentLink;
 
 /// A message on a page.
@@ -24,6 +25,9 @@ pub struct MessageView {
     pub author: String,
     /// The real address beside the name (I-04); empty when it would say nothing new.
     pub address: String,
+    /// The keys of what staff should beware of: what deceives the eye in the name or the address (I-04), and answers asked for
+    /// elsewhere (I-05).
+    pub warnings: Vec<&'static str>,
     pub channel: String,
     pub at: UtcTime,
     /// Ours, or made from text: goes into the page as it is.
@@ -83,6 +87,12 @@ fn view(t: &Texts, message: &Message, around: &Around, base: &str, for_staff: bo
         kind: message.kind.as_str(),
         address: if address == author || message.kind != MessageKind::Customer { String::new() } else { address },
         author,
+        warnings: if for_staff && message.kind == MessageKind::Customer {
+            let of_name = name_marks(&message.from_name, &message.from_address);
+            of_name.into_iter().chain(record.into_iter().flat_map(answers_elsewhere)).collect()
+        } else {
+            Vec::new()
+        },
         channel: t.say(channel_key(message.channel)),
         at: message.created_at,
         html: around.rendered.get(&message.id).cloned().unwrap_or_else(|| from_text(&message.body_text)),
@@ -152,6 +162,16 @@ fn authentication_key(record: &Record) -> Option<&'static str> {
         "fail" => Some("sender-authentication-fail"),
         _ => None,
     }
+}
+
+/// What is told of a mail that asks for answers where its sender is not (I-05).
+fn answers_elsewhere(record: &Record) -> Vec<&'static str> {
+    let key = |flag: &String| match flag.as_str() {
+        "reply_to_elsewhere" => Some("mail-mark-reply-to"),
+        "reply_to_staff" => Some("mail-mark-reply-to-staff"),
+        _ => None,
+    };
+    record.flags.iter().filter_map(key).collect()
 }
 
 /// What is shown beside a mail of how it was understood.

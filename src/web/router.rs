@@ -258,6 +258,7 @@ table! {
     POST "/account/theme" => account::set_theme,
     POST "/account/language" => account::set_language,
     POST "/account/organisation" => account::act_for,
+    POST "/account/mail" => account::resume_mail,
     POST "/account/address" => account::change_address,
     POST "/account/addresses/removal" => account::remove_address,
     GET "/l/address/{token}" => account::address_link,

@@ -2,13 +2,18 @@
 //! Nothing is decided here.
 
 use super::Mail;
+use crate::db::DbConnection;
+use crate::error::Result;
 use crate::i18n::Texts;
 use crate::journal::Record;
+use crate::mail::address::EmailAddress;
+use crate::mail::authentication::are_aligned;
 use crate::mail::automatic::Class;
 use crate::mail::incoming::{Level, Protection};
 use crate::mail::reply_text::{self, ReplyText};
 use crate::mail::threading::Decision;
-use crate::people::person::Person;
+use crate::people::person::{self, Person};
+use crate::people::staff;
 use crate::secret::random_handle;
 use crate::tickets::messages::{Channel, NewMessage};
 use crate::tickets::reference::TicketReference;
@@ -44,6 +49,9 @@ fn bare_subject(subject: &str) -> String {
     }
     rest.split_whitespace().collect::<Vec<_>>().join(" ")
 }
+
+/// Addresses in Reply-To that are looked up.
+const ANSWER_ADDRESSES: usize = 5;
 
 impl Mail<'_> {
     pub(super) fn message(&self, person: &Person, text: String, quoted: String) -> NewMessage {
@@ -169,13 +177,28 @@ impl Mail<'_> {
         }
     }
 
-    /// Reply-To names another domain than From (I-05). It is shown, and nothing is ever sent there.
-    pub(super) fn is_answer_address_foreign(&self) -> bool {
+    /// Reply-To names an address of another organisation's domain than From's (I-05). It is shown, and nothing is ever sent
+    /// there.
+    fn is_answer_address_foreign(&self) -> bool {
         let mail = &self.reading.mail;
         let Some(from) = &mail.from.identity else { return !mail.reply_to.is_empty() };
-        mail.reply_to
-            .iter()
-            .any(|reply_to| reply_to.identity.as_ref().is_none_or(|identity| identity.domain() != from.domain()))
+        let is_foreign = |identity: &EmailAddress| !are_aligned(identity.domain(), from.domain());
+        mail.reply_to.iter().any(|reply_to| reply_to.identity.as_ref().is_none_or(is_foreign))
+    }
+
+    /// Reply-To names somebody of the staff, and From somebody else (I-05): whoever made it wants it to be taken for an
+    /// agent's. It gives no rights; those are From's alone.
+    pub(super) fn is_answer_address_of_staff(&self, db: &mut DbConnection) -> Result<bool> {
+        let mail = &self.reading.mail;
+        for address in mail.reply_to.iter().filter_map(|reply_to| reply_to.identity.as_ref()).take(ANSWER_ADDRESSES) {
+            if mail.from.identity.as_ref() != Some(address)
+                && let Some(person) = person::find_by_address(db, address)?
+                && staff::is_staff(db, person.id)?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 }
 

@@ -13,7 +13,7 @@ use crate::db::DbConnection;
 use crate::db::types::StaffRoleId;
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::{Message, Texts};
-use crate::mail::address::{EmailAddress, shown_address};
+use crate::mail::address::{EmailAddress, shown_address, visible};
 use crate::people::memberships;
 use crate::people::notices::{self, Notice};
 use crate::people::organisations::OrganisationKind;
@@ -25,6 +25,7 @@ use crate::tickets::planned;
 use crate::web::admin::people::may_see_people;
 use crate::web::admin::roles::{permission_names, role_name};
 use crate::web::forms::{Form, Nothing};
+use crate::web::name_marks::name_marks;
 use crate::web::navigation::Place;
 use crate::web::organisation::information::languages;
 use crate::web::page::{Choice, Crumb, Page};
@@ -234,14 +235,14 @@ async fn person_page(
         complained_at,
     } = found;
     let p = staff.page(app, "person-title", Place::People);
-    let p = Page { title: person.display_name(), ..p };
+    let p = Page { title: visible(&person.display_name()), ..p };
     let t = p.t;
     let typed = typed.unwrap_or_else(|| ProfileForm::of(&person));
     let template = PersonPage {
         errors,
         crumbs: vec![Crumb::new(t.say("nav-people"), "/admin/people")],
         path: format!("/admin/people/{}", person.handle),
-        name: person.display_name(),
+        name: visible(&person.display_name()),
         is_active: person.state == PersonState::Active,
         is_staff,
         may_manage: staff.staff.may(Permission::ManagePeople),
@@ -254,12 +255,15 @@ async fn person_page(
             .into_iter()
             .filter(|address| !shown_address(&address.address).is_empty())
             .map(|address| AddressRow {
-                address: address.address,
+                marks: name_marks(&person.display_name(), &address.address),
+                address: visible(&address.address),
                 is_primary: address.is_primary,
                 is_confirmed: address.confirmed_at.is_some(),
-                suppressed: address
-                    .suppressed_at
-                    .map(|since| t.with("person-address-suppressed", "time", t.date_time(&since))),
+                suppressed: match (address.looped_at, address.suppressed_at) {
+                    (Some(since), _) => Some(t.with("person-address-looped", "time", t.date_time(&since))),
+                    (None, Some(since)) => Some(t.with("person-address-suppressed", "time", t.date_time(&since))),
+                    (None, None) => None,
+                },
             })
             .collect(),
         belongings: belongings
@@ -330,6 +334,8 @@ fn facts(
 
 struct AddressRow {
     address: String,
+    /// The keys of what deceives the eye in it, or in the name that goes with it.
+    marks: Vec<&'static str>,
     is_primary: bool,
     is_confirmed: bool,
     /// Since when nothing is mailed there, in words.

@@ -16,8 +16,8 @@ use crate::diagnostics::scrubbing::{self, Owed};
 use crate::error::Result;
 use crate::i18n::{Message, Texts};
 use crate::journal::imap::standing::{self, Standing};
-use crate::people::mail_wishes;
 use crate::people::roles::Permission;
+use crate::people::{mail_wishes, suppression};
 use crate::queue::{self, FailedJob};
 use crate::web::admin::relays::{self, RelayStanding};
 use crate::web::forms::{Form, Nothing};
@@ -28,6 +28,8 @@ use crate::web::respond::{page, redirect_saying};
 use crate::web::signed_in::Staff;
 use crate::{journal, outbox};
 
+/// Addresses shown whose mail comes back.
+const LOOPED_SHOWN: i64 = 20;
 /// Failed jobs shown one by one; more are only counted.
 const FAILED_SHOWN: i64 = 20;
 /// Rows of the ledger that are verified for this page; a longer one is verified on a page of its own.
@@ -67,6 +69,10 @@ pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
         },
     ];
     lines.extend(account_lines(&t, &app, &found.accounts, now));
+    lines.extend((!found.looped.is_empty()).then(|| {
+        let text = t.with("status-looped-addresses", "addresses", found.looped.join(", "));
+        Line::new(&t, "status-looped", "alert", Tone::Late, text).leading_to("/admin/people")
+    }));
     lines.extend(relay_lines(&t, &found.relays.standings(&app)));
     lines.extend([
         {
@@ -113,6 +119,8 @@ struct Found {
     journal: journal::unprocessed::Counts,
     outbox: outbox::listing::Counts,
     complaints: i64,
+    /// Addresses of the staff whose mail comes back to us (LP-08).
+    looped: Vec<String>,
     relays: relays::Loaded,
     ledger: Ledger,
     owed: Option<Owed>,
@@ -138,6 +146,7 @@ fn load(db: &mut DbConnection, now: UtcTime) -> Result<Found> {
         journal: journal::unprocessed::counts(db)?,
         outbox: outbox::listing::counts(db)?,
         relays: relays::load(db)?,
+        looped: suppression::looped(db, LOOPED_SHOWN)?,
         complaints: mail_wishes::recent_complaints(db, now)?,
         ledger,
         owed: scrubbing::owed(db)?,

@@ -28,6 +28,7 @@ use crate::teams::mailboxes::{self, Mailbox};
 use crate::tickets::ticket;
 use crate::web::forms::{Form, Nothing};
 use crate::web::mail_words;
+use crate::web::name_marks::name_marks;
 use crate::web::navigation::Place;
 use crate::web::page::{Crumb, Page, Tone};
 use crate::web::page_error::{PageError, PageResult};
@@ -334,7 +335,12 @@ fn reason(t: &Texts, mail: &Unprocessed) -> String {
 /// What a mail says, as text, without payment card numbers (A5).
 struct Content {
     subject: String,
-    from: String,
+    /// The name in From; empty for none.
+    name: String,
+    /// The address in From, as it was written.
+    address: String,
+    /// The keys of what deceives the eye in them.
+    marks: Vec<&'static str>,
     text: String,
     is_cut: bool,
     /// As its sender's clock said.
@@ -343,11 +349,12 @@ struct Content {
 
 impl Content {
     fn of(mail: &ParsedMail) -> Content {
-        let from = format!("{} <{}>", mail.from.display_name, mail.from.shown_address);
         let text = cards::mask_numbers(&mail.text);
         Content {
             subject: visible(&cards::mask_numbers(&mail.subject)),
-            from: visible(from.trim()),
+            name: visible(mail.from.display_name.trim()),
+            address: visible(&mail.from.shown_address),
+            marks: name_marks(&mail.from.display_name, &mail.from.shown_address),
             is_cut: text.chars().count() > SHOWN_CHARACTERS,
             text: text.chars().take(SHOWN_CHARACTERS).collect(),
             written_at: mail.date,

@@ -12,6 +12,7 @@ use crate::db::types::TicketId;
 use crate::error::Result;
 use crate::i18n::Texts;
 use crate::mail::address::visible;
+use crate::people::suppression;
 use crate::teams::queues::{self, Queue};
 use crate::tickets::listing::{self, COUNTED_TO, ListCursor, Row, View};
 use crate::tickets::planned::{self, State};
@@ -42,6 +43,8 @@ struct QueuePage {
     older: Option<String>,
     /// Says how many of one's answers are held, if any is.
     held: Option<String>,
+    /// The reader's address, when nothing is mailed there because it came back to us (LP-08).
+    looped: Option<String>,
 }
 
 struct RowView {
@@ -78,9 +81,18 @@ pub async fn show(app: Data<App>, agent: Agent, query: Query<QueueQuery>) -> Pag
     let after = query.after.as_deref().and_then(ListCursor::parse);
     let staff = agent.staff.clone();
     let asked = query.queue.clone();
-    let loaded = app.database.read(move |db| load(db, &staff, view, asked.as_deref(), after)).await?;
+    let reader = agent.signed_in.person.id;
+    let is_mailed = agent.signed_in.person.address_suppressed_at.is_none();
+    let (loaded, looped) = app
+        .database
+        .read(move |db| {
+            let looped = if is_mailed { None } else { suppression::find_looped(db, reader)? };
+            Ok((load(db, &staff, view, asked.as_deref(), after)?, looped))
+        })
+        .await?;
     let p = agent.page(&app, "nav-tickets", Place::Tickets);
-    respond::page(&page(p, loaded, view, query.queue.as_deref().unwrap_or_default(), after.is_some()))
+    let page = page(p, loaded, view, query.queue.as_deref().unwrap_or_default(), after.is_some());
+    respond::page(&QueuePage { looped, ..page })
 }
 
 /// Loads a page of a view, with how many tickets each view holds.
@@ -134,6 +146,7 @@ fn page(mut p: Page, loaded: Loaded, view: View, queue: &str, is_later: bool) ->
         rows,
         newer: is_later.then(|| address(view)),
         older: loaded.page.next.map(|next| format!("{}&after={}", address(view), next.to_text())),
+        looped: None,
         p,
     }
 }

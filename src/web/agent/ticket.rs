@@ -51,6 +51,7 @@ use crate::web::agent::ticket::planned::PlannedView;
 use crate::web::consents::{self, ConsentLine};
 use crate::web::conversation::{self, Around, MessageView};
 use crate::web::kept_files::KeptFile;
+use crate::web::name_marks::name_marks;
 use crate::web::navigation::Place;
 use crate::web::page::{Choice, Page};
 use crate::web::page_error::PageResult;
@@ -178,6 +179,8 @@ struct RequesterView {
     name: String,
     /// Nothing, if they have none.
     address: String,
+    /// The keys of what deceives the eye in the name or the address.
+    marks: Vec<&'static str>,
     /// Where a letter reaches somebody who belongs to no organisation but their own.
     postal_address: String,
     job_title: String,
@@ -203,6 +206,8 @@ struct ParticipantView {
     handle: String,
     name: String,
     address: String,
+    /// The keys of what deceives the eye in the name or the address.
+    marks: Vec<&'static str>,
     is_requester: bool,
     is_proposed: bool,
     is_suppressed: bool,
@@ -373,7 +378,8 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, reader: PersonId) -> TicketPa
         requester: RequesterView {
             handle: loaded.requester.handle.clone(),
             name: visible(&loaded.requester.display_name()),
-            address: shown_address(&loaded.requester.address).to_owned(),
+            address: visible(shown_address(&loaded.requester.address)),
+            marks: name_marks(&loaded.requester.display_name(), &loaded.requester.address),
             postal_address: match loaded.organisation.kind {
                 OrganisationKind::Individual => {
                     loaded.organisation.address_lines.lines().collect::<Vec<_>>().join(", ")
@@ -470,7 +476,8 @@ fn participant_view(participant: &ParticipantShown) -> ParticipantView {
     ParticipantView {
         handle: participant.handle.clone(),
         name: visible(&participant.name),
-        address: shown_address(&participant.address).to_owned(),
+        address: visible(shown_address(&participant.address)),
+        marks: name_marks(&participant.name, &participant.address),
         is_requester: participant.part == Part::Requester,
         is_proposed: participant.standing == Standing::Proposed,
         is_suppressed: participant.is_suppressed,

@@ -13,6 +13,7 @@ use crate::db::DbConnection;
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::{Locale, Message, Texts};
 use crate::mail::address::shown_address;
+use crate::people::copied_domain;
 use crate::people::countries;
 use crate::people::memberships::{self, Member};
 use crate::people::organisations::{self, Contract, Information, Organisation, OrganisationKind, OrganisationStatus};
@@ -50,6 +51,8 @@ pub struct ContractForm {
     status: String,
     contract_started_on: String,
     contract_ended_on: String,
+    #[serde(default)]
+    copied_domain: String,
 }
 
 /// `GET /organisations/{handle}`
@@ -100,7 +103,8 @@ pub async fn set_contract(
             if !access::may(&actor, Permission::ManagePeople) {
                 return Err(Error::Forbidden);
             }
-            organisations::set_contract(db, &organisation, typed.version, typed.contract()?, actor.person(), now)
+            organisations::set_contract(db, &organisation, typed.version, typed.contract()?, actor.person(), now)?;
+            copied_domain::set(db, &organisation, &typed.copied_domain, actor.person(), now)
         })
         .await;
     match outcome {
@@ -187,6 +191,7 @@ fn contract_facts(t: &Texts, organisation: &Organisation) -> Vec<(String, String
         (t.say("organisation-status"), t.say(&format!("business-{}", organisation.status))),
         (t.say("organisation-contract-started-on"), day(organisation.contract_started_on)),
         (t.say("organisation-contract-ended-on"), day(organisation.contract_ended_on)),
+        (t.say("organisation-copied-domain"), organisation.copied_domain.clone()),
     ];
     facts.into_iter().filter(|(_, value)| !value.is_empty()).collect()
 }
@@ -263,6 +268,7 @@ impl ContractForm {
             status: organisation.status.as_str().to_owned(),
             contract_started_on: day(organisation.contract_started_on),
             contract_ended_on: day(organisation.contract_ended_on),
+            copied_domain: organisation.copied_domain.clone(),
         }
     }
 

@@ -25,6 +25,7 @@ use crate::people::passwords::{self, Password};
 use crate::people::person::{self, Theme};
 use crate::people::sessions::{self, Place};
 use crate::people::sign_in::{self, Start};
+use crate::people::suppression;
 use crate::secret::Secret;
 use crate::web::forms::{Form, Nothing};
 use crate::web::navigation::Place as Nav;
@@ -235,6 +236,13 @@ pub async fn remove_address(app: Data<App>, reader: SignedIn, Form(form): Form<W
     let (now, person) = (app.clock.now(), reader.person.id);
     let removed = app.database.write(move |db| person::remove_address(db, person, &address, now)).await?;
     if removed { Ok(redirect_saying("/account", "said-account-saved")) } else { Err(Error::NotFound.into()) }
+}
+
+/// `POST /account/mail`: what was mailed to the reader came back to us, and does not any more (LP-08).
+pub async fn resume_mail(app: Data<App>, reader: SignedIn, _: Form<Nothing>) -> PageResult {
+    let (now, person) = (app.clock.now(), reader.person.id);
+    app.database.write(move |db| suppression::resume(db, person, now)).await?;
+    Ok(redirect_saying("/tickets", "said-mailed-again"))
 }
 
 /// `GET /l/address/{token}`

@@ -16,6 +16,7 @@ field-name-contact-last-name = Contact’s last name
 field-name-contact-telephone = Contact’s telephone
 field-name-contract-ended-on = End of the contract
 field-name-contract-started-on = Start of the contract
+field-name-copied-domain = Domain of people in copy
 field-name-country = Country
 field-name-current-password = Current password
 field-name-days = Lifetime

@@ -16,6 +16,7 @@ field-name-contact-last-name = Nom du contact
 field-name-contact-telephone = Téléphone du contact
 field-name-contract-ended-on = Fin du contrat
 field-name-contract-started-on = Début du contrat
+field-name-copied-domain = Domaine des personnes en copie
 field-name-country = Pays
 field-name-current-password = Mot de passe actuel
 field-name-days = Durée de validité

@@ -160,6 +160,7 @@ pub const TABLE: &[(&str, &str)] = &[
     ("POST /account",                                                        "s s o o o o o o o o o o"),
     ("POST /account/theme",                                                  "s s o o o o o o o o o o"),
     ("POST /account/language",                                               "s s o o o o o o o o o o"),
+    ("POST /account/mail",                                                   "s s o o o o o o o o o o"),
     ("POST /account/organisation",                                           "s s o o o o f f f f f f"),
     ("POST /account/address",                                                "s s o o o o o o o o o o"),
     ("POST /account/addresses/removal",                                      "s s o n n n n n n n n n"),

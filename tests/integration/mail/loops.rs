@@ -18,7 +18,7 @@ const CLAIRE: &str = "claire@acme.example";
 const BOB: &str = "bob@acme.example";
 const ZOE: &str = "zoe@staff.example";
 
-fn acknowledgements(desk: &Desk, to: &str) -> usize {
+pub(super) fn acknowledgements(desk: &Desk, to: &str) -> usize {
     desk.sent().iter().filter(|sent| sent.recipient == to && sent.envelope_from.is_empty()).count()
 }
 

@@ -10,6 +10,7 @@ use crate::mail::address::visible;
 use crate::notifications::recipients::held_key;
 use crate::teams::queues::Queue;
 use crate::tickets::events::{Details, Event, EventKind, Maker};
+use crate::tickets::participants::IN_COPY;
 use crate::tickets::planned::HeldBecause;
 use crate::tickets::priority::Priority;
 use crate::tickets::status::Status;
@@ -68,6 +69,9 @@ pub(super) fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, Str
         EventKind::ParticipantProposed => {
             ("users", t.with("event-participant-proposed", "name", name_of(details.person)))
         }
+        EventKind::ParticipantAdded if to == IN_COPY => {
+            ("users", t.with("event-participant-in-copy", "name", name_of(details.person)))
+        }
         EventKind::ParticipantAdded if details.person == event.actor_id => {
             ("users", t.with("event-participant-joined", "name", who))
         }
@@ -97,6 +101,14 @@ pub(super) fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, Str
         EventKind::MailHeld => {
             let address = details.address.as_deref().unwrap_or_default();
             ("alert", t.with("event-mail-held", "address", visible(address)))
+        }
+        EventKind::MailThrottled => {
+            let until = UtcTime::parse_rfc3339(to).map(|until| t.date_time(&until)).unwrap_or_default();
+            let text = match details.address.as_deref() {
+                Some(address) => t.with2("event-sender-throttled", "address", visible(address), "time", until),
+                None => t.with("event-ticket-throttled", "time", until),
+            };
+            ("pause", text)
         }
         EventKind::AnswerPlanned => {
             let time = UtcTime::parse_rfc3339(to).map(|time| t.date_time(&time)).unwrap_or_default();
