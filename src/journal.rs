@@ -17,11 +17,12 @@ use crate::db::dialect::on_each_backend;
 use crate::db::schema::journal;
 use crate::db::types::{Json, MailboxId, text_enum};
 use crate::error::Result;
+use crate::mail::client::Client;
 use crate::mail::incoming::parse_within;
 use crate::secret::random_handle;
 
 pub use claiming::Delivery;
-pub use outcome::{Outcome, Record};
+pub use outcome::{Checked, Outcome, Record};
 pub use unprocessed::Original;
 
 text_enum! {
@@ -75,6 +76,8 @@ pub struct NewMail {
     pub imported: Option<Imported>,
     /// Whether it may be older than the account's first look; such a mail is not acknowledged.
     pub is_from_before: bool,
+    /// The machine that delivered it, where the way in tells.
+    pub client: Option<Client>,
     raw: Vec<u8>,
     pub(crate) raw_sha256: Vec<u8>,
 }
@@ -106,6 +109,7 @@ impl NewMail {
             imap_account: None,
             imported: None,
             is_from_before: false,
+            client: None,
             raw,
             raw_sha256,
         }
@@ -125,6 +129,11 @@ impl NewMail {
     /// The same for one that may be older than the account's first look.
     pub fn from_before(self) -> NewMail {
         NewMail { is_from_before: true, ..self }
+    }
+
+    /// The same, delivered by that machine.
+    pub fn delivered_by(self, client: Option<Client>) -> NewMail {
+        NewMail { client, ..self }
     }
 
     /// When it was written, as its header says.
@@ -161,6 +170,8 @@ pub fn accept(db: &mut DbConnection, mail: &NewMail, now: UtcTime) -> Result<Vec
             journal::imap_account.eq(&mail.imap_account),
             journal::imported.eq(mail.imported),
             journal::is_from_before.eq(mail.is_from_before.then_some(true)),
+            journal::client_address.eq(mail.client.as_ref().map(|client| client.address().to_string())),
+            journal::client_name.eq(mail.client.as_ref().map(Client::name)),
         );
         let added = on_each_backend!(db, db => diesel::insert_into(journal::table)
             .values(row)

@@ -4,6 +4,7 @@
 pub mod address;
 pub mod authentication;
 pub mod automatic;
+pub mod client;
 pub mod complaint;
 pub mod decoding;
 pub mod delivery_report;

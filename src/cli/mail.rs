@@ -17,6 +17,7 @@ use crate::config::mail_environment::MailEnvironment;
 use crate::config::{Config, Overrides};
 use crate::db::disk;
 use crate::mail::address::EmailAddress;
+use crate::mail::client::{self, Client};
 use crate::mail::limits::PIPE_BYTES;
 use crate::worker::local_socket::{self, Answer, Ask};
 
@@ -31,6 +32,13 @@ pub struct Mail {
     // Whoever sends the mail chose it, so it may begin with a hyphen and be no text.
     #[arg(long, value_name = "ADDRESS", allow_hyphen_values = true)]
     sender: Option<OsString>,
+    /// The address of the machine that delivered the mail, for SPF; of Postfix's pipe(8): ${client_address}
+    #[arg(long, value_name = "IP", allow_hyphen_values = true)]
+    client_address: Option<String>,
+    /// The name that it greeted with; of Postfix's pipe(8): ${client_helo}
+    // It says what it likes.
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true, requires = "client_address")]
+    client_helo: Option<OsString>,
 }
 
 impl Mail {
@@ -59,6 +67,7 @@ impl Mail {
             Some(sender) => MailEnvironment::sender_of(&sender.to_string_lossy()).unwrap_or_default(),
             None => environment.sender.clone().unwrap_or_default(),
         };
+        let client = self.client()?;
         let mut raw = Vec::new();
         std::io::stdin()
             .lock()
@@ -71,14 +80,23 @@ impl Mail {
         }
         let Some(server) = asking::find_server(&config) else {
             // No server runs here: the mail is written down by this process, if it may.
-            return write_down(config, recipient, sender, raw);
+            return write_down(config, recipient, sender, client, raw);
         };
-        let ask = Ask::TakeMail { recipient, sender, size: raw.len() };
+        let client = client.map(|client| (client.address(), client.name().to_owned()));
+        let ask = Ask::TakeMail { recipient, sender, client, size: raw.len() };
         match asking::ask(server, &ask, &raw)? {
             Answer::Taken => Ok(()),
             Answer::NotTaken { reason } | Answer::Refused { reason } => Err(reason),
             Answer::Secrets { .. } | Answer::Copied => Err("the server answered another question".to_owned()),
         }
+    }
+
+    /// The mail server says which machine it was, so what is no address is a mistake in its settings.
+    fn client(&self) -> Result<Option<Client>, String> {
+        let Some(said) = &self.client_address else { return Ok(None) };
+        let address = client::parse_address(said).ok_or("what --client-address says is not an IP address")?;
+        let greeting = self.client_helo.as_ref().map(|said| said.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(address.and_then(|address| Client::new(address, &greeting)))
     }
 
     fn recipient(&self, environment: &MailEnvironment) -> Result<String, String> {
@@ -95,7 +113,13 @@ impl Mail {
     }
 }
 
-fn write_down(config: Config, recipient: String, sender: String, raw: Vec<u8>) -> Result<(), String> {
+fn write_down(
+    config: Config,
+    recipient: String,
+    sender: String,
+    client: Option<Client>,
+    raw: Vec<u8>,
+) -> Result<(), String> {
     // A folder that is mistyped in an alias is no place to begin another desk.
     if let DatabaseUrl::Sqlite(file) = &config.database.url
         && !file.exists()
@@ -107,6 +131,6 @@ fn write_down(config: Config, recipient: String, sender: String, raw: Vec<u8>) -
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_time().build().map_err(|error| error.to_string())?;
     runtime
-        .block_on(local_socket::take_mail(&app, recipient, sender, raw))
+        .block_on(local_socket::take_mail(&app, recipient, sender, client, raw))
         .map_err(|error| local_socket::reason(&error))
 }

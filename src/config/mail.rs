@@ -11,9 +11,10 @@
 //! | `relays.NAME.…` | relays of single mailboxes or domains (`config::relays`) | none |
 //! | `dkim` | by which keys the mail that goes out is signed, each as `selector._domainkey.domain = key file` (`config::dkim`); an RSA key for each domain, and an Ed25519 key beside it if you like | none |
 //! | `lmtp` | address to take mail on: `127.0.0.1:2424`, or `unix:/run/accord/lmtp` | off |
+//! | `lmtp_xforward` | whether a mail server that hands mail over there is believed from which machine it has it (Postfix: `lmtp_send_xforward_command = yes`), so that SPF can be asked; for a mail server that takes mail from the internet itself | `false` |
 //! | `imap.NAME.…` | accounts from which mail is fetched (`config::imap`) | none |
 //! | `trusted_authserv_id` | whose Authentication-Results are believed (AU-01) | none |
-//! | `check_senders` | whether DKIM and DMARC of a sender's domain are looked up, where no trusted mail server tells of them (AU-04) | `true` once `smtp.host`, `lmtp`, `imap` or `dns_records` is set |
+//! | `check_senders` | whether DKIM, SPF and DMARC of a sender's domain are looked up, where no trusted mail server tells of them (AU-04) | `true` once `smtp.host`, `lmtp`, `imap` or `dns_records` is set |
 //! | `dns_records` | a file of records (lines of a zone file) to look in instead of DNS, where there is none to ask | none |
 //! | `http_inbound` | whether `POST /api/v1/inbound` takes mail | `true` |
 //! | `http_inbound_key` (or `http_inbound_key_file`) | by which mail handed over there may be signed instead of carrying an API secret (S-05): `whsec_` and 24 to 64 bytes in base64 | none |
@@ -40,6 +41,8 @@ pub struct MailConfig {
     /// Who signs what goes out.
     pub dkim: Arc<[Selector]>,
     pub lmtp: Option<LmtpListen>,
+    /// Whether who hands mail over there is believed from where it comes.
+    pub lmtp_xforward: bool,
     /// From where mail is fetched.
     pub imap: Arc<[ImapAccount]>,
     pub trusted_authserv_id: Option<String>,
@@ -144,6 +147,7 @@ impl MailConfig {
             relays,
             dkim: dkim::read(reader),
             lmtp,
+            lmtp_xforward: reader.flag("mail.lmtp_xforward", false),
             imap,
             trusted_authserv_id: reader.text("mail.trusted_authserv_id"),
             sender_checks: sender_checks::read(reader, dns_records.as_ref(), is_set_up),

@@ -294,6 +294,8 @@ diesel::table! {
         imap_account -> Nullable<Text>,
         imported -> Nullable<Text>,
         is_from_before -> Nullable<Bool>,
+        client_address -> Nullable<Text>,
+        client_name -> Nullable<Text>,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::error::{Error, Result};
 use crate::intake::House;
-use crate::journal::{Delivery, Way};
+use crate::journal::{Checked, Delivery, Way};
 use crate::mail::authentication::{self, Authentication};
 use crate::mail::automatic::{self, Class, Traits};
 use crate::mail::complaint::{self, Complaint};
@@ -44,6 +44,8 @@ pub struct Reading {
     /// What it complains of, if it is a complaint.
     pub complaint: Option<Complaint>,
     pub authentication: Authentication,
+    /// What was found by each way of finding that out here.
+    pub checked: Checked,
     pub had_card_number: bool,
     pub took: Duration,
 }
@@ -92,7 +94,7 @@ pub fn read(
     });
     let is_complaint = with_traits(house, delivery, surroundings, &mail, automatic::is_complaint);
     let complaint = is_complaint.then(|| complaint::read(&mail)).flatten();
-    let (authentication, waited) = {
+    let ((authentication, checked), waited) = {
         let asked = Instant::now();
         (authentication_of(house, delivery, &mail, &raw, now), asked.elapsed())
     };
@@ -126,6 +128,7 @@ pub fn read(
         report,
         complaint,
         authentication,
+        checked,
         had_card_number,
         // Waiting for others is no work.
         took: began.elapsed().saturating_sub(waited),
@@ -189,11 +192,12 @@ fn authentication_of(
     mail: &ParsedMail,
     raw: &[u8],
     now: UtcTime,
-) -> Authentication {
-    let Some(identity) = &mail.from.identity else { return Authentication::None };
+) -> (Authentication, Checked) {
+    let not_asked = |authentication| (authentication, Checked::default());
+    let Some(identity) = &mail.from.identity else { return not_asked(Authentication::None) };
     // Whose results stand in a mail of before, nobody can tell, and its keys are gone.
     if delivery.imported.is_some() {
-        return Authentication::None;
+        return not_asked(Authentication::None);
     }
     let told = match delivery.way {
         Way::Lmtp | Way::Pipe => {
@@ -206,20 +210,24 @@ fn authentication_of(
         Way::Http => None,
     };
     if let Some(told) = told {
-        return told;
+        return not_asked(told);
     }
     // A kept original may lack a card number, and no signature is about that.
     let is_as_it_came = delivery.raw.is_some() || Sha256::digest(raw)[..] == delivery.raw_sha256[..];
     let is_fresh = now.since(delivery.received_at) <= JUDGED_WITHIN;
     if !is_as_it_came || !is_fresh {
         // What was found when it came stays: a forged mail does not become a doubtful one by waiting.
-        return Authentication::from_name(&delivery.record.0.authentication).unwrap_or(Authentication::None);
+        let before = &delivery.record.0;
+        let found = Authentication::from_name(&before.authentication).unwrap_or(Authentication::None);
+        return (found, before.checked.clone());
     }
     if !is_header_whole(mail) {
-        return Authentication::None;
+        return not_asked(Authentication::None);
     }
-    let envelope_from = delivery.envelope_from.as_str();
-    house.senders.judge(&Arrived { raw, headers: &mail.headers, from: identity, envelope_from }, now)
+    let (envelope_from, client) = (delivery.envelope_from.as_str(), delivery.client());
+    let arrived = Arrived { raw, headers: &mail.headers, from: identity, envelope_from, client: client.as_ref() };
+    let judgement = house.senders.judge(&arrived, now);
+    (judgement.authentication, judgement.checks.into())
 }
 
 /// Whether every field was read, so that none is there twice unseen.

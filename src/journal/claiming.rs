@@ -13,6 +13,7 @@ use crate::db::one_text::one_text;
 use crate::db::schema::journal;
 use crate::db::types::{JournalId, Json, MailboxId};
 use crate::error::Result;
+use crate::mail::client::Client;
 
 /// How long a worker may take before another may take the mail over.
 const LEASE: TimeDelta = TimeDelta::seconds(120);
@@ -53,6 +54,16 @@ pub struct Delivery {
     pub imported: Option<Imported>,
     /// Whether it may be older than the account's first look.
     pub is_from_before: Option<bool>,
+    /// What the way in told of the machine that delivered it; see [`Delivery::client`].
+    pub client_address: Option<String>,
+    pub client_name: Option<String>,
+}
+
+impl Delivery {
+    /// The machine that delivered it, where the way in told.
+    pub fn client(&self) -> Option<Client> {
+        Client::from_kept(self.client_address.as_deref()?, self.client_name.as_deref().unwrap_or_default())
+    }
 }
 
 /// What stopped the processing of a mail.
@@ -204,6 +215,8 @@ pub fn load(db: &mut DbConnection, id: JournalId) -> Result<Delivery> {
         journal::record,
         journal::imported,
         journal::is_from_before,
+        journal::client_address,
+        journal::client_name,
     )))
     .first(db)?)
 }

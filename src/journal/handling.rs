@@ -19,6 +19,8 @@ pub struct Handling {
     pub recipient: String,
     /// The sender of the envelope; empty for bounces, and when the way in does not tell.
     pub envelope_from: String,
+    /// The address of the machine that delivered it, where the way in told.
+    pub client_address: Option<String>,
     /// In bytes.
     pub size: i64,
     pub state: State,
@@ -40,6 +42,7 @@ pub fn of(db: &mut DbConnection, id: JournalId) -> Result<Handling> {
         imported: Option<Imported>,
         recipient: String,
         envelope_from: String,
+        client_address: Option<String>,
         size: i64,
         state: State,
         attempts: i32,
@@ -57,6 +60,7 @@ pub fn of(db: &mut DbConnection, id: JournalId) -> Result<Handling> {
             journal::imported,
             journal::recipient,
             journal::envelope_from,
+            journal::client_address,
             journal::size,
             journal::state,
             journal::attempts,
@@ -83,6 +87,7 @@ pub fn of(db: &mut DbConnection, id: JournalId) -> Result<Handling> {
         imported: row.imported,
         recipient: row.recipient,
         envelope_from: row.envelope_from,
+        client_address: row.client_address,
         size: row.size,
         state: row.state,
         attempts: row.attempts,

@@ -16,6 +16,7 @@ use crate::db::prepared_once::prepared_once;
 use crate::db::schema::journal;
 use crate::db::types::{JournalId, Json, MailboxId, OrganisationId, TicketId};
 use crate::error::{Error, Result};
+use crate::mail::sender_check::Checks;
 
 /// How a mail was understood, for those who ask later why it went where it went. No address, no text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,9 +33,36 @@ pub struct Record {
     /// How much of it could be read: `full`, `headers`, `nothing`.
     pub read: String,
     pub authentication: String,
+    /// What the single checks found, where they were made here.
+    #[serde(skip_serializing_if = "Checked::is_empty")]
+    pub checked: Checked,
     pub duration_ms: u64,
     /// Whether a machine may answer the request that it opened (LP-01, LP-02).
     pub may_acknowledge: bool,
+}
+
+/// What was found by each way of finding out whether the domain of a sender stands by a mail: `pass`, `fail`, `temperror` and
+/// the other names of RFC 8601; nothing for one that was not asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Checked {
+    pub dkim: String,
+    pub spf: String,
+    pub dmarc: String,
+}
+
+impl Checked {
+    /// Whether nothing was asked.
+    pub fn is_empty(&self) -> bool {
+        *self == Checked::default()
+    }
+}
+
+impl From<Checks> for Checked {
+    fn from(checks: Checks) -> Checked {
+        let Checks { dkim, spf, dmarc } = checks;
+        Checked { dkim: dkim.to_owned(), spf: spf.to_owned(), dmarc: dmarc.to_owned() }
+    }
 }
 
 /// The end of a mail's way.

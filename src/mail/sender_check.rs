@@ -1,15 +1,16 @@
 //! Whether the domain of a sender stands by a mail, found out here, where no trusted mail server in front of us says so
-//! (AU-03, AU-04): by the mail's own signatures (DKIM) and by what the domain asks for (DMARC). SPF is not looked at: it is
-//! about the machine that delivers, and no way in tells which that was.
+//! (AU-03, AU-04): by the mail's own signatures (DKIM), by whether the machine that delivered may send for the domain of the
+//! envelope's sender (SPF), where the way in tells which machine that was, and by what the domain asks for (DMARC).
 //!
-//! Whoever writes a mail chooses what is looked up for it, and how slowly that answers. So only signatures that can count are
-//! looked at, for five seconds in all, and for so long in a minute, whoever writes; what is not known then counts as nothing.
-//! Of a mail that can be read in more than one way no signature counts.
+//! Whoever writes a mail chooses what is looked up for it, and how slowly that answers. So only signatures and envelopes that
+//! can count are looked at, for five seconds in all, and for so long in a minute, whoever writes; what is not known then counts
+//! as nothing. Of a mail that can be read in more than one way no signature counts.
 
 mod patience;
 mod records;
 #[cfg(test)]
 pub(super) mod tests;
+mod verdict;
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -17,24 +18,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mail_auth::common::crypto::Algorithm;
-use mail_auth::dmarc::Policy;
 use mail_auth::dmarc::verify::DmarcParameters;
 use mail_auth::hickory_resolver::TokioResolver;
 use mail_auth::hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use mail_auth::hickory_resolver::net::runtime::TokioRuntimeProvider;
 use mail_auth::hickory_resolver::system_conf::read_system_conf;
-use mail_auth::{
-    AuthenticatedMessage, DkimOutput, DkimResult, DmarcOutput, DmarcResult, MessageAuthenticator, Parameters, SpfOutput,
-};
+use mail_auth::spf::verify::SpfParameters;
+use mail_auth::{AuthenticatedMessage, MessageAuthenticator, Parameters, SpfOutput};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
 use super::address::EmailAddress;
-use super::authentication::{Authentication, are_aligned};
+use super::authentication::Authentication;
+use super::client::Client;
 use crate::clock::UtcTime;
 use crate::config::sender_checks::SenderChecks;
 use patience::Patience;
 use records::Records;
+use verdict::{Found, Path, verdict};
 
 /// One question of a look-up; a second name server is asked after it.
 const QUESTION: Duration = Duration::from_secs(2);
@@ -78,6 +79,31 @@ pub struct Arrived<'a> {
     pub from: &'a EmailAddress,
     /// Empty where the way in does not tell, `<>` for the null sender.
     pub envelope_from: &'a str,
+    /// Which machine delivered it, where the way in tells.
+    pub client: Option<&'a Client>,
+}
+
+/// What is known of the domain in From, and by what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Judgement {
+    pub authentication: Authentication,
+    pub checks: Checks,
+}
+
+/// What the single checks found, by the names of RFC 8601 (`pass`, `fail`, `temperror` …); empty for one that was not made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Checks {
+    /// Of the signatures of the organisation in From.
+    pub dkim: &'static str,
+    /// Of the machine that delivered, where the envelope names a sender of the organisation in From.
+    pub spf: &'static str,
+    pub dmarc: &'static str,
+}
+
+impl Judgement {
+    /// That nothing is known, for nothing was looked at.
+    pub const NOTHING: Judgement =
+        Judgement { authentication: Authentication::None, checks: Checks { dkim: "", spf: "", dmarc: "" } };
 }
 
 impl std::fmt::Debug for SenderCheck {
@@ -125,18 +151,18 @@ impl SenderCheck {
 
     /// What is known of the domain in From. It may take the whole budget, so it is for no transaction, and for no place
     /// before the mail is acknowledged.
-    pub fn judge(&self, mail: &Arrived<'_>, now: UtcTime) -> Authentication {
+    pub fn judge(&self, mail: &Arrived<'_>, now: UtcTime) -> Judgement {
         if matches!(self.source, Source::Off) {
-            return Authentication::None;
+            return Judgement::NOTHING;
         }
         // What a look-up and its timer need, for this mail only: nothing of it lives on.
         match tokio::runtime::Builder::new_current_thread().enable_all().build() {
             Ok(runtime) => self.judge_on(&runtime, mail, now),
-            Err(_) => Authentication::None,
+            Err(_) => Judgement::NOTHING,
         }
     }
 
-    fn judge_on(&self, runtime: &Runtime, mail: &Arrived<'_>, now: UtcTime) -> Authentication {
+    fn judge_on(&self, runtime: &Runtime, mail: &Arrived<'_>, now: UtcTime) -> Judgement {
         let raw = in_whole_lines(mail.raw);
         // The library unwraps here and there.
         let judged = catch_unwind(AssertUnwindSafe(|| {
@@ -144,19 +170,27 @@ impl SenderCheck {
             if raw.is_none() {
                 message.dkim_headers.clear();
             }
-            let (from, envelope_from) = (mail.from.domain(), mail.envelope_from);
-            if message.dkim_headers.is_empty() && path_may_meet(envelope_from, from) {
+            let path = Path::of(mail);
+            if message.dkim_headers.is_empty() && path == Path::Unknown {
                 // Whatever the domain publishes, nothing follows from it.
                 return None;
             }
-            let found = self.find(runtime, &message, from, now)?;
-            Some(verdict(&found, from, envelope_from))
+            let from = mail.from.domain();
+            let found = self.find(runtime, &message, &path, from, now)?;
+            Some(Judgement { authentication: verdict(&found, from, &path), checks: found.checks })
         }));
-        judged.ok().flatten().unwrap_or(Authentication::None)
+        judged.ok().flatten().unwrap_or(Judgement::NOTHING)
     }
 
     /// `None` when it is not known in time.
-    fn find(&self, runtime: &Runtime, message: &AuthenticatedMessage<'_>, from: &str, now: UtcTime) -> Option<Found> {
+    fn find(
+        &self,
+        runtime: &Runtime,
+        message: &AuthenticatedMessage<'_>,
+        path: &Path<'_>,
+        from: &str,
+        now: UtcTime,
+    ) -> Option<Found> {
         let organisation = two_labels(from);
         runtime.block_on(async {
             let authenticator = self.authenticator()?;
@@ -164,16 +198,28 @@ impl SenderCheck {
             let patience = self.patience.begin(&organisation, now, began.into_std());
             let look_up = async {
                 let records = self.records.at(now);
-                let dkim = authenticator.verify_dkim(Parameters::new(message).with_txt_cache(&records)).await;
+                let dkim = authenticator.verify_dkim(Parameters::new(message).with_txt_cache(&records));
+                // Whether the machine may send for the domain, where that is to be asked.
+                let spf = async {
+                    let Path::Known { client, sender, .. } = path else { return None };
+                    let (paths, exchanges) = (self.records.of_paths_at(now), self.records.exchanges_at(now));
+                    let (addresses, addresses6) = (self.records.addresses_at(now), self.records.addresses6_at(now));
+                    let asked = SpfParameters::verify_mail_from(client.address(), client.name(), "", sender);
+                    let asked = Parameters::new(asked).with_txt_cache(&paths).with_mx_cache(&exchanges);
+                    let asked = asked.with_ipv4_cache(&addresses).with_ipv6_cache(&addresses6);
+                    Some(authenticator.verify_spf(asked).await)
+                };
+                let (dkim, spf) = tokio::join!(dkim, spf);
+                let not_asked = SpfOutput::default();
                 let parameters = DmarcParameters {
                     message,
                     dkim_output: &dkim,
                     dkim2_output: None,
-                    rfc5321_mail_from_domain: "",
-                    spf_output: &SpfOutput::default(),
+                    rfc5321_mail_from_domain: path.domain(),
+                    spf_output: spf.as_ref().unwrap_or(&not_asked),
                 };
                 let dmarc = authenticator.verify_dmarc(Parameters::new(parameters).with_txt_cache(&records)).await;
-                Found::new(&dkim, &dmarc)
+                Found::new(&dkim, spf.as_ref(), &dmarc)
             };
             let found = tokio::time::timeout(patience, look_up).await.ok();
             self.patience.end(&organisation, began.elapsed(), now, Instant::now().into_std());
@@ -280,73 +326,6 @@ fn in_whole_lines(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
         }
         _ => None,
     }
-}
-
-/// What was found, as far as the verdict needs it.
-#[derive(Debug, Default, PartialEq)]
-struct Found {
-    /// Domains whose signature holds.
-    signed_by: Vec<String>,
-    /// Some signature could not be looked up.
-    signature_in_doubt: bool,
-    policy: FoundPolicy,
-}
-
-#[derive(Debug, Default, PartialEq)]
-enum FoundPolicy {
-    /// The domain publishes none.
-    #[default]
-    None,
-    /// It could not be looked up.
-    InDoubt,
-    Published {
-        /// A signature that holds is of the same organisation as From, as the policy wants it.
-        is_met: bool,
-        asks_for_refusal: bool,
-    },
-}
-
-impl Found {
-    fn new(dkim: &[DkimOutput<'_>], dmarc: &DmarcOutput) -> Found {
-        let passed = dkim.iter().filter(|output| *output.result() == DkimResult::Pass);
-        let policy = match dmarc.dkim_result() {
-            DmarcResult::TempError(_) => FoundPolicy::InDoubt,
-            result if dmarc.dmarc_record().is_some() => FoundPolicy::Published {
-                is_met: *result == DmarcResult::Pass,
-                asks_for_refusal: matches!(dmarc.policy(), Policy::Quarantine | Policy::Reject),
-            },
-            _ => FoundPolicy::None,
-        };
-        Found {
-            signed_by: passed.filter_map(|output| output.signature()).map(|signature| signature.d.clone()).collect(),
-            signature_in_doubt: dkim.iter().any(|output| matches!(output.result(), DkimResult::TempError(_))),
-            policy,
-        }
-    }
-}
-
-/// pass: the policy of the domain is met by a signature, or it has none and a signature is its own. fail: it asks for
-/// quarantine or refusal, no signature meets it, and the way that the mail came cannot have met it either. Everything
-/// else is none (AU-03), also where a signature of the same two labels holds: the library takes it for another
-/// organisation's when it cannot look up which it is.
-fn verdict(found: &Found, from: &str, envelope_from: &str) -> Authentication {
-    match found.policy {
-        FoundPolicy::Published { is_met: true, .. } => Authentication::Pass,
-        FoundPolicy::Published { asks_for_refusal: true, .. }
-            if !found.signature_in_doubt && found.signed_by.is_empty() && !path_may_meet(envelope_from, from) =>
-        {
-            Authentication::Fail
-        }
-        FoundPolicy::None if found.signed_by.iter().any(|domain| are_aligned(domain, from)) => Authentication::Pass,
-        FoundPolicy::None | FoundPolicy::InDoubt | FoundPolicy::Published { .. } => Authentication::None,
-    }
-}
-
-/// Whether SPF, which is not looked at, could have passed for the domain in From: not where the envelope names a sender
-/// elsewhere. A null sender stands for the name of a host, which is not known.
-fn path_may_meet(envelope_from: &str, from: &str) -> bool {
-    let Some((_, domain)) = envelope_from.rsplit_once('@') else { return true };
-    two_labels(domain.trim_end_matches('>')) == two_labels(from)
 }
 
 /// The last two labels of a domain: an organisation, or a suffix that many share. In doubt two domains are of one.

@@ -2,7 +2,7 @@
 //! decision table stands beside them, for whoever looks it up. A name that is not known here is shown as it is.
 
 use crate::i18n::Texts;
-use crate::journal::{Imported, Way};
+use crate::journal::{Checked, Imported, Way};
 
 /// By which way it came.
 pub fn way(t: &Texts, way: Way) -> String {
@@ -92,6 +92,28 @@ pub fn authentication(t: &Texts, found: &str) -> String {
         "pass" => "sender-authentication-pass",
         "none" => "sender-authentication-none",
         "fail" => "sender-authentication-fail",
+        other => return other.to_owned(),
+    };
+    t.say(key)
+}
+
+/// What each check that was made here found.
+pub fn checked(t: &Texts, checked: &Checked) -> String {
+    let found = [("DKIM", &checked.dkim), ("SPF", &checked.spf), ("DMARC", &checked.dmarc)];
+    let made = found.into_iter().filter(|(_, found)| !found.is_empty());
+    let said = made.map(|(check, found)| t.with2("handling-check", "check", check, "found", check_result(t, found)));
+    said.collect::<Vec<_>>().join(" · ")
+}
+
+fn check_result(t: &Texts, found: &str) -> String {
+    let key = match found {
+        "pass" => "handling-check-pass",
+        "fail" => "handling-check-fail",
+        "softfail" => "handling-check-softfail",
+        "neutral" => "handling-check-neutral",
+        "none" => "handling-check-none",
+        "temperror" => "handling-check-temperror",
+        "permerror" => "handling-check-permerror",
         other => return other.to_owned(),
     };
     t.say(key)

@@ -4,6 +4,7 @@
 pub mod data;
 mod session;
 mod socket_file;
+mod xforward;
 
 use std::io;
 use std::sync::Arc;

@@ -3,6 +3,7 @@
 //! announces, and a line of JSON back.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -26,6 +27,7 @@ use crate::db::file_copy;
 use crate::error::{Error, Result};
 use crate::intake::addressing;
 use crate::journal::{self, NewMail, Recipient, Way};
+use crate::mail::client::Client;
 use crate::mail::limits::PIPE_BYTES;
 use crate::notifications::Letterhead;
 use crate::worker::secret_requests;
@@ -45,7 +47,14 @@ static LARGE_MAILS: Semaphore = Semaphore::const_new(1);
 #[serde(tag = "ask", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Ask {
     /// Take the mail whose bytes follow.
-    TakeMail { recipient: String, sender: String, size: usize },
+    TakeMail {
+        recipient: String,
+        sender: String,
+        /// The address of the machine that delivered it, and the name that it greeted with.
+        #[serde(default)]
+        client: Option<(IpAddr, String)>,
+        size: usize,
+    },
     /// Copy the database to where a backup finds it. It says nothing of where: that is known.
     CopyDatabase,
     /// Make, list or revoke API secrets.
@@ -130,7 +139,7 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
     let mut line = String::new();
     within_patience((&mut reading).take(LINE_BYTES).read_line(&mut line)).await?;
     let answer = match serde_json::from_str(&line) {
-        Ok(Ask::TakeMail { recipient, sender, size }) => {
+        Ok(Ask::TakeMail { recipient, sender, client, size }) => {
             if size > PIPE_BYTES {
                 Answer::NotTaken { reason: "the mail is too large".to_owned() }
             } else {
@@ -138,7 +147,8 @@ async fn answer(app: &App, stream: UnixStream) -> io::Result<()> {
                 let _turn = if is_large { LARGE_MAILS.acquire().await.ok() } else { None };
                 let mut raw = vec![0; size];
                 within_patience(reading.read_exact(&mut raw)).await?;
-                match take_mail(app, recipient, sender, raw).await {
+                let client = client.and_then(|(address, greeting)| Client::new(address, &greeting));
+                match take_mail(app, recipient, sender, client, raw).await {
                     Ok(()) => Answer::Taken,
                     Err(error) => Answer::NotTaken { reason: reason(&error) },
                 }
@@ -179,12 +189,19 @@ async fn copy_database(app: &App) -> Result<()> {
 }
 
 /// Writes a mail down that came by a pipe; it is durable when this returns.
-pub async fn take_mail(app: &App, recipient: String, sender: String, raw: Vec<u8>) -> Result<()> {
+pub async fn take_mail(
+    app: &App,
+    recipient: String,
+    sender: String,
+    client: Option<Client>,
+    raw: Vec<u8>,
+) -> Result<()> {
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let address = recipient.clone();
     let mailbox = app.database.read(move |db| addressing::mailbox_for(db, &letterhead, &address)).await?;
     let mailbox = mailbox.ok_or(Error::NotFound)?;
-    let mail = NewMail::new(vec![Recipient { mailbox, address: recipient }], sender, Way::Pipe, raw);
+    let mail =
+        NewMail::new(vec![Recipient { mailbox, address: recipient }], sender, Way::Pipe, raw).delivered_by(client);
     let now = app.clock.now();
     app.database.write(move |db| journal::accept(db, &mail, now)).await?;
     Ok(())

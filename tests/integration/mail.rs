@@ -31,3 +31,4 @@ mod storms;
 mod threading;
 mod throttled;
 mod waiting;
+mod xforward;

@@ -172,6 +172,7 @@ impl Mail<'_> {
             cut: reading.mail.cuts.ids().into_iter().map(str::to_owned).collect(),
             read: reading.mail.level.as_str().to_owned(),
             authentication: reading.authentication.name().to_owned(),
+            checked: reading.checked.clone(),
             duration_ms: u64::try_from(reading.took.as_millis()).unwrap_or(u64::MAX),
             may_acknowledge: false,
         }

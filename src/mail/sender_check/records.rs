@@ -3,6 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::{BTreeMap, HashMap};
 use std::hash::Hash;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
@@ -11,7 +12,8 @@ use mail_auth::common::parse::TxtRecordParser;
 use mail_auth::common::verify::DomainKey;
 use mail_auth::dmarc::Dmarc;
 use mail_auth::hickory_resolver::proto::op::ResponseCode;
-use mail_auth::{DnsError, Error, ResolverCache, Txt};
+use mail_auth::spf::Spf;
+use mail_auth::{DnsError, Error, MX, RecordSet, ResolverCache, Txt};
 
 use crate::clock::UtcTime;
 
@@ -25,17 +27,35 @@ const MOST_REPORT_ADDRESSES: usize = 16;
 /// Who publishes such a key is trying, and signs nothing yet (RFC 6376, 3.6.1: `t=y`).
 const TESTING: u64 = 0x10;
 
-/// See the module.
+/// Directives of an SPF record that is remembered; one that asks for more than ten look-ups counts for nothing.
+const MOST_DIRECTIVES: usize = 200;
+/// Addresses, or names of mail servers, under one name that are remembered.
+const MOST_ADDRESSES: usize = 50;
+
+/// See the module. Records for SPF are kept apart: one of them names any other name to be looked up, and what is found there,
+/// or is not, says nothing of a key or a policy under that name.
 #[derive(Default)]
 pub(super) struct Records {
-    found: Mutex<HashMap<Box<str>, (Txt, UtcTime)>>,
+    found: Remembered<Txt>,
+    paths: Remembered<Txt>,
+    exchanges: Remembered<RecordSet<MX>>,
+    addresses: Remembered<RecordSet<Ipv4Addr>>,
+    addresses6: Remembered<RecordSet<Ipv6Addr>>,
     /// All that there are.
     only: Option<HashMap<Box<str>, Txt>>,
 }
 
-/// The records at a moment, as the library asks for them.
+/// The texts at a moment, as the library asks for them.
 pub(super) struct RecordsAt<'a> {
-    records: &'a Records,
+    only: Option<&'a HashMap<Box<str>, Txt>>,
+    remembered: &'a Remembered<Txt>,
+    is_kept: fn(&Txt) -> bool,
+    now: UtcTime,
+}
+
+/// The names or addresses at a moment.
+pub(super) struct AddressesAt<'a, T> {
+    remembered: &'a Remembered<RecordSet<T>>,
     now: UtcTime,
 }
 
@@ -47,8 +67,29 @@ impl Records {
         Records { only: Some(only), ..Records::default() }
     }
 
+    /// Keys and policies.
     pub(super) fn at(&self, now: UtcTime) -> RecordsAt<'_> {
-        RecordsAt { records: self, now }
+        RecordsAt { only: self.only.as_ref(), remembered: &self.found, is_kept: is_small, now }
+    }
+
+    /// The texts of SPF.
+    pub(super) fn of_paths_at(&self, now: UtcTime) -> RecordsAt<'_> {
+        RecordsAt { only: self.only.as_ref(), remembered: &self.paths, is_kept: is_small_path, now }
+    }
+
+    /// The mail servers of names.
+    pub(super) fn exchanges_at(&self, now: UtcTime) -> AddressesAt<'_, MX> {
+        AddressesAt { remembered: &self.exchanges, now }
+    }
+
+    /// The addresses of names.
+    pub(super) fn addresses_at(&self, now: UtcTime) -> AddressesAt<'_, Ipv4Addr> {
+        AddressesAt { remembered: &self.addresses, now }
+    }
+
+    /// Those of IPv6.
+    pub(super) fn addresses6_at(&self, now: UtcTime) -> AddressesAt<'_, Ipv6Addr> {
+        AddressesAt { remembered: &self.addresses6, now }
     }
 }
 
@@ -58,8 +99,10 @@ fn record(name: &str, texts: &[String]) -> Txt {
         let text = text.as_bytes();
         if name.contains("._domainkey.") {
             DomainKey::parse(text).map(Txt::from)
-        } else {
+        } else if name.starts_with("_dmarc.") {
             Dmarc::parse(text).map(Txt::from)
+        } else {
+            Spf::parse(text).map(Txt::from)
         }
     });
     let found = parsed.find_map(Result::ok).unwrap_or(Txt::Error(Error::Dns(DnsError::InvalidRecordType)));
@@ -79,17 +122,21 @@ fn is_small(record: &Txt) -> bool {
     }
 }
 
+/// A record of SPF. What is nothing of the kind under a name may have been looked up as something else.
+fn is_small_path(record: &Txt) -> bool {
+    matches!(record, Txt::Spf(path) if path.directives.len() <= MOST_DIRECTIVES)
+}
+
 impl ResolverCache<Box<str>, Txt> for RecordsAt<'_> {
     fn get<Q>(&self, name: &Q) -> Option<Txt>
     where
         Box<str>: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        if let Some(only) = &self.records.only {
-            return Some(only.get(name).cloned().unwrap_or(NO_RECORD));
+        match self.only {
+            Some(only) => Some(only.get(name).cloned().unwrap_or(NO_RECORD)),
+            None => self.remembered.get(name, self.now),
         }
-        let found = self.records.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.get(name).filter(|(_, until)| self.now < *until).map(|(record, _)| record.clone())
     }
 
     fn remove<Q>(&self, name: &Q) -> Option<Txt>
@@ -97,26 +144,83 @@ impl ResolverCache<Box<str>, Txt> for RecordsAt<'_> {
         Box<str>: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        let mut found = self.records.found.lock().unwrap_or_else(PoisonError::into_inner);
-        found.remove(name).map(|(record, _)| record)
+        self.remembered.remove(name)
     }
 
     fn insert(&self, name: Box<str>, record: Txt, valid_until: Instant) {
-        if !is_small(&record) {
-            return;
+        if (self.is_kept)(&record) {
+            let record = if is_of_a_test(&record) { NO_RECORD } else { record };
+            self.remembered.insert(name, record, valid_until, self.now);
         }
-        let record = if is_of_a_test(&record) { NO_RECORD } else { record };
+    }
+}
+
+impl<T> ResolverCache<Box<str>, RecordSet<T>> for AddressesAt<'_, T>
+where
+    RecordSet<T>: Clone,
+{
+    fn get<Q>(&self, name: &Q) -> Option<RecordSet<T>>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.remembered.get(name, self.now)
+    }
+
+    fn remove<Q>(&self, name: &Q) -> Option<RecordSet<T>>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.remembered.remove(name)
+    }
+
+    fn insert(&self, name: Box<str>, records: RecordSet<T>, valid_until: Instant) {
+        if records.rrset.len() <= MOST_ADDRESSES {
+            self.remembered.insert(name, records, valid_until, self.now);
+        }
+    }
+}
+
+/// Answers by name, each with when it is over.
+struct Remembered<T>(Mutex<HashMap<Box<str>, (T, UtcTime)>>);
+
+impl<T> Default for Remembered<T> {
+    fn default() -> Remembered<T> {
+        Remembered(Mutex::default())
+    }
+}
+
+impl<T: Clone> Remembered<T> {
+    fn get<Q>(&self, name: &Q, now: UtcTime) -> Option<T>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        let found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        found.get(name).filter(|(_, until)| now < *until).map(|(record, _)| record.clone())
+    }
+
+    fn remove<Q>(&self, name: &Q) -> Option<T>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(name).map(|(record, _)| record)
+    }
+
+    fn insert(&self, name: Box<str>, record: T, valid_until: Instant, now: UtcTime) {
         let holds = valid_until.saturating_duration_since(Instant::now());
         let holds = TimeDelta::from_std(holds).unwrap_or(LONGEST).clamp(SHORTEST, LONGEST);
-        let mut found = self.records.found.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if found.len() >= MOST {
-            found.retain(|_, (_, until)| self.now < *until);
+            found.retain(|_, (_, until)| now < *until);
         }
         if found.len() >= MOST {
             // Whatever is needed again is looked up again.
             found.clear();
         }
-        found.insert(name, (record, self.now.plus(holds)));
+        found.insert(name, (record, now.plus(holds)));
     }
 }
 
@@ -157,7 +261,7 @@ mod tests {
         let now = UtcTime::from_seconds(1_800_000_000);
         for number in 0..3 * MOST {
             insert(&records, &format!("{number}."), 3_600, now);
-            assert!(records.found.lock().unwrap().len() <= MOST);
+            assert!(records.found.0.lock().unwrap().len() <= MOST);
             assert!(holds(&records, &format!("{number}."), now));
         }
     }

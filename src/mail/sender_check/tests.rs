@@ -1,3 +1,5 @@
+mod paths;
+
 use std::net::UdpSocket;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -55,9 +57,21 @@ fn published(records: &[(&str, &str)], keys: &[&str]) -> SenderCheck {
 }
 
 fn judge_on(check: &SenderCheck, runtime: &Runtime, raw: &str, envelope_from: &str, now: UtcTime) -> Authentication {
+    judge_delivered(check, runtime, raw, envelope_from, None, now).authentication
+}
+
+fn judge_delivered(
+    check: &SenderCheck,
+    runtime: &Runtime,
+    raw: &str,
+    envelope_from: &str,
+    client: Option<&Client>,
+    now: UtcTime,
+) -> Judgement {
     let mail = incoming::parse(raw.as_bytes());
     let from = mail.from.identity.as_ref().expect("one sender");
-    check.judge_on(runtime, &Arrived { raw: raw.as_bytes(), headers: &mail.headers, from, envelope_from }, now)
+    let arrived = Arrived { raw: raw.as_bytes(), headers: &mail.headers, from, envelope_from, client };
+    check.judge_on(runtime, &arrived, now)
 }
 
 fn judge(check: &SenderCheck, raw: &str, envelope_from: &str) -> Authentication {
@@ -209,7 +223,7 @@ fn au_03_a_signature_counts_only_for_a_mail_that_can_be_read_in_one_way() {
     let sha1 = sha1.domain("acme.example").selector("s1").headers(["From"]).sign(MAIL.as_bytes()).unwrap();
     let message = format!("{}{MAIL}", sha1.to_header());
     let from = EmailAddress::parse("claire@acme.example").unwrap();
-    let mail = Arrived { raw: message.as_bytes(), headers: &[], from: &from, envelope_from: "" };
+    let mail = Arrived { raw: message.as_bytes(), headers: &[], from: &from, envelope_from: "", client: None };
     assert!(message_with_signatures(message.as_bytes(), &mail).unwrap().dkim_headers.is_empty());
     // The library reads another sender.
     let from = EmailAddress::parse("bob@acme.example").unwrap();
@@ -222,8 +236,8 @@ fn au_04_where_nothing_is_to_be_looked_up_nothing_is_known() {
     let raw = signed_by("acme.example", MAIL);
     let mail = incoming::parse(raw.as_bytes());
     let from = mail.from.identity.as_ref().unwrap();
-    let arrived = Arrived { raw: raw.as_bytes(), headers: &mail.headers, from, envelope_from: "" };
-    assert_eq!(check.judge(&arrived, now()), Authentication::None);
+    let arrived = Arrived { raw: raw.as_bytes(), headers: &mail.headers, from, envelope_from: "", client: None };
+    assert_eq!(check.judge(&arrived, now()), Judgement::NOTHING);
     assert_eq!(format!("{check:?}"), "SenderCheck(off)");
 }
 

@@ -91,6 +91,7 @@ fn decision(t: &Texts, handling: &Handling) -> Vec<(String, String)> {
         (t.say("handling-decision"), mail_words::decision(t, &record.decision)),
         (t.say("handling-rule"), mail_words::rule(t, &record.rule)),
         (t.say("handling-sender"), mail_words::authentication(t, &record.authentication)),
+        (t.say("handling-checked"), mail_words::checked(t, &record.checked)),
         (t.say("handling-read"), mail_words::read(t, &record.read, !record.cut.is_empty())),
     ];
     if record.decision == "new_ticket" {
@@ -121,6 +122,7 @@ fn arrival(t: &Texts, handling: &Handling, written_at: Option<UtcTime>) -> Vec<(
         (t.say("handling-way"), way),
         (t.say("handling-recipient"), visible(&handling.recipient)),
         (t.say("unprocessed-envelope-from"), sender),
+        (t.say("handling-client"), handling.client_address.clone().unwrap_or_default()),
         (t.say("unprocessed-at"), t.date_time(&handling.received_at)),
         (t.say("unprocessed-size"), t.size(handling.size)),
         (
@@ -128,6 +130,7 @@ fn arrival(t: &Texts, handling: &Handling, written_at: Option<UtcTime>) -> Vec<(
             t.with("handling-milliseconds", "count", t.number(clamped(handling.record.duration_ms))),
         ),
     ];
+    facts.retain(|(_, said)| !said.is_empty());
     if let (Some(_), Some(written_at)) = (handling.imported, written_at) {
         facts.push((t.say("handling-written"), t.date_time(&written_at)));
     }

@@ -10,12 +10,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Shared;
 use super::data::{DataReader, Refusal};
+use super::xforward::{self, Forwarded};
 use crate::carry;
 use crate::db::types::MailboxId;
 use crate::error::Error;
 use crate::intake::addressing;
 use crate::intake::ingress::Ingress;
 use crate::journal::{self, NewMail, Recipient, Way};
+use crate::mail::client::Client;
 use crate::mail::reply_address;
 use crate::notifications::Letterhead;
 
@@ -43,6 +45,8 @@ struct Conversation {
     /// The envelope's sender; `<>` is the null sender.
     sender: Option<String>,
     recipients: Vec<Recipient>,
+    /// From where the mail server has the mail to come.
+    forwarded: Forwarded,
     errors: u32,
 }
 
@@ -107,6 +111,14 @@ where
 impl Conversation {
     async fn answer(&mut self, shared: &Shared, domain: &str, line: &[u8]) -> (String, Next) {
         let ok = |text: &str| (format!("{text}\r\n"), Next::Command);
+        if shared.app.config.mail.lmtp_xforward && xforward::is_command(line) {
+            return match &self.sender {
+                _ if !self.greeted => self.error("503 5.5.1 Say LHLO first\r\n"),
+                Some(_) => self.error("503 5.5.1 There is a sender already\r\n"),
+                None if self.forwarded.add(line) => ok("250 2.0.0 Noted"),
+                None => self.error("501 5.5.4 Not understood, and what was told before is forgotten\r\n"),
+            };
+        }
         let request = match Request::parse(&mut line.iter()) {
             Ok(request) => request,
             Err(_) => return self.error("500 5.5.2 Not understood\r\n"),
@@ -116,8 +128,11 @@ impl Conversation {
                 self.greeted = true;
                 self.forget();
                 let size = shared.app.config.limits.mail_bytes;
+                let xforward =
+                    shared.app.config.mail.lmtp_xforward.then(|| format!("XFORWARD {}", xforward::ATTRIBUTES));
                 let extensions = ["PIPELINING", "ENHANCEDSTATUSCODES", "8BITMIME", "SMTPUTF8"];
-                let listed: String = extensions.iter().map(|extension| format!("250-{extension}\r\n")).collect();
+                let extensions = extensions.into_iter().chain(xforward.as_deref());
+                let listed: String = extensions.map(|extension| format!("250-{extension}\r\n")).collect();
                 (format!("250-{domain}\r\n{listed}250 SIZE {size}\r\n"), Next::Command)
             }
             Request::Ehlo { .. } | Request::Helo { .. } => self.error("500 5.5.1 This is LMTP, say LHLO\r\n"),
@@ -195,6 +210,7 @@ impl Conversation {
     fn forget(&mut self) {
         self.sender = None;
         self.recipients.clear();
+        self.forwarded = Forwarded::default();
     }
 }
 
@@ -250,8 +266,10 @@ where
     }
     let sender = conversation.sender.take().unwrap_or_default();
     let recipients = std::mem::take(&mut conversation.recipients);
+    // The next mail may come from elsewhere.
+    let client = std::mem::take(&mut conversation.forwarded).client();
     let answer = match reader.finish() {
-        Ok(content) => write_down(shared, sender, recipients.clone(), content).await,
+        Ok(content) => write_down(shared, sender, client, recipients.clone(), content).await,
         Err(Refusal::TooLarge) => "552 5.3.4 Too large".to_owned(),
         Err(Refusal::LineTooLong) => "500 5.5.2 A line is too long".to_owned(),
         Err(Refusal::NoRoom) => "451 4.3.2 Too much mail at once, try again later".to_owned(),
@@ -262,7 +280,13 @@ where
 }
 
 /// Only a positive answer after the commit; whatever goes wrong is the sender's to repeat (J-01).
-async fn write_down(shared: &Shared, sender: String, recipients: Vec<Recipient>, content: Vec<u8>) -> String {
+async fn write_down(
+    shared: &Shared,
+    sender: String,
+    client: Option<Client>,
+    recipients: Vec<Recipient>,
+    content: Vec<u8>,
+) -> String {
     let recipients = one_for_each_mailbox(recipients);
     let mail = if content.len() > LARGE {
         match carry::blocking(move || NewMail::new(recipients, sender, Way::Lmtp, content)).await {
@@ -272,6 +296,7 @@ async fn write_down(shared: &Shared, sender: String, recipients: Vec<Recipient>,
     } else {
         NewMail::new(recipients, sender, Way::Lmtp, content)
     };
+    let mail = mail.delivered_by(client);
     let now = shared.app.clock.now();
     match shared.app.database.write(move |db| journal::accept(db, &mail, now)).await {
         Ok(_) => "250 2.6.0 Taken".to_owned(),

@@ -16,12 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::support::desk::{Desk, Letter, SUPPORT};
 
 /// A mail server's connection to the listener of a desk.
-struct Peer<S = TcpStream> {
+pub(super) struct Peer<S = TcpStream> {
     stream: S,
     read: String,
 }
 
-struct Listening {
+pub(super) struct Listening {
     port: u16,
     stop: CancellationToken,
 }
@@ -32,7 +32,7 @@ impl Drop for Listening {
     }
 }
 
-fn listen(desk: &Desk) -> Listening {
+pub(super) fn listen(desk: &Desk) -> Listening {
     let door = Door::open(&LmtpListen::Tcp("127.0.0.1:0".parse().unwrap())).unwrap();
     let (port, stop) = (door.port().unwrap(), CancellationToken::new());
     accord::carry::task(lmtp::serve(desk.test.app.clone(), door, stop.clone()));
@@ -40,7 +40,7 @@ fn listen(desk: &Desk) -> Listening {
 }
 
 impl Peer {
-    async fn connect(listening: &Listening) -> Peer {
+    pub(super) async fn connect(listening: &Listening) -> Peer {
         let stream = TcpStream::connect(("127.0.0.1", listening.port)).await.unwrap();
         let mut peer = Peer { stream, read: String::new() };
         assert!(peer.line().await.starts_with("220 "));
@@ -48,7 +48,7 @@ impl Peer {
     }
 
     /// Connected and greeted.
-    async fn greeted(listening: &Listening) -> Peer {
+    pub(super) async fn greeted(listening: &Listening) -> Peer {
         let mut peer = Peer::connect(listening).await;
         peer.greet().await;
         peer
@@ -61,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         while !self.line().await.starts_with("250 ") {}
     }
 
-    async fn send(&mut self, text: &str) {
+    pub(super) async fn send(&mut self, text: &str) {
         self.send_bytes(text.as_bytes()).await;
     }
 
@@ -70,7 +70,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
     }
 
     /// The next line of an answer; nothing when the connection is closed.
-    async fn line(&mut self) -> String {
+    pub(super) async fn line(&mut self) -> String {
         loop {
             if let Some(end) = self.read.find("\r\n") {
                 let rest = self.read.split_off(end + 2);
@@ -85,18 +85,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         }
     }
 
-    async fn ask(&mut self, command: &str) -> String {
+    pub(super) async fn ask(&mut self, command: &str) -> String {
         self.send(&format!("{command}\r\n")).await;
         self.line().await
     }
 
     /// Hands a mail over for support; gives the last answer.
-    async fn deliver(&mut self, content: &[u8]) -> String {
+    pub(super) async fn deliver(&mut self, content: &[u8]) -> String {
         self.deliver_from("claire@acme.example", content).await
     }
 
     /// The same from that envelope.
-    async fn deliver_from(&mut self, envelope: &str, content: &[u8]) -> String {
+    pub(super) async fn deliver_from(&mut self, envelope: &str, content: &[u8]) -> String {
         assert!(self.ask(&format!("MAIL FROM:<{envelope}>")).await.starts_with("250"));
         assert!(self.ask(&format!("RCPT TO:<{SUPPORT}>")).await.starts_with("250"));
         assert!(self.ask("DATA").await.starts_with("354"));
@@ -354,6 +354,7 @@ async fn ft_04_for_a_mail_without_room_the_answer_is_452_reads_go_on_and_all_is_
         &desk.test.app,
         SUPPORT.to_owned(),
         "claire@acme.example".to_owned(),
+        None,
         large("Par le tube"),
     );
     assert_eq!(local_socket::reason(&taken.await.unwrap_err()), "there is no room on the disk");

@@ -89,6 +89,32 @@ fn real_s_07_arguments_that_cannot_be_read_leave_the_mail_with_the_mail_server()
     assert_eq!(other.status.code(), Some(2));
 }
 
+/// AU-03: which machine delivered it, as Postfix's pipe(8) says it, comes along, whoever writes the mail down.
+#[test]
+#[ignore = "needs processes of its own"]
+fn real_s_07_au_03_the_pipe_takes_along_which_machine_delivered() {
+    let installation = Installation::empty(Kind::Sqlite).with_settings("[mail]\noutgoing = \"files\"\n");
+    desk::set_up(&mut migrated(&installation), Clock::system().now());
+    let client = |address: &str, greeting: &str| {
+        let arguments = ["--client-address", address, "--client-helo", greeting].map(OsString::from);
+        pipe(&installation, &arguments.each_ref().map(OsString::as_os_str), None)
+    };
+    let newest = || -> (Option<String>, Option<String>) {
+        let columns = (journal::client_address, journal::client_name);
+        journal::table.order(journal::id.desc()).select(columns).first(&mut installation.database()).unwrap()
+    };
+    let known = |address: &str, name: &str| (Some(address.to_owned()), Some(name.to_owned()));
+    assert_eq!(client("192.0.2.1", "mail.client.example"), Some(0));
+    assert_eq!(newest(), known("192.0.2.1", "mail.client.example"));
+    assert_eq!(client("${client_adress}", "mail.client.example"), Some(75));
+    let server = installation.serve();
+    assert_eq!(client("2001:db8::1", "-- \"$(x)"), Some(0));
+    assert_eq!(newest(), known("2001:db8::1", ""));
+    assert_eq!(client("", ""), Some(0));
+    assert_eq!(newest(), (None, None));
+    server.stop();
+}
+
 /// L-01: a pipe cannot refuse a mail for good, so what is too large to read is kept whole, and somebody sees it.
 #[test]
 #[ignore = "needs processes of its own"]
