@@ -22,6 +22,7 @@ mod kill;
 mod mail;
 mod mail_wire;
 mod oversize;
+mod postfix;
 mod power;
 mod process;
 mod products;

@@ -25,11 +25,11 @@ use super::desk;
 use super::process::{Installation, Kind, Server, free_address, wait_until};
 
 /// Debian's `nobody` and `nogroup`: a mail server never runs a pipe as root, so Accord runs as the same user.
-const NOBODY: u32 = 65_534;
+pub const NOBODY: u32 = 65_534;
 /// How long a mail may be under way.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Who writes.
-const CUSTOMER: &str = "claire@client.example";
+pub const CUSTOMER: &str = "claire@client.example";
 
 /// There is one mail server on a machine.
 static MAIL_SERVER: Mutex<()> = Mutex::new(());
@@ -124,7 +124,7 @@ fn there_and_back(way: Way, client: Client) {
 }
 
 /// An agent answers. That the page does the same is shown elsewhere, in the browser.
-fn reply(db: &mut DbConnection, ticket: TicketId, text: &str) {
+pub fn reply(db: &mut DbConnection, ticket: TicketId, text: &str) {
     let now = Clock::system().now();
     let nora = person::find_by_address(db, &EmailAddress::parse(desk::ADMINISTRATOR).unwrap()).unwrap().unwrap();
     let nora = access::actor_of(db, nora.id).unwrap();
@@ -139,6 +139,25 @@ fn reply(db: &mut DbConnection, ticket: TicketId, text: &str) {
     };
     let outcome = db.transaction(|db| messages::add_reply(db, &ticket, reply.clone(), &nora, now)).unwrap();
     assert!(matches!(outcome, ReplyOutcome::Sent(_)));
+}
+
+/// Gives the installation to nobody, and serves it as such; gives the program where everybody may run it, too.
+pub fn serve_as_nobody(installation: &Installation) -> (PathBuf, Server) {
+    let folder = installation.folder.path();
+    let program = folder.join("accord");
+    std::fs::copy(env!("CARGO_BIN_EXE_accord"), &program).unwrap();
+    std::fs::set_permissions(folder, PermissionsExt::from_mode(0o755)).unwrap();
+    let data = installation.data();
+    let files = std::fs::read_dir(&data).unwrap().map(|entry| entry.unwrap().path());
+    for path in files.chain([data.clone()]) {
+        chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    let address = free_address();
+    let listen = address.to_string();
+    let mut command = installation.command_of(&program, &["serve", "--listen", &listen]);
+    command.uid(NOBODY).gid(NOBODY);
+    let server = Server::start(command, installation.log(), address, address);
+    (program, server)
 }
 
 /// A mail server with a mailbox for every customer, and Accord beside it.
@@ -165,24 +184,9 @@ impl Town {
         let mailboxes = folder.join("boxes");
         std::fs::create_dir(&mailboxes).unwrap();
         desk::set_up(&mut installation.database(), Clock::system().now());
-        // The program where everybody may run it, and its data in the hands of who runs it.
-        let program = folder.join("accord");
-        std::fs::copy(env!("CARGO_BIN_EXE_accord"), &program).unwrap();
-        std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
+        chown(&mailboxes, Some(NOBODY), Some(NOBODY)).unwrap();
+        let (program, server) = serve_as_nobody(&installation);
         let data = installation.data();
-        for path in std::fs::read_dir(&data)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .chain([data.clone(), mailboxes.clone()])
-        {
-            chown(path, Some(NOBODY), Some(NOBODY)).unwrap();
-        }
-
-        let address = free_address();
-        let listen = address.to_string();
-        let mut command = installation.command_of(&program, &["serve", "--listen", &listen]);
-        command.uid(NOBODY).gid(NOBODY);
-        let server = Server::start(command, installation.log(), address, address);
 
         let action = match way {
             Way::Lmtp => format!("lmtp \"{lmtp}\" rcpt-to virtual <everybody>"),

@@ -8,13 +8,22 @@ use std::time::Duration;
 
 /// Hands one mail over by LMTP. `Ok` only when the mail was acknowledged; else it is the sender's still.
 pub fn deliver_by_lmtp(to: SocketAddr, sender: &str, recipient: &str, mail: &str) -> Result<()> {
+    deliver(to, "LHLO", sender, recipient, mail)
+}
+
+/// The same by SMTP, as somebody's mail server does.
+pub fn deliver_by_smtp(to: SocketAddr, sender: &str, recipient: &str, mail: &str) -> Result<()> {
+    deliver(to, "EHLO", sender, recipient, mail)
+}
+
+fn deliver(to: SocketAddr, greeting: &str, sender: &str, recipient: &str, mail: &str) -> Result<()> {
     let stream = TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     expect(&mut reader, "220")?;
     for (command, code) in [
-        ("LHLO mx.example".to_owned(), "250"),
+        (format!("{greeting} mx.example"), "250"),
         (format!("MAIL FROM:<{sender}>"), "250"),
         (format!("RCPT TO:<{recipient}>"), "250"),
         ("DATA".to_owned(), "354"),
