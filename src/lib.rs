@@ -11,7 +11,7 @@
 //!
 //! | rank | modules | what they are |
 //! |---|---|---|
-//! | 0 | [`cards`], [`clock`], [`gate`], [`html`], [`secret`] | values and pure functions that know nothing of a desk |
+//! | 0 | [`cards`], [`clock`], [`gate`], [`html`], [`secret`], [`stumbling`] | values and pure functions that know nothing of a desk; where tests let it stumble |
 //! | 1, 2 | [`carry`], [`i18n`], [`error`] | hops between threads; languages; the kinds of failure a caller tells apart |
 //! | 3 | [`config`] | settings, every problem reported at once |
 //! | 4 | [`db`], [`mail`] | two databases behind one connection type; mail as bytes and rules |
@@ -82,6 +82,7 @@ pub mod clock;
 pub mod gate;
 pub mod html;
 pub mod secret;
+pub mod stumbling;
 
 pub mod carry;
 pub mod i18n;

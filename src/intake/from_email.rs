@@ -28,6 +28,7 @@ use crate::mail::reply_text;
 use crate::mail::threading::{self, Decision, Destination, Sender, decide};
 use crate::people::person::{self, Origin, Person};
 use crate::people::{mail_habits, organisations, suppression};
+use crate::stumbling::{self, Stage};
 use crate::teams::mailboxes::{self, Mailbox};
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::following_up;
@@ -66,6 +67,7 @@ pub fn apply(
     worker: &str,
     now: UtcTime,
 ) -> Result<Applied> {
+    stumbling::step(Stage::Applying, &delivery.handle);
     let mailbox = mailboxes::by_id(db, delivery.mailbox)?;
     let mail = Mail { house, mailbox, delivery, reading, now, mailboxes: OnceCell::new() };
     if delivery.imported.is_none() && unsubscribing::carry_out(db, house, delivery, now)? {

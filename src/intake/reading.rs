@@ -26,6 +26,7 @@ use crate::mail::reply_address;
 use crate::mail::sender_check::Arrived;
 use crate::notifications::delivery::find_instance;
 use crate::storage::Storage;
+use crate::stumbling::{self, Stage};
 use crate::teams::mailboxes;
 use crate::tickets::attachments::{self, NewAttachment};
 
@@ -76,6 +77,7 @@ pub fn read(
     now: UtcTime,
 ) -> Result<Reading> {
     let began = Instant::now();
+    stumbling::step(Stage::Reading, &delivery.handle);
     let raw = match (&delivery.raw, &delivery.original_hash) {
         (Some(raw), _) => Cow::Borrowed(raw.as_slice()),
         (None, Some(hash)) => Cow::Owned(storage.get(hash)?),

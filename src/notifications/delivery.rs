@@ -27,6 +27,7 @@ use crate::queue;
 use crate::secret::random_handle;
 use crate::settings;
 use crate::storage::Storage;
+use crate::stumbling::{self, Stage};
 use crate::teams::mailboxes::Mailbox;
 use crate::tickets::attachments::Attachment;
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
@@ -125,6 +126,7 @@ impl Finished {
 impl Draft {
     /// Writes the mail: signed addresses, Message-ID, bytes (O-02), the signatures of the domain in From (OUT-07).
     pub fn write(&self, letterhead: &Letterhead, storage: &Storage) -> Result<Finished> {
+        stumbling::step(Stage::Rendering, self.to.as_str());
         let (words, files, writer) = self.words()?;
         let loop_mark = message_id::mint_loop_mark(&letterhead.keys, &self.instance, 1);
         let automatic = match writer {

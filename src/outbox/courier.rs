@@ -11,7 +11,7 @@ use crate::clock::UtcTime;
 use crate::db::types::OrganisationId;
 
 /// Connections to the relay at a time (O-07).
-const CONNECTIONS: usize = 5;
+pub const CONNECTIONS: usize = 5;
 /// The time between two mails: ten a second (O-07). Evenly, since a burst would have several mails under way at once, and
 /// each of them would be repeated if the process were killed just then (FT-02).
 const BETWEEN_MAILS: Duration = Duration::from_millis(100);

@@ -14,6 +14,7 @@ use crate::clock::UtcTime;
 use crate::error::{Error, Result};
 use crate::journal::{self, claiming};
 use crate::mail::limits::PARSE_SLOTS;
+use crate::outbox::courier::CONNECTIONS;
 use crate::outbox::sending;
 use crate::queue::{self, InHand, Job};
 use crate::secret::random_handle;
@@ -33,8 +34,10 @@ const JOB_THREADS: usize = 2;
 const JOBS_IN_A_ROW: u64 = 16;
 /// No further one is claimed after this, whatever those before took.
 const ROW: Duration = Duration::from_secs(1);
-/// Threads that send mail in one process; each may wait two minutes for a slow relay.
+/// Threads that send mail in one process, and so many more for each relay beside the installation's as that may have
+/// connections: each may wait two minutes for a relay that hangs, and the mail of the others goes on (FT-08).
 const DELIVERY_THREADS: usize = 3;
+const DELIVERY: &str = "outgoing-mail";
 
 /// What one look for work came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,7 @@ pub type Work = fn(&App, worker: &str) -> Result<Step>;
 pub const WORK: &[(&str, usize, Work)] = &[
     ("jobs", JOB_THREADS, run_next_job),
     ("incoming-mail", PARSE_SLOTS, incoming_mail::process_next),
-    ("outgoing-mail", DELIVERY_THREADS, outgoing_mail::deliver_next),
+    (DELIVERY, DELIVERY_THREADS, outgoing_mail::deliver_next),
     ("destroying", 1, destroying::destroy_next),
 ];
 
@@ -62,7 +65,11 @@ pub struct Threads(Vec<JoinHandle<()>>);
 impl Threads {
     /// Starts all of them.
     pub fn start(app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<Threads> {
-        Threads::start_with(app, stop, WORK)
+        let mut work = WORK.to_vec();
+        for (_, threads, _) in work.iter_mut().filter(|(name, _, _)| *name == DELIVERY) {
+            *threads += CONNECTIONS * app.relays.iter().count();
+        }
+        Threads::start_with(app, stop, &work)
     }
 
     /// The same with other work of those kinds, for tests in which it goes wrong.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// Every module with its rank; a module names only lower ranks.
 const RANKS: &[(u8, &[&str])] = &[
-    (0, &["cards", "clock", "gate", "html", "secret"]),
+    (0, &["cards", "clock", "gate", "html", "secret", "stumbling"]),
     (1, &["carry", "i18n"]),
     (2, &["error"]),
     (3, &["config"]),

@@ -18,6 +18,7 @@ mod importing;
 mod journal;
 mod lmtp;
 mod loops;
+mod misbehaving_relays;
 mod outbox;
 mod panics;
 mod reading;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lettre::address::Envelope;
 use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::client::{Tls, TlsParameters};
+use lettre::transport::smtp::client::{Certificate, Tls, TlsParameters};
 use lettre::transport::smtp::{Error as SmtpError, PoolConfig, SmtpTransport};
 use lettre::{Address, Transport as _};
 
@@ -41,8 +41,18 @@ impl SmtpRelay {
         Self::with_timeout(config, ATTEMPT_TIMEOUT)
     }
 
-    fn with_timeout(config: &SmtpConfig, attempt_timeout: Duration) -> Result<SmtpRelay> {
-        let parameters = || TlsParameters::new(config.host.clone()).map_err(|error| Error::Internal(error.into()));
+    /// The same, and an attempt may take as long as that: for a check that somebody waits for, and for tests.
+    pub fn with_timeout(config: &SmtpConfig, attempt_timeout: Duration) -> Result<SmtpRelay> {
+        Self::trusting(config, attempt_timeout, None)
+    }
+
+    /// The same where this certificate vouches for others, too.
+    fn trusting(config: &SmtpConfig, attempt_timeout: Duration, root: Option<&Certificate>) -> Result<SmtpRelay> {
+        let parameters = || {
+            let builder = TlsParameters::builder(config.host.clone());
+            let builder = root.into_iter().fold(builder, |builder, root| builder.add_root_certificate(root.clone()));
+            builder.build().map_err(|error| Error::Internal(error.into()))
+        };
         let tls = match config.tls {
             SmtpTls::StartTls => Tls::Required(parameters()?),
             SmtpTls::Wrapper => Tls::Wrapper(parameters()?),
@@ -348,12 +358,22 @@ mod tests {
     /// A relay with a certificate that nobody vouches for, which takes a mail from whoever does not mind. The answer is what it
     /// was told inside TLS.
     fn relay_with_unknown_certificate(is_wrapped: bool) -> (u16, thread::JoinHandle<Option<String>>) {
+        relay_with_certificate(
+            is_wrapped,
+            include_bytes!("../../../tests/fixtures/tls/self_signed.pem"),
+            include_bytes!("../../../tests/fixtures/tls/self_signed.key.pem"),
+        )
+    }
+
+    fn relay_with_certificate(
+        is_wrapped: bool,
+        certificate: &[u8],
+        key: &[u8],
+    ) -> (u16, thread::JoinHandle<Option<String>>) {
         use rustls::pki_types::pem::PemObject;
         use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-        let certificate =
-            CertificateDer::from_pem_slice(include_bytes!("../../../tests/fixtures/tls/self_signed.pem")).unwrap();
-        let key =
-            PrivateKeyDer::from_pem_slice(include_bytes!("../../../tests/fixtures/tls/self_signed.key.pem")).unwrap();
+        let certificate = CertificateDer::from_pem_slice(certificate).unwrap();
+        let key = PrivateKeyDer::from_pem_slice(key).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = rustls::ServerConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -396,6 +416,39 @@ mod tests {
             assert!(failure.text.contains("invalid peer certificate"), "{tls:?}: {failure:?}");
             assert_eq!(server.join().unwrap(), None, "{tls:?}: nothing is said to a stranger");
         }
+    }
+
+    #[test]
+    fn out_09_ft_08_a_certificate_that_somebody_vouches_for_in_another_name_gets_no_mail() {
+        use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+        let root_key = KeyPair::generate().unwrap();
+        let mut root = CertificateParams::new(Vec::new()).unwrap();
+        root.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let root_certificate = root.self_signed(&root_key).unwrap();
+        let trusted = Certificate::from_pem(root_certificate.pem().as_bytes()).unwrap();
+        let root = Issuer::new(root, root_key);
+        for (name, is_sent) in [("localhost", true), ("relay.example", false)] {
+            let key = KeyPair::generate().unwrap();
+            let names = CertificateParams::new(vec![name.to_owned()]).unwrap();
+            let certificate = names.signed_by(&key, &root).unwrap();
+            let (port, server) =
+                relay_with_certificate(false, certificate.pem().as_bytes(), key.serialize_pem().as_bytes());
+            let tls = SmtpTls::StartTls;
+            let config = SmtpConfig { host: "localhost".to_owned(), port, tls, user: None, password: None };
+            let relay = SmtpRelay::trusting(&config, Duration::from_secs(1), Some(&trusted)).unwrap();
+            let failure = relay.send("", "anne@acme.example", MAIL).unwrap_err();
+            assert_eq!(failure.kind, FailureKind::Relay);
+            // That relay ends the conversation once it was spoken to.
+            assert_eq!(server.join().unwrap().is_some(), is_sent, "{name}: {failure:?}");
+            assert_eq!(failure.text.contains("not valid for name"), !is_sent, "{name}: {failure:?}");
+        }
+    }
+
+    #[test]
+    fn ft_08_an_attempt_may_take_two_minutes() {
+        let config =
+            SmtpConfig { host: "localhost".to_owned(), port: 9, tls: SmtpTls::None, user: None, password: None };
+        assert_eq!(SmtpRelay::new(&config).unwrap().attempt_timeout, Duration::from_secs(120));
     }
 
     #[test]

@@ -5,14 +5,18 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use accord::app::App;
+use accord::db::schema::journal as rows;
 use accord::error::Result;
+use accord::journal;
 use accord::outbox::State;
 use accord::outbox::listing::{self, Which};
 use accord::queue;
 use accord::queue::InHand;
+use accord::stumbling::{self, Stage};
 use accord::worker::recurring::{self, Recurring};
 use accord::worker::threads::{Step, Threads, WORK, Work, run_next_job_with};
 use chrono::TimeDelta;
+use diesel::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use crate::support::desk::{Desk, Letter};
@@ -118,5 +122,71 @@ fn ft_20_recurring_work_that_panics_keeps_no_other_waiting_and_is_due_again() {
         let ran = recurring::run_due_of(FAULTY, &desk.test.app, desk.test.now()).unwrap();
         assert_eq!((ran, SOUND_RUNS.load(Ordering::SeqCst)), (2, runs));
         desk.test.clock.advance(TimeDelta::minutes(2));
+    }
+}
+
+/// Three mails that came; their handles.
+fn three_letters(desk: &Desk) -> [String; 3] {
+    for (number, from) in [CLAIRE, "poison@acme.example", "bob@acme.example"].into_iter().enumerate() {
+        desk.accept(&Letter::from(from).subject(&format!("Question {number}")));
+    }
+    let handles = desk.test.read(|db| Ok(rows::table.order(rows::id).select(rows::handle).load::<String>(db)?));
+    handles.try_into().expect("three mails")
+}
+
+#[test]
+fn j_07_ft_20_a_mail_over_which_reading_or_applying_panics_is_put_aside_after_three_times_and_the_others_are_done_at_once()
+ {
+    for stage in [Stage::Reading, Stage::Applying] {
+        let desk = Desk::open();
+        let [_, poison, _] = three_letters(&desk);
+        let stone = stumbling::lay(stage, &poison);
+        desk.test.run_jobs();
+        let subjects: Vec<String> = desk.tickets().into_iter().map(|ticket| ticket.subject).collect();
+        assert_eq!(subjects, ["Question 0", "Question 2"], "{stage:?}: without any time having passed");
+        desk.receive(&Letter::from(CLAIRE).subject("Question 3"));
+        assert_eq!(desk.tickets().len(), 3, "{stage:?}: and what comes after it");
+        let of_poison = || {
+            let found = rows::table.filter(rows::handle.eq(poison.clone()));
+            desk.test.read(|db| Ok(found.select((rows::state, rows::strikes)).first::<(journal::State, i32)>(db)?))
+        };
+        assert_eq!(of_poison().1, 1, "{stage:?}: one strike so far");
+        for _ in 0..5 {
+            desk.test.pass(TimeDelta::hours(1));
+        }
+        assert_eq!(of_poison(), (journal::State::Failed, 3), "{stage:?}");
+        let listed = desk.test.read(journal::unprocessed::counts);
+        assert_eq!((listed.failed, listed.waiting), (1, 0), "{stage:?}: it is on the list");
+        drop(stone);
+        // It is whole, and becomes a ticket by hand as it would have.
+        let raw = desk.test.read(|db| {
+            let raw = rows::table.filter(rows::handle.eq(poison.clone())).select(rows::raw);
+            Ok(raw.first::<Option<Vec<u8>>>(db)?)
+        });
+        assert!(raw.is_some_and(|raw| raw.ends_with(b"noir.\r\n")), "{stage:?}: its bytes are there");
+    }
+}
+
+#[test]
+fn o_08_ft_20_a_mail_over_whose_words_or_bytes_the_code_panics_is_put_aside_after_three_times_and_the_others_go_out() {
+    for stage in [Stage::Rendering, Stage::Building] {
+        let desk = Desk::open();
+        let stone = stumbling::lay(stage, "bob@acme.example");
+        for from in [CLAIRE, "bob@acme.example", "claire@acme.example"] {
+            desk.accept(&Letter::from(from));
+        }
+        desk.test.run_jobs();
+        assert_eq!(desk.sent_to(CLAIRE).len(), 2, "{stage:?}: the others go out without any time having passed");
+        for _ in 0..5 {
+            desk.test.pass(TimeDelta::hours(1));
+        }
+        let failed = desk.test.read(|db| queue::failed(db, 10));
+        assert_eq!(failed.iter().map(|job| job.attempts).collect::<Vec<_>>(), [3], "{stage:?}: kept, and shown");
+        assert_eq!(desk.tickets().len(), 3, "{stage:?}: what he wrote is there");
+        drop(stone);
+        let now = desk.test.now();
+        desk.test.write(move |db| queue::retry_all(db, now));
+        desk.test.run_jobs();
+        assert_eq!(desk.sent_to("bob@acme.example").len(), 1, "{stage:?}: tried again by hand, it goes out once");
     }
 }

@@ -59,7 +59,8 @@ impl TestApp {
         })
     }
 
-    fn sending(settings: &str, transport: impl FnOnce(&Path) -> Transport) -> TestApp {
+    /// The same, and its mails go that way, which may need the folder of the data.
+    pub fn sending(settings: &str, transport: impl FnOnce(&Path) -> Transport) -> TestApp {
         let folder = tempfile::tempdir().unwrap();
         let database = TestDatabase::fresh(folder.path());
         let overrides = Overrides { data: Some(folder.path().to_owned()), ..Overrides::default() };

@@ -58,7 +58,11 @@ impl Desk {
 
     /// The desk of another operator, to which customers write at `support`.
     pub fn at(support: &str, settings: &str) -> Desk {
-        let test = TestApp::with_settings(settings);
+        Desk::on(TestApp::with_settings(settings), support)
+    }
+
+    /// The same on an installation that is there.
+    pub fn on(test: TestApp, support: &str) -> Desk {
         let (now, support) = (test.now(), support.to_owned());
         let (administrator, zoe, yves, acme, claire, bob) = test.write(move |db| {
             let mut errors = FieldErrors::default();
