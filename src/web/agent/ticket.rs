@@ -240,7 +240,12 @@ pub async fn page(
     let actor = agent.actor().clone();
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let loaded = app.database.read(move |db| load(db, &letterhead, &actor, &reference, all)).await?;
-    let p = agent.page(app, "nav-tickets", Place::Tickets);
+    let mut p = agent.page(app, "nav-tickets", Place::Tickets);
+    // On a page that is loaded again the answer may have gone out, or have been held.
+    let waits = loaded.planned.iter().any(|answer| answer.state == tickets::planned::State::Waiting);
+    if !waits && p.flash.as_ref().is_some_and(|flash| flash.text == p.t.say("said-answer-waits")) {
+        p.flash = None;
+    }
     let draft = planned::into_composer(app, &p.t, &agent.signed_in.person.handle, &loaded.planned, draft, p.now);
     respond::page_with(&view(p, loaded, draft, agent.signed_in.person.id), status)
 }
