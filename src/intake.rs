@@ -2,7 +2,7 @@
 //! to a ticket is gathered (`evidence`), the decision table of `mail::threading` decides, and one transaction carries it
 //! out and records the outcome in the journal (`from_email`); too much mail waits before it comes in (`ingress`, `receiving`)
 //! or ends in `floods`, and machines that pass for people are not answered for ever by `storms`. What the table holds back
-//! waits for an agent (`by_hand`). What a mail reports of another is heard in `bounces`. A request filed on a page comes by `from_form`.
+//! waits for an agent (`by_hand`). What a mail reports of another is heard in `bounces`; one that a mailbox sent to itself ends in `round_trip`. A request filed on a page comes by `from_form`.
 
 pub mod addressing;
 mod bounces;
@@ -16,6 +16,7 @@ pub mod ingress;
 pub mod reading;
 pub mod reading_room;
 pub mod receiving;
+pub mod round_trip;
 mod storms;
 mod unsubscribing;
 

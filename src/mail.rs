@@ -21,6 +21,7 @@ pub mod reply_text;
 pub mod sender_check;
 pub mod setup_check;
 pub mod structure;
+pub mod test_mark;
 pub mod thread_index;
 pub mod threading;
 pub mod transport;

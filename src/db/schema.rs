@@ -300,6 +300,17 @@ diesel::table! {
 }
 
 diesel::table! {
+    round_trips (id) {
+        id -> BigInt,
+        handle -> Text,
+        mailbox_id -> BigInt,
+        mail_id -> Text,
+        sent_at -> Timestamp,
+        journal_id -> Nullable<BigInt>,
+    }
+}
+
+diesel::table! {
     mailboxes (id) {
         id -> BigInt,
         handle -> Text,

@@ -18,7 +18,7 @@ use crate::i18n::Texts;
 use crate::intake::bounces::{self, Heard};
 use crate::intake::evidence::{self, Gathered};
 use crate::intake::floods::Flood;
-use crate::intake::{House, Reading, complaints, floods, storms, unsubscribing};
+use crate::intake::{House, Reading, complaints, floods, round_trip, storms, unsubscribing};
 use crate::journal::{self, Delivery, Outcome, Record, State};
 use crate::mail::address::EmailAddress;
 use crate::mail::authentication::Authentication;
@@ -72,6 +72,11 @@ pub fn apply(
     let mail = Mail { house, mailbox, delivery, reading, now, mailboxes: OnceCell::new() };
     if delivery.imported.is_none() && unsubscribing::carry_out(db, house, delivery, now)? {
         let applied = Applied { state: State::Applied, record: mail.record("unsubscribed"), ticket: None };
+        mail.finish(db, &applied, worker)?;
+        return Ok(applied);
+    }
+    if round_trip::has_come_back(db, house, &mail.mailbox, delivery, reading, now)? {
+        let applied = Applied { state: State::Applied, record: mail.record("round_trip"), ticket: None };
         mail.finish(db, &applied, worker)?;
         return Ok(applied);
     }

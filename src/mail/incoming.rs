@@ -23,6 +23,7 @@ use super::limits::{
 };
 use super::message_id::LOOP_HEADER;
 use super::structure::{self, Field};
+use super::test_mark;
 use crate::clock::UtcTime;
 use crate::html::file_name::FileName;
 
@@ -57,6 +58,8 @@ pub struct ParsedMail {
     pub headers: Vec<(String, String)>,
     /// The values of our own loop header. They mean something only with a valid proof.
     pub loop_marks: Vec<String>,
+    /// The values of the field by which a mail from a mailbox to itself is known. They too mean something only with a proof.
+    pub test_marks: Vec<String>,
     /// The path in the topmost Return-Path field, without its brackets: empty for the null sender.
     pub return_path: Option<String>,
     /// The limits the message went past.
@@ -265,6 +268,8 @@ impl FieldReader<'_> {
             let value = decoding::header(field.value);
             if name.eq_ignore_ascii_case(LOOP_HEADER) {
                 self.mail.loop_marks.push(value);
+            } else if name.eq_ignore_ascii_case(test_mark::HEADER) {
+                self.mail.test_marks.push(value);
             } else if !name.starts_with("x-accord-") {
                 self.mail.headers.push((name, value));
             }

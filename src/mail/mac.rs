@@ -36,6 +36,8 @@ pub enum Purpose {
     Loop,
     /// The wish for no more mails.
     Unsubscribe,
+    /// The mark of a mail from a mailbox to itself.
+    Test,
 }
 
 impl Purpose {
@@ -46,6 +48,7 @@ impl Purpose {
             Purpose::MessageId => b"accord mail message-id 1",
             Purpose::Loop => b"accord mail loop 1",
             Purpose::Unsubscribe => b"accord mail unsubscribe 1",
+            Purpose::Test => b"accord mail test 1",
         }
     }
 }

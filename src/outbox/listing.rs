@@ -60,6 +60,12 @@ diesel::alias! {
     const EARLIER: Alias<Earlier> = outbox as earlier;
 }
 
+/// How far the mail of that Message-ID has come, and what its relay last said of it.
+pub fn state_of(db: &mut DbConnection, mail_id: &str) -> Result<Option<(State, Option<String>)>> {
+    let found = outbox::table.filter(outbox::mail_id.eq(mail_id)).select((outbox::state, outbox::last_error));
+    Ok(found.first(db).optional()?)
+}
+
 /// How many mails wait and failed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {

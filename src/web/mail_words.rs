@@ -41,6 +41,7 @@ pub fn decision(t: &Texts, decision: &str) -> String {
         "loop" => "handling-loop",
         "new_ticket" => "handling-new-ticket",
         "note" => "handling-note",
+        "round_trip" => "handling-round-trip",
         "unsubscribed" => "handling-unsubscribed",
         other => return other.to_owned(),
     };

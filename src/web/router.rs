@@ -215,6 +215,7 @@ table! {
     POST "/admin/status/jobs" => admin::status::retry_jobs,
     GET "/admin/status/mail" => admin::mail_setup::show,
     POST "/admin/status/mail" => admin::mail_setup::look,
+    POST "/admin/status/mail/round-trips" => admin::mail_setup::send_round_trip,
     GET "/admin/unprocessed-mail" => admin::unprocessed_mail::list,
     GET "/admin/unprocessed-mail/{handle}" => admin::unprocessed_mail::show,
     GET "/admin/unprocessed-mail/{handle}/original" => admin::unprocessed_mail::download,

@@ -64,6 +64,7 @@ const OWNERS: &[(&str, &str)] = &[
     ("people", "people"),
     ("person_addresses", "people"),
     ("planned_answers", "tickets"),
+    ("round_trips", "intake"),
     ("queue_members", "teams"),
     ("queues", "teams"),
     ("reading_records", "diagnostics"),

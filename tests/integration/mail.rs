@@ -24,6 +24,7 @@ mod panics;
 mod reading;
 mod relays;
 mod restoring;
+mod round_trip;
 mod senders;
 mod shapes;
 mod shown;

@@ -1,4 +1,7 @@
-//! Whether the world will believe the desk's mail, and whether answers come back. Nothing is looked up before somebody asks.
+//! Whether the world will believe the desk's mail, and whether answers come back: what can be looked up, and by a mail that a
+//! mailbox sends to itself. Nothing is looked up or sent before somebody asks.
+
+mod round_trips;
 
 use actix_web::web::Data;
 use askama::Template;
@@ -20,10 +23,13 @@ use crate::web::page_error::PageResult;
 use crate::web::respond::page;
 use crate::web::signed_in::Staff;
 
+use round_trips::RoundTripCard;
+pub use round_trips::send as send_round_trip;
+
 /// `GET /admin/status/mail`
 pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
     staff.require(Permission::OperateInstallation)?;
-    page(&SetupPage::new(&app, &staff, &[]))
+    setup_page(&app, &staff, &[]).await
 }
 
 /// `POST /admin/status/mail`: looks everything up, and shows what it found. It changes nothing.
@@ -43,7 +49,7 @@ pub async fn look(app: Data<App>, staff: Staff, _: Form<Nothing>) -> PageResult 
         findings.into_iter().chain([way_out]).chain(others).collect::<Vec<_>>()
     });
     let findings = looked_up.await.map_err(|_| Error::Busy)?;
-    page(&SetupPage::new(&app, &staff, &findings))
+    setup_page(&app, &staff, &findings).await
 }
 
 /// Whether the relay takes mail, and how the way to it is protected (OUT-09).
@@ -96,15 +102,20 @@ struct SetupPage {
     p: Page,
     crumbs: Vec<Crumb>,
     lines: Vec<Line>,
+    /// What became of the mail that each mailbox sent to itself last.
+    round_trips: Vec<RoundTripCard>,
+    /// Nothing leaves, so nothing comes back.
+    stays_here: bool,
 }
 
-impl SetupPage {
-    fn new(app: &App, staff: &Staff, findings: &[Finding]) -> SetupPage {
-        let p = staff.page(app, "setup-check-title", Place::Status);
-        SetupPage {
-            crumbs: vec![Crumb::new(p.t.say("status-title"), "/admin/status")],
-            lines: findings.iter().map(|finding| Line::new(&p.t, finding)).collect(),
-            p,
-        }
-    }
+async fn setup_page(app: &App, staff: &Staff, findings: &[Finding]) -> PageResult {
+    let p = staff.page(app, "setup-check-title", Place::Status);
+    let tests = app.database.read(round_trips::load).await?;
+    page(&SetupPage {
+        crumbs: vec![Crumb::new(p.t.say("status-title"), "/admin/status")],
+        lines: findings.iter().map(|finding| Line::new(&p.t, finding)).collect(),
+        round_trips: tests.iter().map(|test| RoundTripCard::new(&p.t, test, p.now)).collect(),
+        stays_here: round_trips::stays_here(app),
+        p,
+    })
 }

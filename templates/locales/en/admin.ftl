@@ -308,6 +308,7 @@ ledger-queue-member-added = Added to a queue
 ledger-queue-member-removed = Removed from a queue
 ledger-mailbox-created = Mailbox added
 ledger-mailbox-changed = Mailbox changed
+ledger-round-trip-begun = Test mail sent from a mailbox to itself
 ledger-default-mailbox-changed = Default mailbox changed
 ledger-sign-out = Signed out
 ledger-consent-requested = Diagnostics asked for
@@ -490,3 +491,24 @@ setup-tls-good = The relay answers, and its certificate was verified.
 setup-tls-opportunistic = The relay answers. Somebody on the way may switch TLS off, since mail.smtp.tls is opportunistic.
 setup-tls-none = The relay on this machine answers, without TLS.
 setup-tls-refused = The relay takes no mail: { $error }
+round-trip-title = Does mail go round?
+round-trip-hint = A mailbox sends a mail to itself, by the queue of outgoing mail and whatever lies between. When it comes in it makes no ticket, and nobody answers it.
+round-trip-send = Send a test mail
+round-trip-send-label = Send a test mail from { $address } to itself
+round-trip-look-again = Look again
+round-trip-never = No test yet.
+round-trip-sent-at = Sent
+round-trip-back = { $count ->
+    [0] It came back within a second.
+    [one] It came back after { $count } second.
+   *[other] It came back after { $count } seconds.
+}
+round-trip-waiting = It is on its way.
+round-trip-not-back = It is not back after 10 minutes.
+round-trip-unproven = Nothing proves that it is from this mailbox. If SPF and DKIM are set up, receivers elsewhere may see it all the same; above, look up what is published.
+round-trip-still-here = It still waits here for the relay. See Outgoing mail.
+round-trip-taken = The relay took it. See in the relay’s log where it went, whether mail for this address is handed to Accord (LMTP, pipe, HTTP or IMAP), and whether it lies in a junk folder. Should it still come today, it is recognised.
+round-trip-refused = It was not sent, or nothing is known of it any more. See Outgoing mail.
+round-trip-relay-said = The relay said
+round-trip-subject = Test: does mail go round?
+round-trip-mail = This mail was sent from a mailbox to itself, to see whether mail goes out and comes back. Nothing is to be done.

@@ -191,6 +191,7 @@ handling-hold = Held until somebody decides
 handling-loop = Held: it was going in circles
 handling-new-ticket = Opened this ticket
 handling-note = Added as an internal note
+handling-round-trip = Nothing: it is a test mail of this mailbox, come back
 handling-unsubscribed = Ended the news about tickets that its sender gets
 handling-rule-none = Nothing in it speaks for an existing ticket
 handling-rule-by-hand = Somebody decided by hand

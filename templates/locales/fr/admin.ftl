@@ -308,6 +308,7 @@ ledger-queue-member-added = Affecté à une file
 ledger-queue-member-removed = Retiré d’une file
 ledger-mailbox-created = Boîte aux lettres ajoutée
 ledger-mailbox-changed = Boîte aux lettres modifiée
+ledger-round-trip-begun = Courriel d’essai envoyé d’une boîte à elle-même
 ledger-default-mailbox-changed = Boîte par défaut changée
 ledger-sign-out = Déconnexion
 ledger-consent-requested = Diagnostic demandé
@@ -490,3 +491,24 @@ setup-tls-good = Le relais répond, et son certificat a été vérifié.
 setup-tls-opportunistic = Le relais répond. Quelqu’un sur le chemin peut désactiver TLS, puisque mail.smtp.tls est opportunistic.
 setup-tls-none = Le relais de cette machine répond, sans TLS.
 setup-tls-refused = Le relais ne prend pas de courrier : { $error }
+round-trip-title = Le courrier fait-il le tour ?
+round-trip-hint = Une boîte s’envoie un courriel à elle-même, par la file du courrier sortant et tout ce qui suit. À son arrivée, il n’ouvre aucun ticket et personne n’y répond.
+round-trip-send = Envoyer un courriel d’essai
+round-trip-send-label = Envoyer un courriel d’essai de { $address } à elle-même
+round-trip-look-again = Regarder à nouveau
+round-trip-never = Aucun essai pour l’instant.
+round-trip-sent-at = Envoyé
+round-trip-back = { $count ->
+    [0] Il est revenu en moins d’une seconde.
+    [one] Il est revenu au bout de { $count } seconde.
+   *[other] Il est revenu au bout de { $count } secondes.
+}
+round-trip-waiting = Il est en route.
+round-trip-not-back = Il n’est pas revenu au bout de 10 minutes.
+round-trip-unproven = Rien ne prouve qu’il vient de cette boîte. Si SPF et DKIM sont en place, d’autres destinataires peuvent le voir quand même ; consultez plus haut ce qui est publié.
+round-trip-still-here = Il attend encore ici que le relais le prenne. Voyez le courrier sortant.
+round-trip-taken = Le relais l’a pris. Cherchez dans le journal du relais où il est parti, si le courrier de cette adresse est remis à Accord (LMTP, tube, HTTP ou IMAP), et s’il n’est pas parmi les indésirables. S’il arrive encore aujourd’hui, il sera reconnu.
+round-trip-refused = Il n’a pas été envoyé, ou on n’en sait plus rien. Voyez le courrier sortant.
+round-trip-relay-said = Réponse du relais
+round-trip-subject = Essai : le courrier fait-il le tour ?
+round-trip-mail = Ce courriel a été envoyé par une boîte à elle-même, pour voir si le courrier part et revient. Il n’y a rien à faire.

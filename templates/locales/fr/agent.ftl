@@ -191,6 +191,7 @@ handling-hold = Retenu jusqu’à ce que quelqu’un décide
 handling-loop = Retenu : il tournait en rond
 handling-new-ticket = Ce ticket a été ouvert
 handling-note = Ajouté comme note interne
+handling-round-trip = Rien : c’est un courriel d’essai de cette boîte, revenu
 handling-unsubscribed = L’expéditeur ne recevra plus de nouvelles des tickets
 handling-rule-none = Rien n’y désigne un ticket existant
 handling-rule-by-hand = Quelqu’un a décidé à la main

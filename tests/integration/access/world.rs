@@ -557,6 +557,7 @@ impl World {
                     queue,
                 ];
             }
+            "/admin/status/mail/round-trips" => return vec![("mailbox", things.mailbox.clone())],
             "/admin/roles" | "/admin/roles/{handle}" => &[("name", "Autre"), ("permissions", "work_tickets")],
             "/admin/settings" => &[("name", "Autre")],
             "/tickets/{reference}/status" => return vec![("status", own("closed")), ("version", ticket().0)],
