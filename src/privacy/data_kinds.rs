@@ -81,7 +81,7 @@ pub const REGISTER: &[(&str, Kind, InBackup)] = &[
     ("queues", Kind::Installation, Whole),
     ("reading_records", Kind::ReadingRecord, Whole),
     ("recurring_runs", Kind::Installation, Whole),
-    ("round_trips", Kind::Installation, Nothing),
+    ("round_trips", Kind::Installation, Whole),
     ("sampling_keys", Kind::SignIn, Nothing),
     ("search_documents", Kind::Correspondence, Whole),
     ("sending_domains", Kind::Identification, Whole),
