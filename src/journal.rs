@@ -15,7 +15,7 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::dialect::on_each_backend;
 use crate::db::schema::journal;
-use crate::db::types::{Json, MailboxId, text_enum};
+use crate::db::types::{Json, MailboxId, QueueId, text_enum};
 use crate::error::Result;
 use crate::mail::client::Client;
 use crate::mail::incoming::parse_within;
@@ -78,6 +78,8 @@ pub struct NewMail {
     pub is_from_before: bool,
     /// The machine that delivered it, where the way in tells.
     pub client: Option<Client>,
+    /// The one queue whose tickets it reaches, where whoever handed it over speaks for no other.
+    pub only_queue: Option<QueueId>,
     raw: Vec<u8>,
     pub(crate) raw_sha256: Vec<u8>,
 }
@@ -110,6 +112,7 @@ impl NewMail {
             imported: None,
             is_from_before: false,
             client: None,
+            only_queue: None,
             raw,
             raw_sha256,
         }
@@ -134,6 +137,11 @@ impl NewMail {
     /// The same, delivered by that machine.
     pub fn delivered_by(self, client: Option<Client>) -> NewMail {
         NewMail { client, ..self }
+    }
+
+    /// The same for one that reaches the tickets of this queue alone, if one is named.
+    pub fn within(self, only_queue: Option<QueueId>) -> NewMail {
+        NewMail { only_queue, ..self }
     }
 
     /// When it was written, as its header says.
@@ -172,6 +180,7 @@ pub fn accept(db: &mut DbConnection, mail: &NewMail, now: UtcTime) -> Result<Vec
             journal::is_from_before.eq(mail.is_from_before.then_some(true)),
             journal::client_address.eq(mail.client.as_ref().map(|client| client.address().to_string())),
             journal::client_name.eq(mail.client.as_ref().map(Client::name)),
+            journal::only_queue_id.eq(mail.only_queue),
         );
         let added = on_each_backend!(db, db => diesel::insert_into(journal::table)
             .values(row)

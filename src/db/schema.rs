@@ -296,6 +296,7 @@ diesel::table! {
         is_from_before -> Nullable<Bool>,
         client_address -> Nullable<Text>,
         client_name -> Nullable<Text>,
+        only_queue_id -> Nullable<BigInt>,
     }
 }
 

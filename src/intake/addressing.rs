@@ -2,7 +2,7 @@
 //! else is asked for is not for us, and is refused while the sender can still be told (S-02, LP-04).
 
 use crate::db::DbConnection;
-use crate::db::types::{MailboxId, QueueId};
+use crate::db::types::MailboxId;
 use crate::error::Result;
 use crate::mail::address::EmailAddress;
 use crate::mail::reply_address::{self, UnverifiedToken};
@@ -40,24 +40,6 @@ pub fn mailbox_for(db: &mut DbConnection, letterhead: &Letterhead, recipient: &s
         Some((_, mailbox)) => Ok(Some(mailbox.id)),
         None => Ok(mailboxes::find_default(db)?.map(|mailbox| mailbox.id)),
     }
-}
-
-/// Whether one of the addresses is that of a ticket which stands in another queue by now, whatever queue its mailbox is of.
-pub fn leads_to_another_queue<'a>(
-    db: &mut DbConnection,
-    letterhead: &Letterhead,
-    addresses: impl Iterator<Item = &'a EmailAddress>,
-    queue: QueueId,
-) -> Result<bool> {
-    for address in addresses.filter(|address| is_at_reply_domain(letterhead, address)).take(TOKENS) {
-        if let Some(token) = reply_address::parse(address.local_part())
-            && let Some((ticket, _)) = find_genuine(db, letterhead, &token)?
-            && ticket.queue_id != queue
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// Whether the address is at the domain where answers arrive.

@@ -47,7 +47,8 @@ pub(super) fn hear(
     let Some(report) = reading.report.as_ref().filter(|report| report.claims_anything()) else {
         return Ok(Heard::Nothing);
     };
-    let Some(proof) = prove(db, house, delivery, gathered, report)? else { return Ok(Heard::Suspicious) };
+    let proof = prove(db, house, delivery, gathered, report)?.filter(|proof| delivery.reaches(proof.ticket.queue_id));
+    let Some(proof) = proof else { return Ok(Heard::Suspicious) };
     let told = proof.mail.as_ref().and_then(|mail| Some((mail, of_recipient(report, &mail.recipient)?)));
     let decision = match told {
         Some((mail, told @ RecipientReport { fate: Fate::Failed { address_is_bad }, reason, .. })) => {

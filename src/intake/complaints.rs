@@ -10,6 +10,7 @@ use crate::db::types::PersonId;
 use crate::error::Result;
 use crate::intake::bounces::Heard;
 use crate::intake::{House, Reading, addressing, evidence};
+use crate::journal::Delivery;
 use crate::mail::complaint::Complaint;
 use crate::mail::message_id;
 use crate::mail::reply_address::{self, AddressPurpose};
@@ -17,9 +18,16 @@ use crate::people::mail_wishes;
 use crate::tickets::ticket::Ticket;
 
 /// Hears what the mail complains of.
-pub(super) fn hear(db: &mut DbConnection, house: &House, reading: &Reading, now: UtcTime) -> Result<Heard> {
+pub(super) fn hear(
+    db: &mut DbConnection,
+    house: &House,
+    delivery: &Delivery,
+    reading: &Reading,
+    now: UtcTime,
+) -> Result<Heard> {
     let Some(complaint) = &reading.complaint else { return Ok(Heard::Nothing) };
-    let Some((ticket, person)) = prove(db, house, complaint)? else { return Ok(Heard::Suspicious) };
+    let proof = prove(db, house, complaint)?.filter(|(ticket, _)| delivery.reaches(ticket.queue_id));
+    let Some((ticket, person)) = proof else { return Ok(Heard::Suspicious) };
     if complaint.is_of_somebody
         && let Some(person) = person
         && !access::actor_of(db, person)?.is_staff()

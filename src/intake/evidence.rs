@@ -34,6 +34,8 @@ pub struct Gathered {
     pub evidence: Evidence,
     /// The ticket which the strongest evidence names, or the one that goes on from it.
     pub ticket: Option<Ticket>,
+    /// The same where the mail does not reach it ([`Delivery::reaches`]): what speaks for it is as if absent then.
+    pub out_of_reach: Option<Ticket>,
     /// The person with the address in From.
     pub person: Option<Person>,
     /// Their rights, if they are staff.
@@ -93,6 +95,22 @@ pub fn gather(
             ticket = Some(last);
         }
     }
+    if let Some(named) = ticket.take_if(|ticket| !delivery.reaches(ticket.queue_id)) {
+        let (sender, agent) = self::sender(db, None, person.as_ref(), reading)?;
+        let evidence = Evidence {
+            token: TokenEvidence::Absent,
+            message: MessageEvidence::Absent,
+            subject: SubjectEvidence::Absent,
+            disagrees: false,
+            sender,
+            authentication: reading.authentication,
+            usually_passes: false,
+            ticket: TicketState::Current,
+            automatic,
+        };
+        let is_bounce = false;
+        return Ok(Gathered { evidence, ticket: None, out_of_reach: Some(named), person, agent, is_bounce });
+    }
     let is_holder = token.holder.as_ref().is_some_and(|holder| Some(holder.person_id) == person.as_ref().map(|p| p.id));
     let token_evidence = match token.evidence {
         TokenEvidence::OfAgent if is_holder => TokenEvidence::OfThisAgent,
@@ -111,7 +129,7 @@ pub fn gather(
     };
     let usually_passes = usually_passes(db, house, &evidence, person.as_ref(), reading, now)?;
     let evidence = Evidence { usually_passes, ..evidence };
-    Ok(Gathered { evidence, ticket, person, agent, is_bounce: token.is_bounce })
+    Ok(Gathered { evidence, ticket, out_of_reach: None, person, agent, is_bounce: token.is_bounce })
 }
 
 /// Whether the sender's mail usually passes (TH-10): asked where it decides something, and where anybody's mail is looked at.

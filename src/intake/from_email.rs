@@ -190,6 +190,9 @@ impl Mail<'_> {
         if self.is_answer_address_of_staff(db)? {
             record.flags.push("reply_to_staff".to_owned());
         }
+        if gathered.out_of_reach.is_some() {
+            record.flags.push("out_of_reach".to_owned());
+        }
         if let Some(id) = &self.reading.mail.message_id
             && journal::outcome::knows_mail_id(db, self.delivery.mailbox, id, self.delivery.id)?
         {
@@ -200,7 +203,8 @@ impl Mail<'_> {
             record: Record { decision: decision.to_owned(), ..record },
             ticket,
         };
-        let (heard, believed, doubted) = match complaints::hear(db, self.house, self.reading, self.now)? {
+        let (heard, believed, doubted) = match complaints::hear(db, self.house, self.delivery, self.reading, self.now)?
+        {
             Heard::Nothing => {
                 let heard = bounces::hear(db, self.house, self.delivery, self.reading, gathered, self.now)?;
                 (heard, "BN-03", "BN-02")
@@ -279,6 +283,7 @@ impl Mail<'_> {
                 let is_flood = flood != Flood::None;
                 if is_flood
                     && let Some(collecting) = floods::collecting_ticket(db, person.id, self.mailbox.id, self.now)?
+                    && self.delivery.reaches(collecting.queue_id)
                 {
                     self.append(db, &collecting, person, Visibility::Staff, Some(Remark::Automatic), false)?;
                     if flood == Flood::Begins {
@@ -295,15 +300,18 @@ impl Mail<'_> {
                 }
                 if record.may_acknowledge
                     && ticket.is_none()
+                    && gathered.out_of_reach.is_none()
                     && let Some(same) =
                         storms::repeated_request(db, self.reading, person.id, self.mailbox.id, self.now)?
+                    && self.delivery.reaches(same.queue_id)
                 {
                     record.may_acknowledge = false;
                     record.flags.push("repeated_request".to_owned());
                     self.append(db, &same, person, Visibility::Everyone, None, true)?;
                     return Ok(applied(State::Applied, "append", record, Some(same)));
                 }
-                let hint = ticket.as_ref().filter(|_| decision.hint).map(|ticket| (EventKind::MayBelongTo, ticket));
+                let named = ticket.as_ref().filter(|_| decision.hint).or(gathered.out_of_reach.as_ref());
+                let hint = named.map(|ticket| (EventKind::MayBelongTo, ticket));
                 let remark = decision.automatic.then_some(Remark::Automatic);
                 let new = self.open_ticket(db, person, hint, remark)?;
                 if flood == Flood::Begins {

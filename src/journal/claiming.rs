@@ -11,7 +11,7 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::one_text::one_text;
 use crate::db::schema::journal;
-use crate::db::types::{JournalId, Json, MailboxId};
+use crate::db::types::{JournalId, Json, MailboxId, QueueId};
 use crate::error::Result;
 use crate::mail::client::Client;
 
@@ -57,12 +57,19 @@ pub struct Delivery {
     /// What the way in told of the machine that delivered it; see [`Delivery::client`].
     pub client_address: Option<String>,
     pub client_name: Option<String>,
+    /// The one queue whose tickets it reaches ([`NewMail::only_queue`](super::NewMail::only_queue)).
+    pub only_queue: Option<QueueId>,
 }
 
 impl Delivery {
     /// The machine that delivered it, where the way in told.
     pub fn client(&self) -> Option<Client> {
         Client::from_kept(self.client_address.as_deref()?, self.client_name.as_deref().unwrap_or_default())
+    }
+
+    /// Whether it may do anything to a ticket that stands in that queue.
+    pub fn reaches(&self, queue: QueueId) -> bool {
+        self.only_queue.is_none_or(|only| only == queue)
     }
 }
 
@@ -217,6 +224,7 @@ pub fn load(db: &mut DbConnection, id: JournalId) -> Result<Delivery> {
         journal::is_from_before,
         journal::client_address,
         journal::client_name,
+        journal::only_queue_id,
     )))
     .first(db)?)
 }

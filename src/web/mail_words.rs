@@ -134,6 +134,7 @@ pub fn flag(t: &Texts, flag: &str) -> String {
         "machine_made" => "handling-flag-machine",
         "not_genuine" => "handling-flag-not-genuine",
         "not_to_be_acknowledged" => "handling-flag-no-ack",
+        "out_of_reach" => "handling-flag-out-of-reach",
         "repeated_request" => "handling-flag-repeated",
         "reply_to_elsewhere" => "mail-mark-reply-to",
         "reply_to_staff" => "mail-mark-reply-to-staff",

@@ -12,7 +12,7 @@ use actix_web::body::BoxBody;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, Data};
-use actix_web::{HttpMessage, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use futures_util::Stream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -36,10 +36,25 @@ impl Default for Patience {
 }
 
 impl Patience {
+    /// With whoever has not shown yet that they may send anything: a mebibit a second is asked of a mail server.
+    pub const WITH_STRANGERS: Patience =
+        Patience { grace: Duration::from_secs(5), bytes_per_sec: 128 * 1024, longest: Duration::from_secs(120) };
+
     /// How long after the beginning the next byte has to be here, with so many here already.
     fn lasts(&self, received: u64) -> Duration {
         let earned = Duration::from_millis(received.saturating_mul(1_000) / u64::from(self.bytes_per_sec.max(1)));
         self.longest.min(self.grace.saturating_add(earned))
+    }
+}
+
+/// What is asked of the body of a request, for its handler to change.
+#[derive(Clone)]
+struct Pace(Rc<Cell<Patience>>);
+
+/// From now on this is asked of the body of the request.
+pub fn ask_of(request: &HttpRequest, patience: Patience) {
+    if let Some(pace) = request.extensions().get::<Pace>() {
+        pace.0.set(patience);
     }
 }
 
@@ -68,14 +83,16 @@ pub fn watch(request: &mut ServiceRequest) -> Verdict {
         return verdict;
     }
     let patience = request.app_data::<Data<Patience>>().map(|patience| *patience.get_ref()).unwrap_or_default();
-    let watched = Watched { body, patience, began: Instant::now(), received: 0, timer: None, verdict: verdict.clone() };
+    let pace = Pace(Rc::new(Cell::new(patience)));
+    request.extensions_mut().insert(pace.clone());
+    let watched = Watched { body, pace, began: Instant::now(), received: 0, timer: None, verdict: verdict.clone() };
     request.set_payload(Payload::Stream { payload: Box::pin(watched) });
     verdict
 }
 
 struct Watched {
     body: Payload,
-    patience: Patience,
+    pace: Pace,
     began: Instant,
     received: u64,
     /// Made when there is something to wait for; most bodies are there at once.
@@ -94,7 +111,7 @@ impl Stream for Watched {
             }
             return Poll::Ready(item);
         }
-        let end = watched.began + watched.patience.lasts(watched.received);
+        let end = watched.began + watched.pace.0.get().lasts(watched.received);
         let timer = watched.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
         if timer.deadline() != end {
             timer.as_mut().reset(end);
@@ -122,5 +139,7 @@ mod tests {
         assert_eq!(lasts(1024 * 60), 70_000);
         assert_eq!(lasts(1024 * 110), 120_000);
         assert_eq!(lasts(u64::MAX), 120_000);
+        let lasts = |received| Patience::WITH_STRANGERS.lasts(received).as_secs();
+        assert_eq!((lasts(1), lasts(1 << 20), lasts(25 << 20)), (5, 13, 120));
     }
 }

@@ -13,6 +13,7 @@ mod filing;
 mod foreign;
 mod hostile_imap;
 mod http;
+mod http_one_queue;
 mod hurting;
 mod importing;
 mod journal;

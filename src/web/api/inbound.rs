@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::webhook_signature::{self, Claim};
 use crate::app::App;
+use crate::carry;
 use crate::db::types::QueueId;
 use crate::error::Error;
 use crate::intake::addressing;
@@ -23,7 +24,11 @@ use crate::notifications::Letterhead;
 use crate::people::api_tokens::{self, Scope};
 use crate::teams::mailboxes;
 use crate::throttle::{self, Rate};
+use crate::web::request::client_ip;
+use crate::web::slow_body::{self, Patience};
 
+/// Mails of this size are gone through on a thread that may be busy.
+const LARGE: usize = 256 * 1024;
 /// In which fields a mail server writes whom it delivers for.
 const DELIVERED: &[&str] = &["delivered-to", "x-original-to", "envelope-to"];
 
@@ -48,7 +53,7 @@ pub async fn take(
     }
     let now = app.clock.now();
     let signed = match (&app.config.mail.http_inbound_key, request.headers().contains_key(header::AUTHORIZATION)) {
-        (Some(key), false) => Claim::read(request.headers(), now).map(|claim| (claim, key)),
+        (Some(key), false) => Claim::read(request.headers(), now).map(|claim| (claim, key.clone())),
         _ => None,
     };
     let only_queue = match &signed {
@@ -63,34 +68,39 @@ pub async fn take(
         return refused(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type");
     }
     let Ok(Query(envelope)) = envelope else { return refused(StatusCode::BAD_REQUEST, "bad_request") };
-    let held = if signed.is_some() { app.receiving.begin_unproven() } else { app.receiving.begin() };
+    let held = if signed.is_some() {
+        slow_body::ask_of(&request, Patience::WITH_STRANGERS);
+        let ip_address = client_ip(&request, &app.config.http.trusted_proxies).map(|ip| ip.to_string());
+        app.receiving.begin_unproven(&ip_address.unwrap_or_default())
+    } else {
+        app.receiving.begin()
+    };
     let (raw, _held) = match read(body, announced(&request), app.config.limits.mail_bytes, held).await {
         Ok(read) => read,
         Err(refusal) => return refusal,
     };
-    let proof = signed.as_ref().map(|(claim, key)| (claim, *key));
-    if let Some((claim, key)) = proof
-        && !claim.holds(key, &raw)
-    {
-        return unauthorized();
-    }
-    let header = parse_within(&raw, 0);
-    if proof.is_some() && !names(&header, &envelope.recipient) {
+    // Going through all of a large mail takes so long that whoever waits for a page would notice.
+    let size = raw.len();
+    let looked_at = aside_if_large(size, move || {
+        let holds = signed.as_ref().is_none_or(|(claim, key)| claim.holds(key, &raw));
+        let header = holds.then(|| parse_within(&raw, 0));
+        (header, signed.map(|(claim, _)| claim.id), raw)
+    });
+    let (header, signed_as, raw) = match looked_at.await {
+        Ok((Some(header), signed_as, raw)) => (header, signed_as, raw),
+        Ok((None, ..)) => return unauthorized(),
+        Err(refusal) => return refusal,
+    };
+    if signed_as.is_some() && !names(&header, &envelope.recipient) {
         return refused(StatusCode::FORBIDDEN, "recipient_not_signed");
     }
-    let sender = sender(&envelope, proof.is_some().then_some(&header));
+    let sender = sender(&envelope, signed_as.is_some().then_some(&header));
     let letterhead = Letterhead::new(&app.keys, &app.config);
     let address = envelope.recipient.clone();
     let found = app.database.read(move |db| {
         let Some(mailbox) = addressing::mailbox_for(db, &letterhead, &address)? else { return Ok(None) };
         let may = match only_queue {
-            Some(queue) => {
-                let envelope = EmailAddress::parse(&address);
-                let named = header.to.iter().chain(&header.cc).filter_map(|to| to.identity.as_ref());
-                let addresses = envelope.iter().chain(named);
-                mailboxes::by_id(db, mailbox)?.queue_id == queue
-                    && !addressing::leads_to_another_queue(db, &letterhead, addresses, queue)?
-            }
+            Some(queue) => mailboxes::by_id(db, mailbox)?.queue_id == queue,
             None => true,
         };
         Ok(Some((mailbox, may)))
@@ -106,12 +116,17 @@ pub async fn take(
         response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(wait.as_secs() + 1));
         return response;
     }
-    let mail = NewMail::new(vec![Recipient { mailbox, address: envelope.recipient }], sender, Way::Http, raw);
+    let recipients = vec![Recipient { mailbox, address: envelope.recipient }];
+    // Of what it says for tickets of other queues, nothing counts (`intake::evidence`), wherever they stand by then.
+    let mail = aside_if_large(size, move || NewMail::new(recipients, sender, Way::Http, raw).within(only_queue));
+    let mail = match mail.await {
+        Ok(mail) => mail,
+        Err(refusal) => return refusal,
+    };
     // A mail may name several mailboxes: a signature that was heard is good for no other one of them. Of another mail under the
     // same number nobody but who has the key can have made one.
-    let used_once = signed.map(|(claim, _)| {
-        throttle::name("inbound_signature", &format!("{}.{}", claim.id, HEXLOWER.encode(&mail.raw_sha256)))
-    });
+    let used_once =
+        signed_as.map(|id| throttle::name("inbound_signature", &format!("{id}.{}", HEXLOWER.encode(&mail.raw_sha256))));
     let accepted = app.database.write(move |db| {
         if let Some(used_once) = &used_once {
             match throttle::take_strictly(db, used_once, ONCE, now) {
@@ -133,6 +148,17 @@ pub async fn take(
         Ok(None) => refused(StatusCode::CONFLICT, "signature_used"),
         Err(error) => trouble(&error),
     }
+}
+
+/// Does the work at once, or on a thread that may be busy where the mail is large.
+async fn aside_if_large<T: Send + 'static>(
+    size: usize,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, HttpResponse> {
+    if size <= LARGE {
+        return Ok(work());
+    }
+    carry::blocking(work).await.map_err(|error| trouble(&Error::Internal(error.into())))
 }
 
 /// A signed request is taken once for as long as its signature could be good.

@@ -121,6 +121,11 @@ impl DataReader {
         self.content = Vec::new();
     }
 
+    /// Whether the content will not be taken.
+    pub fn is_refused(&self) -> bool {
+        self.refusal.is_some()
+    }
+
     /// How much is held in memory.
     pub fn held(&self) -> usize {
         self.content.len()

@@ -246,6 +246,10 @@ where
         if !held.grow_to(reader.held()) {
             reader.refuse(Refusal::NoRoom);
         }
+        if reader.is_refused() {
+            // Its sender may take ten minutes for the rest, for which others have no need to wait.
+            held.let_go();
+        }
         // Somebody who goes on for ever is not waited for.
         if reader.seen() > limit.saturating_mul(2) + TOLERANCE {
             say(stream, "521 5.3.4 Far too large\r\n").await?;

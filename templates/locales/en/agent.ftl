@@ -227,6 +227,7 @@ handling-flag-imported = imported
 handling-flag-machine = A machine wrote it
 handling-flag-not-genuine = It bears a mark of ours that is not genuine; that did not count
 handling-flag-no-ack = A list, mass mail, a program, an automatic reply, or not addressed to the mailbox: no machine answered it
+handling-flag-out-of-reach = What speaks for a ticket belongs to another queue than the one it was handed over for
 handling-flag-repeated = The same request, word for word, as before
 handling-cut-size = larger than what is read
 handling-cut-header = a header longer than what is read

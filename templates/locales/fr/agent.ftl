@@ -227,6 +227,7 @@ handling-flag-imported = importé
 handling-flag-machine = Une machine l’a écrit
 handling-flag-not-genuine = Il porte une marque de notre part qui n’est pas authentique ; elle n’a pas compté
 handling-flag-no-ack = Une liste, un envoi en nombre, un programme, une réponse automatique, ou un courriel non adressé à la boîte : aucune machine n’y a répondu
+handling-flag-out-of-reach = Ce qui désigne un ticket appartient à une autre file que celle à laquelle il a été remis
 handling-flag-repeated = La même demande, mot pour mot, qu’auparavant
 handling-cut-size = plus grand que ce qui est lu
 handling-cut-header = un en-tête plus long que ce qui est lu

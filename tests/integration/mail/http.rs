@@ -2,17 +2,18 @@
 
 use accord::journal::{claiming, unprocessed};
 use accord::people::api_tokens::{self, NewApiToken, Scope};
-use accord::teams::{mailboxes, queues};
-use accord::tickets::moving;
 use actix_web::http::header;
 use actix_web::test::TestRequest;
+use actix_web::web::Bytes;
 use chrono::TimeDelta;
+use futures_util::{StreamExt, stream};
 use hmac::{Hmac, Mac};
 use sha2::Sha256;
+use tokio::time::Instant;
 
 use super::journal::second_mailbox;
 use crate::support::browser::{Answered, Browser};
-use crate::support::desk::{Desk, Letter, SUPPORT, address};
+use crate::support::desk::{Desk, Letter, SUPPORT};
 
 fn secret(desk: &Desk, scope: Scope) -> String {
     let (administrator, now) = (desk.administrator, desk.test.now());
@@ -23,7 +24,7 @@ fn secret(desk: &Desk, scope: Scope) -> String {
     })
 }
 
-fn request(path: &str, secret: &str) -> TestRequest {
+pub(super) fn request(path: &str, secret: &str) -> TestRequest {
     TestRequest::post()
         .uri(path)
         .insert_header((header::AUTHORIZATION, format!("Bearer {secret}")))
@@ -31,16 +32,16 @@ fn request(path: &str, secret: &str) -> TestRequest {
         .set_payload(Letter::from("claire@acme.example").header("Message-ID", "<one@client.example>").bytes())
 }
 
-async fn status(browser: &Browser, request: TestRequest) -> u16 {
+pub(super) async fn status(browser: &Browser, request: TestRequest) -> u16 {
     let answered: Answered = browser.send(request).await;
     answered.status.as_u16()
 }
 
-fn waiting(desk: &Desk) -> i64 {
+pub(super) fn waiting(desk: &Desk) -> i64 {
     desk.test.read(unprocessed::counts).waiting
 }
 
-const PATH: &str = "/api/v1/inbound?recipient=support@garonne.example&sender=claire@acme.example";
+pub(super) const PATH: &str = "/api/v1/inbound?recipient=support@garonne.example&sender=claire@acme.example";
 
 #[actix_web::test]
 async fn s_05_a_mail_with_a_secret_for_it_is_durable_when_it_is_accepted() {
@@ -126,6 +127,9 @@ async fn ft_04_for_a_mail_without_room_the_answer_is_507_until_there_is_room() {
 }
 
 const KEY: &[u8; 32] = b"of thirty-two bytes, for signing";
+
+/// Where requests of tests come from.
+const PEER: &str = "192.0.2.7";
 
 /// A desk that takes mail by HTTP which is signed with the key.
 fn signing_desk() -> Desk {
@@ -221,8 +225,12 @@ async fn s_05_a_mail_for_which_there_is_no_room_in_memory_is_to_come_again() {
     let browser = desk.test.browser().await;
     let (secret, now) = (secret(&desk, Scope::Inbound), desk.test.now().seconds());
     let receiving = &desk.test.app.receiving;
-    let mut strangers = receiving.begin_unproven();
-    assert!(strangers.grow_to(desk.test.app.config.limits.mail_bytes));
+    let mail_bytes = desk.test.app.config.limits.mail_bytes;
+    let mut others = receiving.begin_unproven("203.0.113.9");
+    assert!(others.grow_to(mail_bytes));
+    assert_eq!(status(&browser, signed("mail-0", now, KEY)).await, 202, "one stranger keeps out no other");
+    let mut strangers = receiving.begin_unproven(PEER);
+    assert!(strangers.grow_to(mail_bytes / 2));
     let refused = browser.send(signed("mail-1", now, KEY)).await;
     assert_eq!((refused.status.as_u16(), refused.header("retry-after")), (503, Some("30")));
     assert_eq!(
@@ -246,6 +254,36 @@ async fn s_05_a_mail_for_which_there_is_no_room_in_memory_is_to_come_again() {
 }
 
 #[actix_web::test]
+async fn s_05_ft_14_a_signed_mail_comes_quickly_or_is_not_waited_for() {
+    let desk = signing_desk();
+    let browser = desk.test.browser().await;
+    let secret = secret(&desk, Scope::Inbound);
+    let stops = || stream::iter([Ok(Bytes::from_static(b"From: "))]).chain(stream::pending()).boxed_local();
+    let signed = signed("mail-1", desk.test.now().seconds(), KEY);
+    for (request, seconds) in [(signed, 5), (request(PATH, &secret), 10)] {
+        tokio::time::pause();
+        let began = Instant::now();
+        let answered = browser.send_trickling(request, stops()).await;
+        assert_eq!((answered.status.as_u16(), began.elapsed().as_secs()), (408, seconds));
+        tokio::time::resume();
+    }
+    // What they held is free.
+    assert!(desk.test.app.receiving.begin_unproven(PEER).grow_to(desk.test.app.config.limits.mail_bytes));
+}
+
+#[actix_web::test]
+async fn s_05_a_large_signed_mail_is_taken_and_no_changed_one() {
+    let desk = signing_desk();
+    let browser = desk.test.browser().await;
+    let now = desk.test.now().seconds();
+    let large = Letter::from("claire@acme.example").text(&"Voici le journal.\r\n".repeat(40_000)).bytes();
+    let changed = [large.as_slice(), b"."].concat();
+    assert_eq!(status(&browser, signed_of("mail-1", now, KEY, large.clone()).set_payload(changed)).await, 401);
+    assert_eq!(status(&browser, signed_of("mail-1", now, KEY, large)).await, 202);
+    assert_eq!(waiting(&desk), 1);
+}
+
+#[actix_web::test]
 async fn s_05_a_mail_signed_by_another_too_early_or_too_late_is_refused() {
     let desk = signing_desk();
     let browser = desk.test.browser().await;
@@ -265,48 +303,6 @@ async fn s_05_a_mail_signed_by_another_too_early_or_too_late_is_refused() {
     let desk = Desk::open();
     let browser = desk.test.browser().await;
     assert_eq!(status(&browser, signed("mail-1", desk.test.now().seconds(), KEY)).await, 401);
-}
-
-#[actix_web::test]
-async fn s_05_a_secret_of_one_queue_hands_over_mail_to_its_mailbox_alone() {
-    let desk = Desk::open();
-    let browser = desk.test.browser().await;
-    let (administrator, now) = (desk.administrator, desk.test.now());
-    let (own, other) = desk.test.write(move |db| {
-        let queues = queues::all(db)?;
-        let support = mailboxes::find_by_canonical(db, &address(SUPPORT))?.unwrap().queue_id;
-        let other = queues.iter().find(|queue| queue.id != support).unwrap().id;
-        let mut secret_of = |queue| {
-            let new = NewApiToken {
-                name: "mx".to_owned(),
-                scopes: vec![Scope::Inbound],
-                organisation: None,
-                queue: Some(queue),
-                days: 90,
-            };
-            Ok::<_, accord::error::Error>(api_tokens::create(db, administrator, &new, now)?.1.expose().to_owned())
-        };
-        Ok((secret_of(support)?, secret_of(other)?))
-    });
-    assert_eq!(status(&browser, request(PATH, &other)).await, 403);
-    assert_eq!(waiting(&desk), 0);
-    assert_eq!(status(&browser, request(PATH, &own)).await, 202);
-    assert_eq!(waiting(&desk), 1);
-    // A ticket that moved to another queue is out of its reach, by whatever field its address is named in.
-    desk.test.run_jobs();
-    let answer = Letter::answering("claire@acme.example", &desk.sent_to("claire@acme.example")[0]);
-    let to_ticket = format!("/api/v1/inbound?recipient={}", answer.recipient.replace('+', "%2B"));
-    let first = request(&to_ticket, &own).set_payload(answer.clone().text("Encore.").bytes());
-    assert_eq!(status(&browser, first).await, 202);
-    let (ticket, by, now) = (desk.ticket(), desk.actor(desk.zoe), desk.test.now());
-    desk.test.write(move |db| {
-        let other = queues::all(db)?.into_iter().find(|queue| queue.id != ticket.queue_id).unwrap();
-        moving::to_queue(db, &ticket, other.id, &by, now)
-    });
-    for path in [&to_ticket, PATH] {
-        assert_eq!(status(&browser, request(path, &own).set_payload(answer.bytes())).await, 403, "{path}");
-    }
-    desk.test.run_jobs();
 }
 
 #[actix_web::test]

@@ -272,6 +272,28 @@ async fn s_03_l_01_a_mail_or_a_line_that_is_too_long_is_refused_and_the_next_is_
     assert_eq!(waiting(&desk), 1);
 }
 
+#[actix_web::test]
+async fn s_03_a_refused_mail_takes_no_room_while_the_rest_of_it_comes() {
+    let desk = Desk::with_settings("[limits]\nmail_bytes = 131072");
+    let listening = listen(&desk);
+    let mut peer = Peer::greeted(&listening).await;
+    for command in ["MAIL FROM:<claire@acme.example>", &format!("RCPT TO:<{SUPPORT}>"), "DATA"] {
+        assert!(peer.ask(command).await.starts_with(['2', '3']), "{command}");
+    }
+    peer.send("0123456789\r\n".repeat(10_900).as_str()).await;
+    let receiving = &desk.test.app.receiving;
+    let all = 64 << 20;
+    while receiving.begin().grow_to(all) {
+        tokio::task::yield_now().await;
+    }
+    // It is longer than it may be now, and not at its end.
+    peer.send("0123456789\r\n".repeat(100).as_str()).await;
+    while !receiving.begin().grow_to(all) {
+        tokio::task::yield_now().await;
+    }
+    assert!(peer.ask(".").await.starts_with("552 5.3.4"));
+}
+
 /// What other servers have taken for the end of a mail, or might (S-09).
 const FALSE_ENDS: [&str; 16] = [
     "\n.\n",
