@@ -1,6 +1,10 @@
 //! Ways to another thread or task that take along whom the current code serves, and its tracing span. Clippy forbids the
 //! raw ones: what hops without its organisation is not captured, and what hopped with another's would be worse.
 
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{self, ScopedJoinHandle};
+
 use tokio::task::JoinHandle;
 use tracing::{Instrument, Span};
 
@@ -55,9 +59,46 @@ where
     tokio::spawn(gate::carry_future(serving, future.instrument(span)))
 }
 
+/// Does the work for each on a thread of its own, and gives what came of each, in their order. Where the machine has no
+/// further thread, the current one does it.
+pub fn side_by_side<T: Send, R: Send>(each: Vec<T>, work: impl Fn(T) -> R + Sync) -> Vec<thread::Result<R>> {
+    side_by_side_on(thread::Builder::new, each, work)
+}
+
+fn side_by_side_on<T: Send, R: Send>(
+    thread: impl Fn() -> thread::Builder,
+    each: Vec<T>,
+    work: impl Fn(T) -> R + Sync,
+) -> Vec<thread::Result<R>> {
+    // What a thread that could not begin would have taken along is still here.
+    let (each, here, work) =
+        (each.into_iter().map(|one| Mutex::new(Some(one))).collect::<Vec<_>>(), Here::now(), &work);
+    let here = &here;
+    let take = |one: &Mutex<Option<T>>| one.lock().unwrap_or_else(PoisonError::into_inner).take();
+    thread::scope(|scope| {
+        let begin = |one| {
+            let begun = thread().spawn_scoped(scope, move || take(one).map(|one| here.enter(|| work(one))));
+            begun.map_err(|_| panic::catch_unwind(AssertUnwindSafe(|| take(one).map(work))))
+        };
+        let begun: Vec<_> = each.iter().map(begin).collect();
+        let ended = begun.into_iter().map(|begun| begun.map_or_else(|done| done, ScopedJoinHandle::join));
+        ended.map(|ended| ended.transpose().expect("each is taken once, by whoever does it")).collect()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn work_is_done_side_by_side_and_in_turn_where_no_thread_can_be_had() {
+        let far_too_large = || thread::Builder::new().stack_size(1 << 46);
+        let thirds = |number: u32| if number == 3 { panic!("a test wants this to panic") } else { number * 10 };
+        for done in [side_by_side((1..6).collect(), thirds), side_by_side_on(far_too_large, (1..6).collect(), thirds)] {
+            let done: Vec<_> = done.into_iter().map(Result::ok).collect();
+            assert_eq!(done, [Some(10), Some(20), None, Some(40), Some(50)]);
+        }
+    }
 
     fn whom() -> Option<(i64, Option<i64>)> {
         gate::serving().whom()

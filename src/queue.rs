@@ -66,18 +66,28 @@ pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JobId>> {
     Ok(one_text!(promised due).load(db)?)
 }
 
-/// Takes job `id` for `worker`, unless somebody else was faster.
+/// Takes job `id` for `worker`, unless somebody else was faster, or so many workers took it that it would be kept as failed,
+/// and none came back to say so.
 pub fn claim(db: &mut DbConnection, id: JobId, worker: &str, now: UtcTime) -> Result<Option<Job>> {
     let free =
-        jobs::table.find(id).filter(is_queued()).filter(jobs::leased_until.is_null().or(jobs::leased_until.lt(now)));
-    let take = diesel::update(free)
+        || jobs::table.find(id).filter(is_queued()).filter(jobs::leased_until.is_null().or(jobs::leased_until.lt(now)));
+    let take = diesel::update(free().filter(jobs::attempts.lt(ATTEMPTS)))
         .set((
             jobs::leased_until.eq(now.plus(LEASE)),
             jobs::leased_by.eq(worker),
             jobs::attempts.eq(jobs::attempts + 1),
         ))
         .returning((jobs::id, jobs::name, jobs::payload, jobs::attempts));
-    Ok(one_text!(promised take).get_result(db).optional()?)
+    let taken = one_text!(promised take).get_result(db).optional()?;
+    if taken.is_none() {
+        one_text!(promised diesel::update(free().filter(jobs::attempts.ge(ATTEMPTS))).set((
+            jobs::state.eq("failed"),
+            jobs::leased_until.eq(None::<UtcTime>),
+            jobs::last_error.eq("no worker that took it came back"),
+        )))
+        .run(db)?;
+    }
+    Ok(taken)
 }
 
 /// Takes one of the jobs that are due and free for `worker`, beginning at a place among them that differs from worker to
@@ -123,11 +133,13 @@ pub fn finish(db: &mut DbConnection, job: &Job) -> Result<()> {
     Ok(())
 }
 
-/// The job failed: it is tried again later, or kept as failed after so many `tries`. Gives whether it is kept.
-pub fn fail(db: &mut DbConnection, job: &Job, tries: i32, error: &str, now: UtcTime) -> Result<bool> {
+/// The job failed in the hands of `worker`: it is tried again later, or kept as failed after so many `tries`. Gives whether it
+/// is kept. What another worker took over meanwhile is theirs to fail.
+pub fn fail(db: &mut DbConnection, job: &Job, worker: &str, tries: i32, error: &str, now: UtcTime) -> Result<bool> {
     let last = job.attempts >= tries;
     let error: String = error.chars().take(500).collect();
-    diesel::update(jobs::table.find(job.id))
+    let held = jobs::table.find(job.id).filter(is_queued()).filter(jobs::leased_by.eq(worker));
+    let failed = diesel::update(held)
         .set((
             jobs::state.eq(if last { "failed" } else { "queued" }),
             jobs::run_at.eq(now.plus(pause_after(job.attempts))),
@@ -135,7 +147,7 @@ pub fn fail(db: &mut DbConnection, job: &Job, tries: i32, error: &str, now: UtcT
             jobs::last_error.eq(error),
         ))
         .execute(db)?;
-    Ok(last)
+    Ok(last && failed > 0)
 }
 
 /// Frees every job that a worker holds: at the start of the only process of a database.

@@ -93,19 +93,19 @@ pub enum Stage {
 
 /// The query for waiting mails that are due and free, in the order they came; its type has no name.
 macro_rules! due_and_free {
-    ($now:expr) => {
+    ($now:expr, $at_most:expr) => {
         journal::table
             .filter(is_waiting())
             .filter(journal::next_at.le($now))
             .filter(journal::leased_until.is_null().or(journal::leased_until.lt($now)))
             .order(journal::id)
-            .limit(CANDIDATES)
+            .limit($at_most)
     };
 }
 
 /// The waiting mails that are due and free, in the order they came (J-09).
 pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JournalId>> {
-    Ok(one_text!(promised due_and_free!(now).select(journal::id)).load(db)?)
+    Ok(one_text!(promised due_and_free!(now, CANDIDATES).select(journal::id)).load(db)?)
 }
 
 /// A mail taken, not yet read from the database.
@@ -132,7 +132,8 @@ pub fn claim_together(
 ) -> Result<Vec<Claimed>> {
     // What was given back waits for another time than the one at which it came.
     let is_fresh = journal::attempts.eq(0).and(journal::next_at.eq(journal::received_at));
-    let candidates = due_and_free!(now).select((journal::id, journal::size, is_fresh));
+    let looked_at = CANDIDATES.max(i64::try_from(at_most).unwrap_or(CANDIDATES));
+    let candidates = due_and_free!(now, looked_at).select((journal::id, journal::size, is_fresh));
     let candidates: Vec<(JournalId, i64, bool)> = one_text!(promised candidates).load(db)?;
     let mut taken: Vec<Claimed> = Vec::new();
     let mut weight = 0_usize;
@@ -150,26 +151,6 @@ pub fn claim_together(
         }
     }
     Ok(taken)
-}
-
-/// Takes mails for `worker`, the first first, until they are `mails` or have `bytes` together: what is taken together lies in
-/// memory together.
-pub fn claim_some(
-    db: &mut DbConnection,
-    worker: &str,
-    mails: usize,
-    bytes: usize,
-    now: UtcTime,
-) -> Result<Vec<Claimed>> {
-    let (mut claimed, mut together) = (Vec::new(), 0_usize);
-    while claimed.len() < mails
-        && together < bytes
-        && let Some(next) = claim_next(db, worker, now)?
-    {
-        together = together.saturating_add(next.bytes);
-        claimed.push(next);
-    }
-    Ok(claimed)
 }
 
 /// Takes mail `id` for `worker` and gives how many bytes it has; nothing when somebody else was faster, or when five

@@ -19,6 +19,7 @@ use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::app::App;
+use crate::carry;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::error::{Error, Result};
@@ -327,9 +328,9 @@ fn write_down(app: &App, batch: Vec<NewMail>, worker: &str) -> Result<(usize, Ve
             let accepted = journal::accept(db, mail, now)?;
             known += accepted.iter().filter(|what| **what == Acceptance::AlreadyKnown).count();
         }
-        // Mail that waited before may be larger than what was just written down.
+        // Mail that waited before may be larger than what was just written down, and may have ended an import (J-07).
         let bytes = usize::try_from(BATCH_BYTES).unwrap_or(usize::MAX);
-        Ok((known, claiming::claim_some(db, &worker, BATCH_MAILS, bytes, now)?))
+        Ok((known, claiming::claim_together(db, &worker, BATCH_MAILS, bytes, now)?))
     })
 }
 
@@ -357,15 +358,10 @@ fn carry_out_together(app: &App, claimed: Vec<Claimed>, worker: &str) -> Result<
     let read_share = |share: Vec<(usize, Claimed)>| -> Result<Vec<(usize, (Delivery, Reading))>> {
         share.into_iter().map(|(index, claimed)| Ok((index, read(claimed)?))).collect()
     };
-    let read_share = &read_share;
-    let mut mails = std::thread::scope(|scope| {
-        let readers: Vec<_> = shares.into_iter().map(|share| scope.spawn(move || read_share(share))).collect();
-        let mut mails = Vec::new();
-        for reader in readers {
-            mails.extend(reader.join().map_err(|_| Error::internal("a reader of mails panicked"))??);
-        }
-        Ok::<_, Error>(mails)
-    })?;
+    let mut mails = Vec::new();
+    for read in carry::side_by_side(shares, read_share) {
+        mails.extend(read.map_err(|_| Error::internal("a reader of mails panicked"))??);
+    }
     mails.sort_by_key(|(index, _)| *index);
     let worker = worker.to_owned();
     let apply = move |db: &mut DbConnection| {

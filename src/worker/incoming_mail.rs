@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::app::App;
-use crate::carry::Here;
+use crate::carry;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::error::{Error, Result};
@@ -113,14 +113,8 @@ fn process(app: &App, claimed: &[Claimed], worker: &str, goes_on: bool) -> Resul
     let read: Vec<Result<Option<Read>>> = if deliveries.len() == 1 {
         deliveries.into_iter().map(read_one).collect()
     } else {
-        let (here, read_one) = (Here::now(), &read_one);
-        std::thread::scope(|scope| {
-            let here = &here;
-            let readers: Vec<_> =
-                deliveries.into_iter().map(|delivery| scope.spawn(move || here.enter(|| read_one(delivery)))).collect();
-            let panicked = |_| Err(Error::internal("giving a mail back panicked"));
-            readers.into_iter().map(|reader| reader.join().unwrap_or_else(panicked)).collect()
-        })
+        let panicked = |_| Err(Error::internal("giving a mail back panicked"));
+        carry::side_by_side(deliveries, read_one).into_iter().map(|read| read.unwrap_or_else(panicked)).collect()
     };
     let mut mails = Vec::with_capacity(read.len());
     let mut failure = None;

@@ -220,7 +220,7 @@ fn do_job(app: &App, job: InHand, run: &impl Fn(&App, &InHand, UtcTime) -> Resul
         Err(error) => error,
     };
     let (text, name) = (format!("{error:#}"), job.job.name.clone());
-    let kept = app.database.write_now(move |db| queue::fail(db, &job.job, tries, &text, now))?;
+    let kept = app.database.write_now(move |db| queue::fail(db, &job.job, &job.worker, tries, &text, now))?;
     if kept {
         tracing::error!(target: "accord::worker", job = name, ?error, "A job failed for good");
     } else {

@@ -575,7 +575,7 @@ async fn the_status_page_says_what_wants_attention() {
                 && job.name == "no_such_work"
             {
                 job.attempts = accord::queue::ATTEMPTS;
-                accord::queue::fail(db, &job, accord::queue::ATTEMPTS, "nobody does this", now)?;
+                accord::queue::fail(db, &job, "test", accord::queue::ATTEMPTS, "nobody does this", now)?;
             }
         }
         Ok(())

@@ -198,18 +198,12 @@ fn write_loop(
         let began = Instant::now();
         let usable = match group.len() {
             1 => run_alone(&mut db, ballast, group.remove(0)),
-            _ => run_group(&mut db, ballast, group),
+            _ => run_group(url, &mut db, ballast, group),
         };
         waiting.note(is_for_somebody, began.elapsed());
         changes.tell();
-        if !usable {
-            match open(url, Role::Writer) {
-                Ok(fresh) => db = fresh,
-                Err(error) => {
-                    tracing::error!(target: "accord::db", %error, "The writer cannot be opened again; stopping");
-                    return;
-                }
-            }
+        if !usable && !open_again(url, &mut db) {
+            return;
         }
     }
 }
@@ -280,8 +274,20 @@ fn empty_log(db: &mut DbConnection) {
     }
 }
 
+/// Takes another connection for one that is not to be used any more; `false` when there is none to be had.
+fn open_again(url: &DatabaseUrl, db: &mut DbConnection) -> bool {
+    match open(url, Role::Writer) {
+        Ok(fresh) => *db = fresh,
+        Err(error) => {
+            tracing::error!(target: "accord::db", %error, "The writer cannot be opened again; stopping");
+            return false;
+        }
+    }
+    true
+}
+
 /// Runs the tasks under one commit; when that fails, each again on its own. Gives whether the connection is usable.
-fn run_group(db: &mut DbConnection, ballast: &Ballast, mut group: Vec<WriteTask>) -> bool {
+fn run_group(url: &DatabaseUrl, db: &mut DbConnection, ballast: &Ballast, mut group: Vec<WriteTask>) -> bool {
     let mut usable = true;
     match dialect::begin_writing(db) {
         Ok(()) => {
@@ -317,6 +323,8 @@ fn run_group(db: &mut DbConnection, ballast: &Ballast, mut group: Vec<WriteTask>
         }
     }
     for task in group {
+        // Several of them may panic, and those behind such a one have done nothing.
+        usable = usable || open_again(url, db);
         if usable {
             usable = run_alone(db, ballast, task);
         } else {

@@ -1,7 +1,8 @@
 //! Imports that were begun and did not come to their end, in a file of the data folder: the next one tells by it whether a
 //! file of many mails is still as it was. What changed in it would come as another mail where nothing tells it from a new one.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -54,6 +55,7 @@ fn read(data: &Path) -> anyhow::Result<Vec<Begun>> {
     }
 }
 
+/// What stands there is there after a loss of power as well: an import goes on from what the journal kept.
 fn write(data: &Path, begun: &[Begun]) -> anyhow::Result<()> {
     let path = file(data);
     let written = if begun.is_empty() {
@@ -63,8 +65,16 @@ fn write(data: &Path, begun: &[Begun]) -> anyhow::Result<()> {
         }
     } else {
         let beside = path.with_extension("new");
-        std::fs::write(&beside, serde_json::to_vec(begun)?).and_then(|()| std::fs::rename(&beside, &path))
+        let text = serde_json::to_vec(begun)?;
+        let write = || {
+            let mut file = File::create(&beside)?;
+            file.write_all(&text)?;
+            file.sync_all()?;
+            std::fs::rename(&beside, &path)
+        };
+        write()
     };
+    let written = written.and_then(|()| File::open(data)?.sync_all());
     written.with_context(|| format!("{} cannot be written", path.display()))
 }
 

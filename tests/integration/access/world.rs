@@ -875,7 +875,7 @@ fn a_house(test: &TestApp, cast: &Cast, things: &mut Things) {
         for id in queue::due(db, now)? {
             if let Some(mut job) = queue::claim(db, id, "test", now)? {
                 job.attempts = queue::ATTEMPTS;
-                queue::fail(db, &job, queue::ATTEMPTS, "nobody does this", now)?;
+                queue::fail(db, &job, "test", queue::ATTEMPTS, "nobody does this", now)?;
             }
         }
         Ok((support.handle, other.handle, mailbox.handle, roles::all(db)?.remove(0).handle))

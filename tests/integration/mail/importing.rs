@@ -348,6 +348,36 @@ fn what_a_killed_import_held_comes_first_when_it_is_begun_again() {
 }
 
 #[test]
+fn j_07_a_mail_that_ends_the_process_takes_none_of_those_beside_it_along() {
+    let (desk, folder) = (Desk::open(), TempDir::new().unwrap());
+    let mails: Vec<Old> = (0..20)
+        .map(|number| Old::to_us(&desk, 30 - number, "claire@acme.example", &format!("{number}@x"), "Help"))
+        .collect();
+    let inbox = mbox(&folder, "inbox", &mails);
+    // Each run takes what it can, and ends while it has the first in hand.
+    let (raws, now) = (mails.iter().map(|mail| mail.bytes().into_bytes()).collect::<Vec<_>>(), desk.test.now());
+    desk.test.write(move |db| {
+        let mailbox = mailboxes::find_by_canonical(db, &address(SUPPORT))?.unwrap();
+        for raw in &raws {
+            let recipient = Recipient { mailbox: mailbox.id, address: mailbox.canonical.clone() };
+            let mail = NewMail::new(vec![recipient], String::new(), Way::Pipe, raw.clone());
+            journal::accept(db, &mail.imported(Imported::Received), now)?;
+        }
+        Ok(())
+    });
+    for taken in [20, 1, 1, 1, 1] {
+        let claimed = desk.test.write(move |db| {
+            claiming::free_leases(db, "")?;
+            claiming::claim_together(db, "import-killed", 32, usize::MAX, now)
+        });
+        assert_eq!(claimed.len(), taken);
+    }
+    assert_eq!(import(&desk, &[&inbox], &[]).known, mails.len());
+    let (waiting, failed) = desk.test.read(|db| unprocessed::counts(db).map(|counts| (counts.waiting, counts.failed)));
+    assert_eq!((waiting, failed, desk.tickets().len()), (0, 1, mails.len() - 1));
+}
+
+#[test]
 fn of_the_mail_that_waits_no_more_is_taken_together_than_may_lie_in_memory() {
     let desk = Desk::open();
     for number in 0..3 {
@@ -355,10 +385,8 @@ fn of_the_mail_that_waits_no_more_is_taken_together_than_may_lie_in_memory() {
         desk.accept_bytes(SUPPORT, "claire@acme.example", mail.into_bytes());
     }
     let now = desk.test.now();
-    let claimed = desk.test.write(move |db| claiming::claim_some(db, "a", 32, 1_500, now));
-    assert_eq!(claimed.len(), 2);
-    assert_eq!(desk.test.write(move |db| claiming::claim_some(db, "b", 0, 1_500, now)).len(), 0);
-    assert_eq!(desk.test.write(move |db| claiming::claim_some(db, "b", 32, 1_500, now)).len(), 1);
+    let claim = |worker, bytes| desk.test.write(move |db| claiming::claim_together(db, worker, 32, bytes, now)).len();
+    assert_eq!((claim("a", 2_500), claim("b", 500)), (2, 1));
     desk.test.pass(TimeDelta::minutes(3));
     desk.test.run_jobs();
 }

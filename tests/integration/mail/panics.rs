@@ -11,7 +11,7 @@ use accord::journal;
 use accord::outbox::State;
 use accord::outbox::listing::{self, Which};
 use accord::queue;
-use accord::queue::InHand;
+use accord::queue::{InHand, Job};
 use accord::stumbling::{self, Stage};
 use accord::worker::recurring::{self, Recurring};
 use accord::worker::threads::{Step, Threads, WORK, Work, run_next_job_with};
@@ -99,6 +99,45 @@ fn ft_20_a_job_that_panics_is_put_aside_after_three_times_and_the_next_is_done()
     assert_eq!((done, strikes.into_inner()), (4, 3));
     let failed = desk.test.read(|db| queue::failed(db, 10));
     assert_eq!(failed.iter().map(|job| (job.name.as_str(), job.attempts)).collect::<Vec<_>>(), [("poison", 3)]);
+}
+
+#[test]
+fn ft_20_a_job_that_ends_the_process_is_put_aside_as_well() {
+    let desk = Desk::open();
+    let now = desk.test.now();
+    desk.test.write(move |db| queue::enqueue(db, "poison", &1, now, now));
+    let claim = || {
+        desk.test.write(move |db| {
+            queue::free_leases(db)?;
+            queue::claim_next(db, "dying", now)
+        })
+    };
+    for attempt in 1..=queue::ATTEMPTS {
+        assert_eq!(claim().map(|job| job.attempts), Some(attempt));
+    }
+    assert!(claim().is_none());
+    let failed = desk.test.read(|db| queue::failed(db, 10));
+    assert_eq!(failed[0].last_error.as_deref(), Some("no worker that took it came back"));
+    desk.test.write(move |db| queue::retry_all(db, now));
+    let job = claim().unwrap();
+    desk.test.write(move |db| queue::finish(db, &job));
+}
+
+#[test]
+fn a_job_that_another_worker_took_over_is_not_failed_by_the_first() {
+    let desk = Desk::open();
+    let now = desk.test.now();
+    desk.test.write(move |db| queue::enqueue(db, "slow", &1, now, now));
+    let slow = desk.test.write(move |db| queue::claim_next(db, "first", now)).unwrap();
+    let later = now.plus(TimeDelta::minutes(3));
+    let taken_over = desk.test.write(move |db| queue::claim_next(db, "second", later)).unwrap();
+    let fail = |job: Job, worker: &'static str| {
+        desk.test.write(move |db| queue::fail(db, &job, worker, 1, "a test wants this to fail", later))
+    };
+    assert!(!fail(slow, "first"));
+    assert!(desk.test.write(move |db| queue::claim_next(db, "third", later)).is_none(), "the second is at it");
+    assert!(fail(taken_over, "second"));
+    assert_eq!(desk.test.read(|db| queue::failed(db, 10)).len(), 1);
 }
 
 static SOUND_RUNS: AtomicU32 = AtomicU32::new(0);

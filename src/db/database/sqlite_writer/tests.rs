@@ -107,6 +107,25 @@ fn a_panicking_change_fails_none_of_those_it_shares_a_commit_with() {
 }
 
 #[test]
+fn however_many_changes_of_a_commit_panic_the_others_of_it_are_made() {
+    let (_folder, database) = fresh();
+    let hold = Hold::on(writer(&database));
+    let panics = || submit(writer(&database), Box::new(|_: &mut DbConnection| panic!("a fault of ours")));
+    let mut outcomes = Vec::new();
+    for number in 0..3 {
+        outcomes.push((submit(writer(&database), insert(number)), true));
+        outcomes.push((panics(), false));
+        outcomes.push((panics(), false));
+    }
+    outcomes.push((submit(writer(&database), insert(3)), true));
+    hold.release();
+    for (outcome, is_well) in outcomes {
+        assert_eq!(outcome.recv().unwrap().is_ok(), is_well);
+    }
+    assert_eq!(count(&database), 4);
+}
+
+#[test]
 fn db_03_the_queue_of_the_writer_is_bounded_and_says_busy() {
     let (_folder, database) = fresh();
     let hold = Hold::on(writer(&database));
