@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | `mail_bytes` | largest mail accepted (L-01), at most 50 MiB | 25 MiB |
 //! | `upload_bytes` | largest sum of files in one form | 20 MiB |
-//! | `mails_per_sender_hour` | mails from one sender taken over LMTP and HTTP, at once and again over an hour, before it has to wait (S-08) | 1000 |
+//! | `mails_per_sender_hour` | mails from one sender taken over LMTP and HTTP, at once and again over an hour, before it has to wait (S-08); each process counts for itself | 1000 |
 //! | `mails_per_domain_hour` | the same from one domain | 5000 |
 //! | `mails_per_mailbox_hour` | the same for one mailbox | 50000 |
 //! | `sign_in_attempts_per_hour` | wrong passwords from one address before it waits (U-06) | 100 |

@@ -1,7 +1,7 @@
 //! How much mail is taken from one sender, from one domain and for one mailbox before the mail server that hands it over is
 //! asked to wait (S-08). Nothing is lost by that: whoever hands mail over keeps what is not taken, and tries again. Counted
-//! in each process and forgotten when it ends: this keeps a program that runs wild from filling the disk, and what mail does
-//! once it is in has limits of its own (`intake::floods`).
+//! in each process and forgotten when it ends, for a count in the database would cost every mail a commit: this keeps a
+//! program that runs wild from filling the disk, and what mail does once it is in has limits of its own (`intake::floods`).
 
 use std::hash::BuildHasher;
 use std::num::NonZeroU32;

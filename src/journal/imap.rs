@@ -283,13 +283,14 @@ pub fn is_due(db: &mut DbConnection, account: &str, now: UtcTime) -> Result<bool
     Ok(due > 0)
 }
 
-/// Mails above number `above` that were taken and with which something is still to be done on the server.
-pub fn to_be_tidied(db: &mut DbConnection, folder: &Folder, above: i64, limit: i64) -> Result<Vec<i64>> {
+/// Mails that were taken and with which something is to be done on the server now: first those with which it was tried least,
+/// so that none waits behind those with which it never works.
+pub fn to_be_tidied(db: &mut DbConnection, folder: &Folder, limit: i64, now: UtcTime) -> Result<Vec<i64>> {
     Ok(imap_mails::table
         .filter(imap_mails::folder_id.eq(folder.id))
         .filter(imap_mails::state.eq(Left::Taken))
-        .filter(imap_mails::uid.gt(above))
-        .order(imap_mails::uid)
+        .filter(imap_mails::next_at.le(now))
+        .order((imap_mails::attempts, imap_mails::uid))
         .limit(limit)
         .select(imap_mails::uid)
         .load(db)?)
@@ -302,6 +303,22 @@ pub fn tidied(db: &mut DbConnection, folder: &Folder, uids: &[i64]) -> Result<()
         .filter(imap_mails::state.eq(Left::Taken))
         .filter(imap_mails::uid.eq_any(uids.to_vec()));
     diesel::delete(done).execute(db)?;
+    Ok(())
+}
+
+/// It did not work with these, and is tried again after a while.
+pub fn not_tidied(db: &mut DbConnection, folder: &Folder, uids: &[i64], now: UtcTime) -> Result<()> {
+    for uid in uids {
+        let stuck = imap_mails::table
+            .filter(imap_mails::folder_id.eq(folder.id))
+            .filter(imap_mails::state.eq(Left::Taken))
+            .filter(imap_mails::uid.eq(*uid));
+        let attempts: Option<i32> = stuck.select(imap_mails::attempts).first(db).optional()?;
+        let attempts = attempts.unwrap_or_default() + 1;
+        diesel::update(stuck)
+            .set((imap_mails::attempts.eq(attempts), imap_mails::next_at.eq(now.plus(pause_after(attempts)))))
+            .execute(db)?;
+    }
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 //! can count are looked at, for five seconds in all, and for so long in a minute, whoever writes; what is not known then counts
 //! as nothing. Of a mail that can be read in more than one way no signature counts.
 
+mod name_servers;
 mod patience;
 mod records;
 #[cfg(test)]
@@ -22,7 +23,6 @@ use mail_auth::dmarc::verify::DmarcParameters;
 use mail_auth::hickory_resolver::TokioResolver;
 use mail_auth::hickory_resolver::config::{ResolverConfig, ResolverOpts};
 use mail_auth::hickory_resolver::net::runtime::TokioRuntimeProvider;
-use mail_auth::hickory_resolver::system_conf::read_system_conf;
 use mail_auth::spf::verify::SpfParameters;
 use mail_auth::{AuthenticatedMessage, MessageAuthenticator, Parameters, SpfOutput};
 use tokio::runtime::Runtime;
@@ -33,6 +33,8 @@ use super::authentication::Authentication;
 use super::client::Client;
 use crate::clock::UtcTime;
 use crate::config::sender_checks::SenderChecks;
+use name_servers::NameServers;
+pub(super) use name_servers::of_this_machine as name_servers;
 use patience::Patience;
 use records::Records;
 use verdict::{Found, Path, verdict};
@@ -66,7 +68,7 @@ pub struct SenderCheck {
 
 enum Source {
     Off,
-    Dns(ResolverConfig, ResolverOpts),
+    Dns(NameServers),
     /// What is not in the records does not exist.
     Nowhere,
 }
@@ -122,14 +124,11 @@ impl SenderCheck {
         matches!(self.source, Source::Off)
     }
 
-    /// As the settings want it. Where this machine names no name server, nothing is looked up; `accord check` says so.
+    /// As the settings want it. As long as this machine names no name server, nothing is looked up; `accord check` says so.
     pub fn new(wanted: &SenderChecks) -> SenderCheck {
         let (source, records) = match wanted {
             SenderChecks::Off => (Source::Off, Records::default()),
-            SenderChecks::Dns => match name_servers() {
-                Ok((config, options)) => (Source::Dns(config, options), Records::default()),
-                Err(_) => (Source::Off, Records::default()),
-            },
+            SenderChecks::Dns => (Source::Dns(NameServers::new(name_servers)), Records::default()),
             SenderChecks::Records(texts) => (Source::Nowhere, Records::only(texts)),
         };
         SenderCheck { source, records, patience: Patience::default() }
@@ -193,7 +192,7 @@ impl SenderCheck {
     ) -> Option<Found> {
         let organisation = two_labels(from);
         runtime.block_on(async {
-            let authenticator = self.authenticator()?;
+            let authenticator = self.authenticator(now)?;
             let began = Instant::now();
             let patience = self.patience.begin(&organisation, now, began.into_std());
             let look_up = async {
@@ -227,9 +226,9 @@ impl SenderCheck {
         })
     }
 
-    fn authenticator(&self) -> Option<MessageAuthenticator> {
+    fn authenticator(&self, now: UtcTime) -> Option<MessageAuthenticator> {
         let (config, options) = match &self.source {
-            Source::Dns(config, options) => (config.clone(), options.clone()),
+            Source::Dns(servers) => servers.at(now)?,
             Source::Off | Source::Nowhere => {
                 (ResolverConfig::from_parts(None, Vec::new(), Vec::new()), ResolverOpts::default())
             }
@@ -242,16 +241,6 @@ impl SenderCheck {
         let resolver = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
         Some(MessageAuthenticator(resolver.with_options(options).with_tls_config(tls).build().ok()?))
     }
-}
-
-/// Those of the machine. DNSSEC stays off, whatever the machine says: see deny.toml.
-pub(super) fn name_servers() -> Result<(ResolverConfig, ResolverOpts), String> {
-    let (config, mut options) = read_system_conf().map_err(|error| error.to_string())?;
-    (options.validate, options.trust_anchor) = (false, None);
-    (options.timeout, options.attempts) = (QUESTION, 1);
-    // Names in mail are whole.
-    let (_, _, servers) = config.into_parts();
-    Ok((ResolverConfig::from_parts(None, Vec::new(), servers), options))
 }
 
 /// The mail as the library reads it, with the signatures that may count; `None` where it reads another sender than we do.

@@ -3,7 +3,8 @@
 //!
 //! Evidence is **K**, a genuine token in the address the mail came to; **M**, an answer to a Message-ID of ours (genuine)
 //! or to a customer's mail which the same mailbox received; **S**, the reference in the subject. Text in the body is never
-//! evidence (TH-04). Only K, M and S of the mailbox the mail came to count; the strongest decides, K before M before S.
+//! evidence (TH-04). Only K, M and S of the mailbox the mail came to count, and of a mail that was handed over for one queue
+//! only those of tickets that stand in it; the strongest decides, K before M before S.
 //!
 //! | row | evidence | From | authentication | outcome |
 //! |---|---|---|---|---|

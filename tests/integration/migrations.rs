@@ -54,6 +54,20 @@ fn both_migrations_make_the_same_tables_and_columns() {
     }
 }
 
+/// Two branches may take one number; where they meet, one of the two would never run.
+#[test]
+fn migrations_are_numbered_apart() {
+    let mut numbers = BTreeSet::new();
+    // Those of the other database bear the same names (rule 12).
+    for entry in std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/migrations/sqlite")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        let (number, what) = name.split_once('_').unwrap();
+        let is_number = number.len() == "2026-11-23-000001".len() && number.replace('-', "").parse::<u64>().is_ok();
+        assert!(is_number && !what.is_empty(), "{name}");
+        assert!(numbers.insert(number.to_owned()), "{name}: another migration has this number");
+    }
+}
+
 #[test]
 fn a_database_newer_than_the_program_is_refused() {
     let folder = tempfile::tempdir().unwrap();

@@ -325,8 +325,18 @@ pub(in crate::mail) fn asking_options(address: std::net::SocketAddr) -> (Resolve
 
 /// A check that asks there.
 fn asking(address: std::net::SocketAddr) -> SenderCheck {
-    let (config, options) = asking_options(address);
-    SenderCheck { source: Source::Dns(config, options), records: Records::default(), patience: Patience::default() }
+    asking_for(address, QUESTION)
+}
+
+/// The same, which waits so long for an answer.
+fn asking_for(address: std::net::SocketAddr, question: Duration) -> SenderCheck {
+    let ask = move || {
+        let (config, mut options) = asking_options(address);
+        options.timeout = question;
+        Ok((config, options))
+    };
+    let source = Source::Dns(NameServers::new(ask));
+    SenderCheck { source, records: Records::default(), patience: Patience::default() }
 }
 
 fn acme(name: &str) -> Answers {
@@ -403,9 +413,7 @@ fn ft_31_where_it_cannot_be_found_out_whose_a_signature_is_no_mail_is_refused_fo
         name if name == key_name => vec![text(&key)],
         _ => Vec::new(),
     });
-    let mut check = asking(server.address);
-    let Source::Dns(_, options) = &mut check.source else { panic!("it asks") };
-    options.timeout = Duration::from_millis(100);
+    let check = asking_for(server.address, Duration::from_millis(100));
     assert_ne!(judge(&check, &signed_by("mail.acme.example", MAIL), "bounce@list.test"), Authentication::Fail);
     assert_eq!(judge(&check, MAIL, "bounce@list.test"), Authentication::Fail, "the policy itself is known");
     server.end();
@@ -449,10 +457,8 @@ fn ft_31_poisonous_answers_end_in_none() {
     let poisons: [fn(&str) -> Answers; 5] = [loops, itself, huge, many, broken];
     for poison in poisons {
         let server = Server::answering(poison);
-        let mut check = asking(server.address);
-        let Source::Dns(_, options) = &mut check.source else { panic!("it asks") };
         // What cannot be read at all is no answer, and is waited for.
-        options.timeout = Duration::from_millis(100);
+        let check = asking_for(server.address, Duration::from_millis(100));
         assert_ne!(judge(&check, &raw, "claire@acme.example"), Authentication::Pass);
         let asked = server.asked.load(Ordering::Relaxed);
         assert!(asked < 100, "{asked}");

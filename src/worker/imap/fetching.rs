@@ -112,8 +112,8 @@ impl Keeper {
         home: &Recipient,
     ) -> Result<usize, Ended> {
         let mut taken = 0;
-        loop {
-            let from = u32::try_from(folder.next_uid).unwrap_or(u32::MAX);
+        // There is none beyond the last number that a mail can have.
+        while let Ok(from) = u32::try_from(folder.next_uid) {
             let found = match session.list_from(from).await {
                 Err(Trouble::Refused(_)) => {
                     let numbers = session.numbers_from(from).await?;
@@ -367,7 +367,10 @@ impl Keeper {
             }
             if used.elapsed() >= still {
                 if is_told {
-                    session.end_waiting().await?;
+                    if session.end_waiting().await? == Woken::ByServer {
+                        self.was_woken = true;
+                        return Ok(());
+                    }
                     if session.begin_waiting().await? == Woken::ByServer {
                         self.was_woken = true;
                         break;

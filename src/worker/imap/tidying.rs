@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::fetching::IN_A_ROW;
 use super::{Ended, Keeper};
 use crate::config::imap::AfterTaking;
+use crate::db::DbConnection;
 use crate::journal::imap as ledger;
 use crate::journal::imap::Folder;
 use crate::worker::imap::client::{Session, Trouble};
@@ -24,13 +25,15 @@ impl Keeper {
         if self.untidied.as_ref().is_some_and(|(_, again)| Instant::now() < *again) {
             return Ok(());
         }
-        let (mut is_open, mut above, mut refused) = (false, 0, None);
+        let (mut is_open, mut refused) = (false, None);
         loop {
             self.hold().await?;
-            let at = folder.clone();
-            let uids = self.app.database.read(move |db| ledger::to_be_tidied(db, &at, above, TOGETHER)).await?;
-            let Some(last) = uids.last().copied() else { break };
-            let mut done = Vec::new();
+            let (at, now) = (folder.clone(), self.app.clock.now());
+            let uids = self.app.database.read(move |db| ledger::to_be_tidied(db, &at, TOGETHER, now)).await?;
+            if uids.is_empty() {
+                break;
+            }
+            let (mut done, mut stuck) = (Vec::new(), Vec::new());
             let outcome = match self.tidy_these(session, name, folder, &uids, &mut is_open).await {
                 Ok(()) => {
                     done = uids;
@@ -39,37 +42,43 @@ impl Keeper {
                 // One of them may be the reason.
                 Err(Trouble::Refused(words)) if is_open && uids.len() > 1 => {
                     refused = Some(words);
-                    self.tidy_singly(session, name, folder, &uids, &mut done).await
+                    self.tidy_singly(session, name, folder, &uids, (&mut done, &mut stuck)).await
+                }
+                Err(Trouble::Refused(words)) if is_open => {
+                    stuck = uids;
+                    Err(Trouble::Refused(words))
                 }
                 Err(trouble) => Err(trouble),
             };
-            if !done.is_empty() {
+            if !done.is_empty() || !stuck.is_empty() {
                 let at = folder.clone();
-                self.app.database.write(move |db| ledger::tidied(db, &at, &done)).await?;
+                let note = move |db: &mut DbConnection| {
+                    ledger::tidied(db, &at, &done)?;
+                    ledger::not_tidied(db, &at, &stuck, now)
+                };
+                self.app.database.write(note).await?;
             }
-            match outcome {
-                Ok(()) => above = last,
-                Err(trouble) => {
-                    self.untidied = Some((trouble.words(), Instant::now() + TIDY_AGAIN));
-                    return match trouble {
-                        Trouble::Refused(_) | Trouble::Folder { .. } => Ok(()),
-                        lasting => Err(lasting.into()),
-                    };
-                }
+            if let Err(trouble) = outcome {
+                self.untidied = Some((trouble.words(), Instant::now() + TIDY_AGAIN));
+                return match trouble {
+                    Trouble::Refused(_) | Trouble::Folder { .. } => Ok(()),
+                    lasting => Err(lasting.into()),
+                };
             }
         }
         self.untidied = refused.map(|words| (words, Instant::now() + TIDY_AGAIN));
         Ok(())
     }
 
-    /// One by one, so that a mail with which it does not work keeps no other from it; `done` are those with which it does.
+    /// One by one, so that a mail with which it does not work keeps no other from it; `done` are those with which it does, and
+    /// `stuck` those with which it does not.
     async fn tidy_singly(
         &mut self,
         session: &mut Session,
         name: &str,
         folder: &Folder,
         uids: &[i64],
-        done: &mut Vec<i64>,
+        (done, stuck): (&mut Vec<i64>, &mut Vec<i64>),
     ) -> Result<(), Trouble> {
         let mut in_a_row = 0;
         for uid in uids {
@@ -80,6 +89,7 @@ impl Keeper {
                 }
                 Err(Trouble::Refused(words)) => {
                     in_a_row += 1;
+                    stuck.push(*uid);
                     if in_a_row >= IN_A_ROW {
                         return Err(Trouble::Refused(words));
                     }

@@ -2,11 +2,11 @@
 //! begin at once would both find it deserted, and one would remove the socket at which the other listens by then; so only one
 //! at a time looks, removes and makes one, which a lock on the folder sees to.
 
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::net::UnixListener;
 
@@ -14,6 +14,10 @@ use crate::worker::local_socket;
 
 /// How long to see whether somebody listens on a socket that is there: this machine knows at once.
 const PATIENCE: Duration = Duration::from_millis(200);
+
+/// How long to wait for another process that makes a socket in the same folder, and how often it is looked at.
+const LOCKED: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// Where we listen.
 pub struct SocketFile {
@@ -26,7 +30,7 @@ pub struct SocketFile {
 impl SocketFile {
     /// Listens there, for whom `mode` lets in. [`io::ErrorKind::AddrInUse`] when somebody does already. Within a runtime.
     pub fn open(path: &Path, mode: u32) -> io::Result<SocketFile> {
-        let _lock = lock_folder_of(path)?;
+        let _lock = lock_folder_of(path, LOCKED)?;
         // Anything but a socket is somebody's.
         if std::fs::symlink_metadata(path).is_ok_and(|there| there.file_type().is_socket()) {
             let heard = local_socket::connect(path, PATIENCE);
@@ -44,7 +48,7 @@ impl SocketFile {
 
     /// Ends the listening, and removes the socket if it still is ours. What cannot be removed, whoever begins next finds deserted.
     pub fn close(self) {
-        let Ok(_lock) = lock_folder_of(&self.path) else { return };
+        let Ok(_lock) = lock_folder_of(&self.path, PATIENCE) else { return };
         if identity(&self.path).is_ok_and(|there| there == self.identity) {
             drop(std::fs::remove_file(&self.path));
         }
@@ -56,15 +60,26 @@ fn identity(path: &Path) -> io::Result<(u64, u64)> {
     Ok((there.dev(), there.ino()))
 }
 
-/// Held for a moment only, so it is waited for. It is gone with whoever holds it, and leaves nothing behind.
-fn lock_folder_of(path: &Path) -> io::Result<File> {
+/// Held for a moment only, so it is waited for; somebody else's program may hold it for longer. It is gone with whoever holds
+/// it, and leaves nothing behind.
+fn lock_folder_of(path: &Path, patience: Duration) -> io::Result<File> {
     let folder = match path.parent() {
         Some(folder) if folder != Path::new("") => folder,
         _ => Path::new("."),
     };
     let lock = File::open(folder)?;
-    lock.lock()?;
-    Ok(lock)
+    let began = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if began.elapsed() < patience => std::thread::sleep(LOOK_AGAIN),
+            Err(TryLockError::WouldBlock) => {
+                let text = format!("another program holds the lock (flock) on the folder {}", folder.display());
+                return Err(io::Error::new(io::ErrorKind::WouldBlock, text));
+            }
+        }
+    }
 }
 
 #[cfg(test)]
@@ -96,6 +111,17 @@ mod tests {
             one.close();
             assert!(!path.exists());
         }
+    }
+
+    #[test]
+    fn a_folder_that_somebody_keeps_locked_is_not_waited_for_for_ever() {
+        let folder = tempfile::TempDir::new().unwrap();
+        let path = folder.path().join("a.sock");
+        let lock = lock_folder_of(&path, Duration::ZERO).unwrap();
+        let refused = lock_folder_of(&path, LOOK_AGAIN).unwrap_err();
+        assert!(refused.to_string().contains(folder.path().to_str().unwrap()), "{refused}");
+        drop(lock);
+        lock_folder_of(&path, Duration::ZERO).unwrap();
     }
 
     #[tokio::test]

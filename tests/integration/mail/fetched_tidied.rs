@@ -63,6 +63,40 @@ async fn s_06_a_mail_that_cannot_be_moved_keeps_no_other_from_it() {
 }
 
 #[actix_web::test]
+async fn s_06_however_many_mails_cannot_be_moved_those_behind_them_are() {
+    let mut fetching = Fetching::with("after = \"move:Done\"");
+    fetching.look_well().await;
+    let uids: Vec<u32> = (0..20).map(|number| fetching.deliver(&letter(&format!("Un {number}")))).collect();
+    fetching.server.state().stubborn.extend(&uids[..12]);
+    fetching.look_well().await;
+    // It was left after five, as a server is that moves nothing.
+    assert!(fetching.server.state().moved.is_empty());
+    for _ in 0..2 {
+        fetching.desk.test.clock.advance(chrono::TimeDelta::minutes(15));
+        Fetching::another(&fetching.desk).look_after(false).await.unwrap();
+    }
+    assert_eq!(fetching.server.state().moved, uids[12..]);
+    // And they wait for the day on which it works.
+    fetching.server.state().stubborn.clear();
+    fetching.desk.test.clock.advance(chrono::TimeDelta::hours(1));
+    Fetching::another(&fetching.desk).look_after(false).await.unwrap();
+    assert_eq!(fetching.server.state().moved.len(), uids.len());
+}
+
+#[actix_web::test]
+async fn s_06_what_is_told_at_the_moment_at_which_the_waiting_is_renewed_is_heard() {
+    let mut fetching = Fetching::with("folders = [\"INBOX\", \"Empty\"]\npoll_secs = 3600");
+    fetching.look_well().await;
+    fetching.server.state().arrives_at_the_end = Some(letter("Un").bytes());
+    fetching.desk.test.clock.advance(chrono::TimeDelta::minutes(2));
+    let mut keeper = Fetching::another(&fetching.desk);
+    tokio::select! {
+        ended = keeper.look_after(true) => panic!("{ended:?}"),
+        () = until(|| fetching.server.heard("BODY.PEEK") > 0) => {}
+    }
+}
+
+#[actix_web::test]
 async fn s_06_a_mail_that_cannot_be_moved_is_taken_all_the_same_and_moved_later() {
     let mut fetching = Fetching::with("after = \"move:Done\"");
     fetching.server.state().other_folder = "Elsewhere".to_owned();
@@ -81,7 +115,8 @@ async fn s_06_a_mail_that_cannot_be_moved_is_taken_all_the_same_and_moved_later(
     fetching.server.state().other_folder = "Done".to_owned();
     fetching.desk.test.clock.advance(chrono::TimeDelta::minutes(2));
     Fetching::another(&fetching.desk).look_after(false).await.unwrap();
-    assert_eq!(fetching.server.state().moved, [first, second]);
+    // The one with which it was tried before comes last.
+    assert_eq!(fetching.server.state().moved, [second, first]);
     assert_eq!(fetching.standing().trouble, None);
 }
 

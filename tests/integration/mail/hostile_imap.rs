@@ -122,6 +122,19 @@ async fn s_06_ft_26_a_literal_of_4_gib_and_other_nonsense_cost_a_connection_and_
 }
 
 #[actix_web::test]
+async fn ft_26_the_last_number_that_a_mail_can_have_is_passed_once() {
+    let mut fetching = Fetching::with("");
+    fetching.server.state().uid_next = u32::MAX - 1;
+    fetching.look_well().await;
+    let (before, last) = (fetching.deliver(&letter("Un")), fetching.deliver(&letter("Deux")));
+    assert_eq!((before, last), (u32::MAX - 1, u32::MAX));
+    for _ in 0..2 {
+        tokio::time::timeout(Duration::from_secs(10), fetching.look_well()).await.expect("it ends");
+        assert_eq!(fetching.subjects(), ["Un", "Deux"]);
+    }
+}
+
+#[actix_web::test]
 async fn ft_08_s_06_a_server_that_falls_silent_is_left_in_its_time() {
     let (mut fetching, _) = with_one(Manner::Hangs).await;
     assert_eq!(trouble(&mut fetching).await, Trouble::Slow);

@@ -79,8 +79,20 @@ pub struct State {
     pub before_listing: String,
     /// It tells of a mail before it says that it will tell, and not again.
     pub tells_early: bool,
+    /// A mail that arrives at the moment at which the waiting ends.
+    pub arrives_at_the_end: Option<Vec<u8>>,
     /// All commands, without their tags.
     pub heard: Vec<String>,
+}
+
+impl State {
+    fn deliver(&mut self, bytes: Vec<u8>, manner: Manner) -> u32 {
+        let uid = self.uid_next;
+        self.uid_next = self.uid_next.saturating_add(1);
+        let arrived = "23-Nov-2026 09:00:00 +0000".to_owned();
+        self.mails.insert(uid, Stored { size: bytes.len(), bytes, manner, arrived });
+        uid
+    }
 }
 
 /// How it speaks.
@@ -132,6 +144,7 @@ impl ImapServer {
             only_lists: false,
             before_listing: String::new(),
             tells_early: false,
+            arrives_at_the_end: None,
             heard: Vec::new(),
         }));
         let shared = state.clone();
@@ -154,12 +167,7 @@ impl ImapServer {
     }
 
     pub fn deliver_with(&self, bytes: Vec<u8>, manner: Manner) -> u32 {
-        let mut state = self.state();
-        let uid = state.uid_next;
-        state.uid_next += 1;
-        let arrived = "23-Nov-2026 09:00:00 +0000".to_owned();
-        state.mails.insert(uid, Stored { size: bytes.len(), bytes, manner, arrived });
-        uid
+        self.state().deliver(bytes, manner)
     }
 
     /// How often that was asked.
@@ -301,6 +309,11 @@ fn serve(stream: &mut dyn Duplex, state: &Mutex<State>) -> std::io::Result<()> {
                 };
                 if line(stream, Some(&changed))?.is_none() {
                     return Ok(());
+                }
+                let mut state = state.lock().unwrap();
+                if let Some(bytes) = state.arrives_at_the_end.take() {
+                    state.deliver(bytes, Manner::Good);
+                    stream.write_all(format!("* {} EXISTS\r\n", state.mails.len()).as_bytes())?;
                 }
             }
             ["LOGOUT"] => {

@@ -297,14 +297,17 @@ impl Session {
         timeout(time, told).await.unwrap_or(Ok(Woken::ByTime))
     }
 
-    /// Ends the waiting, so that something can be asked again.
-    pub async fn end_waiting(&mut self) -> Result<(), Trouble> {
+    /// Ends the waiting, so that something can be asked again. It may be told of a change at this very moment.
+    pub async fn end_waiting(&mut self) -> Result<Woken, Trouble> {
         self.inner.get_mut().allow(SHORT);
         let end = async {
             self.inner.run_command_untagged("DONE").await?;
+            let mut woken = Woken::ByTime;
             loop {
-                if let Response::Done { .. } = self.inner.read_response().await?.ok_or(Trouble::Closed)?.parsed() {
-                    return Ok(());
+                match self.inner.read_response().await?.ok_or(Trouble::Closed)?.parsed() {
+                    Response::Done { .. } => return Ok(woken),
+                    Response::MailboxData(MailboxDatum::Exists(_)) => woken = Woken::ByServer,
+                    _ => {}
                 }
             }
         };
