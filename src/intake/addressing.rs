@@ -5,6 +5,7 @@ use crate::db::DbConnection;
 use crate::db::types::MailboxId;
 use crate::error::Result;
 use crate::mail::address::EmailAddress;
+use crate::mail::automatic::asks_for_no_reply;
 use crate::mail::reply_address::{self, UnverifiedToken};
 use crate::mail::unsubscribe_token;
 use crate::notifications::Letterhead;
@@ -71,4 +72,5 @@ pub(super) fn is_unattended(local_part: &str) -> bool {
     ["noreply", "donotreply", "nepasrepondre", "mailerdaemon", "postmaster", "bounce", "listserv"]
         .iter()
         .any(|start| plain.starts_with(start))
+        || asks_for_no_reply(local_part)
 }

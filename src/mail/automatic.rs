@@ -2,11 +2,10 @@
 //! answered by a person: what a machine made never reopens a ticket, while mail that only must not be acknowledged is
 //! otherwise read like any other. The text of a mail has no say in this, only its envelope and header.
 
+mod senders;
 mod wordings;
 
-use std::sync::LazyLock;
-
-use regex::Regex;
+pub use senders::asks_for_no_reply;
 
 /// What may follow from a mail, narrowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -152,7 +151,7 @@ fn must_not_be_acknowledged(mail: &Traits<'_>) -> bool {
     values(mail, "precedence").any(|value| matches!(keyword(value).as_str(), "bulk" | "list" | "junk"))
         || mail.headers.iter().any(|(name, _)| name.starts_with("list-"))
         || MARKS.iter().any(|name| has(mail, name))
-        || mail.sender_local_part.is_some_and(is_unattended)
+        || mail.sender_local_part.is_some_and(senders::is_unattended)
         || wordings::says_absent(mail.subject)
         || wordings::is_aggregate_report(mail.subject)
         || mail.is_calendar_answer
@@ -164,7 +163,7 @@ fn must_not_be_acknowledged(mail: &Traits<'_>) -> bool {
 
 /// Whether it answers a mail, as far as its header tells.
 fn is_answer(mail: &Traits<'_>) -> bool {
-    mail.came_to_reply_address || has(mail, "in-reply-to") || has(mail, "references")
+    mail.came_to_reply_address || mail.came_to_bounce_address || has(mail, "in-reply-to") || has(mail, "references")
 }
 
 /// Mailtraq and qmail's autoresponder say what they are in a field that others fill otherwise.
@@ -173,11 +172,19 @@ fn is_of_autoresponder(mail: &Traits<'_>) -> bool {
         || values(mail, "delivered-to").any(|value| value.trim().eq_ignore_ascii_case("autoresponder"))
 }
 
-/// The null sender, as the envelope says it, or as the last server wrote it down when the way in did not tell.
+/// The null sender, as the envelope says it, or as the last server wrote it down when the way in did not tell. Some servers give
+/// it a name, which without a domain is nobody's address.
 fn has_null_sender(mail: &Traits<'_>) -> bool {
+    let is_null = |path: &str| {
+        let bare = path.trim().trim_matches(['<', '>']).trim();
+        bare.is_empty() || bare.eq_ignore_ascii_case("mailer-daemon")
+    };
     match mail.return_path {
-        Some(path) => matches!(path.trim(), "" | "<>"),
-        None => values(mail, "return-path").next().is_some_and(|path| without_comments(path).trim() == "<>"),
+        Some(path) => is_null(path),
+        None => values(mail, "return-path").next().map(without_comments).is_some_and(|path| {
+            let path = path.trim();
+            path.starts_with('<') && path.ends_with('>') && is_null(path)
+        }),
     }
 }
 
@@ -207,8 +214,7 @@ fn is_report(mail: &Traits<'_>, report_type: Option<&str>) -> bool {
 fn is_mail_system(mail: &Traits<'_>) -> bool {
     mail.sender_local_part.is_some_and(|local_part| {
         ["mailer-daemon", "mail-daemon", "mdaemon"].iter().any(|name| local_part.eq_ignore_ascii_case(name))
-            || (local_part.eq_ignore_ascii_case("postmaster")
-                && (!has_sender(mail) || mail.came_to_bounce_address))
+            || (local_part.eq_ignore_ascii_case("postmaster") && (!has_sender(mail) || mail.came_to_bounce_address))
             // Exchange signs with its name and a number of 128 bits.
             || local_part.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("microsoftexchange"))
     })
@@ -216,67 +222,6 @@ fn is_mail_system(mail: &Traits<'_>) -> bool {
 
 fn says_undelivered(mail: &Traits<'_>) -> bool {
     wordings::says_undelivered(mail.subject)
-}
-
-/// Local parts behind which nobody reads.
-fn is_unattended(local_part: &str) -> bool {
-    /// Accounts under which programs of a machine run, with what watches it, and the usual names of what sends by itself.
-    const PROGRAMS: [&str; 47] = [
-        "root",
-        "daemon",
-        "nobody",
-        "www-data",
-        "apache",
-        "nginx",
-        "cron",
-        "anacron",
-        "logwatch",
-        "logcheck",
-        "fail2ban",
-        "smartd",
-        "mdadm",
-        "monit",
-        "munin",
-        "nagios",
-        "icinga",
-        "icinga2",
-        "centreon",
-        "zabbix",
-        "cacti",
-        "grafana",
-        "prometheus",
-        "alertmanager",
-        "mailman",
-        "majordomo",
-        "sympa",
-        "listserv",
-        "mailer-daemon",
-        "postmaster",
-        "autoreply",
-        "auto-reply",
-        "autoresponder",
-        "autorespond",
-        "alert",
-        "alerts",
-        "notification",
-        "notifications",
-        "notify",
-        "newsletter",
-        "quarantine",
-        "fax",
-        "voicemail",
-        "scan",
-        "scanner",
-        "copier",
-        "printer",
-    ];
-    static NO_REPLY: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new("(?i)(^|[^a-z])(no|do.?not|ne.?pas).?(reply|repondre)").expect("the pattern is well formed")
-    });
-    let start = |prefix: &str| local_part.get(..prefix.len()).is_some_and(|s| s.eq_ignore_ascii_case(prefix));
-    NO_REPLY.is_match(local_part)
-        || start("bounce")
-        || PROGRAMS.iter().any(|name| local_part.eq_ignore_ascii_case(name))
 }
 
 fn has(mail: &Traits<'_>, name: &str) -> bool {
@@ -308,196 +253,4 @@ fn without_comments(value: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use Class::{Human, MachineMade, NoAcknowledgement};
-
-    /// The forty headers of LP-01: the fields that are added to an ordinary mail, and its class then.
-    const TABLE: [(&str, &str, Class); 40] = [
-        ("Auto-Submitted", "auto-replied", MachineMade),
-        ("auto-submitted", "Auto-Generated", MachineMade),
-        ("AUTO-SUBMITTED", "auto-notified; owner-email=\"x@y.example\"", MachineMade),
-        ("Auto-Submitted", "auto-replied (vacation)", MachineMade),
-        ("Auto-Submitted", "", MachineMade),
-        ("Auto-Submitted", "no", Human),
-        ("Auto-Submitted", "NO", Human),
-        ("Auto-Submitted", "no; reason=human", Human),
-        ("Auto-Submitted", "(a person) no", Human),
-        ("Return-Path", "<>", MachineMade),
-        ("Return-Path", "<anne@acme.example>", Human),
-        ("Content-Type", "multipart/report; report-type=delivery-status; boundary=b", MachineMade),
-        ("Content-Type", "Multipart/Report; boundary=b; Report-Type=\"disposition-notification\"", MachineMade),
-        ("Content-Type", "multipart/report", MachineMade),
-        ("Content-Type", "multipart/mixed; boundary=\"multipart/report\"", Human),
-        ("X-Autoreply", "yes", MachineMade),
-        ("X-AutoReply", "", MachineMade),
-        ("X-Autorespond", "away", MachineMade),
-        ("X-Autogenerated", "Reply", MachineMade),
-        ("X-FC-MachineGenerated", "true", MachineMade),
-        ("X-Failed-Recipients", "bob@acme.example", MachineMade),
-        ("Precedence", "auto_reply", MachineMade),
-        ("Precedence", "AUTO_REPLY", MachineMade),
-        ("Precedence", "bulk", NoAcknowledgement),
-        ("Precedence", "Bulk", NoAcknowledgement),
-        ("Precedence", "list", NoAcknowledgement),
-        ("Precedence", "JUNK (really)", NoAcknowledgement),
-        ("Precedence", "first-class", Human),
-        ("List-Id", "<users.acme.example>", NoAcknowledgement),
-        ("List-Unsubscribe", "<mailto:leave@acme.example>", NoAcknowledgement),
-        ("X-Auto-Response-Suppress", "All", NoAcknowledgement),
-        ("X-Auto-Response-Suppress", "OOF, AutoReply", NoAcknowledgement),
-        ("X-Auto-Response-Suppress", "None", NoAcknowledgement),
-        ("X-Loop", "support@other.example", Human),
-        ("X-Accord-Loop", "other;1;aaaa", Human),
-        ("X-Priority", "1", Human),
-        ("Importance", "high", Human),
-        ("X-Mailer", "Autoresponder of the future", Human),
-        ("In-Reply-To", "<m.a.b@reply.vendor.example>", Human),
-        ("Sender", "mailer-daemon@acme.example", Human),
-    ];
-
-    const HUMAN_TEXT: &str = "Hello, the printer is on fire. Anne";
-    const ROBOT_TEXT: &str = "I am out of the office until Monday. This is an automatic reply, do not answer.";
-
-    fn headers(fields: &[(&str, &str)]) -> Vec<(String, String)> {
-        fields.iter().map(|(name, value)| (name.to_ascii_lowercase(), (*value).to_owned())).collect()
-    }
-
-    fn traits(headers: &[(String, String)]) -> Traits<'_> {
-        Traits {
-            headers,
-            subject: "Hello",
-            return_path: None,
-            sender_local_part: Some("anne"),
-            is_from_our_mailbox: false,
-            is_addressed_to_us: true,
-            came_to_bounce_address: false,
-            came_to_reply_address: false,
-            is_calendar_answer: false,
-            has_our_loop_mark: false,
-        }
-    }
-
-    #[test]
-    fn lp_01_forty_headers_with_a_human_and_a_robot_body() {
-        for (name, value, expected) in TABLE {
-            let mut classes = Vec::new();
-            for text in [HUMAN_TEXT, ROBOT_TEXT] {
-                // The text is not among what the class depends on: it is the subject here, as near as it gets.
-                let headers = headers(&[(name, value)]);
-                classes.push(classify(&Traits { subject: text, ..traits(&headers) }));
-            }
-            assert_eq!(classes, [expected, expected], "{name}: {value}");
-        }
-    }
-
-    #[test]
-    fn lp_01_no_marked_mail_is_acknowledged_and_every_broad_one_reopens() {
-        for (name, value, expected) in TABLE {
-            let headers = headers(&[(name, value)]);
-            let class = classify(&traits(&headers));
-            assert_eq!(class.may_acknowledge(), expected == Human, "{name}: {value}");
-            assert_eq!(class.may_reopen(), expected != MachineMade, "{name}: {value}");
-        }
-    }
-
-    #[test]
-    fn lp_01_the_envelope_counts_before_the_header() {
-        let forged = headers(&[("Return-Path", "<>")]);
-        assert_eq!(classify(&Traits { return_path: Some("anne@acme.example"), ..traits(&forged) }), Human);
-        assert_eq!(classify(&Traits { return_path: Some(""), ..traits(&[]) }), MachineMade);
-        assert_eq!(classify(&Traits { return_path: Some("<>"), ..traits(&[]) }), MachineMade);
-    }
-
-    #[test]
-    fn lp_01_unattended_senders_are_not_acknowledged() {
-        let class = |local_part| classify(&Traits { sender_local_part: Some(local_part), ..traits(&[]) });
-        for local_part in [
-            "noreply",
-            "no-reply",
-            "No_Reply",
-            "no.reply",
-            "donotreply",
-            "do-not-reply",
-            "do_not_reply",
-            "DoNotReply",
-            "noreply+abc",
-            "orders-noreply",
-            "ne-pas-repondre",
-            "nepasrepondre",
-            "bounce",
-            "bounces+x=y",
-            "Bounce-12",
-            "root",
-            "LISTSERV",
-            "postmaster",
-        ] {
-            assert_eq!(class(local_part), NoAcknowledgement, "{local_part}");
-        }
-        for local_part in ["anne", "nora", "norepl", "rooting", "arnoreply", "casino.reply-to", "listserver"] {
-            assert_eq!(class(local_part), Human, "{local_part}");
-        }
-    }
-
-    #[test]
-    fn lp_01_mail_not_addressed_to_us_is_not_acknowledged() {
-        assert_eq!(classify(&Traits { is_addressed_to_us: false, ..traits(&[]) }), NoAcknowledgement);
-    }
-
-    #[test]
-    fn lp_01_our_own_mailbox_is_a_machine() {
-        assert_eq!(classify(&Traits { is_from_our_mailbox: true, ..traits(&[]) }), MachineMade);
-    }
-
-    #[test]
-    fn lp_06_our_loop_mark_or_fifty_servers_are_a_loop() {
-        assert!(is_looping(&Traits { has_our_loop_mark: true, ..traits(&[]) }));
-        for (hops, expected) in [(50, false), (51, true)] {
-            let headers = headers(&vec![("Received", "by x"); hops]);
-            assert_eq!(is_looping(&traits(&headers)), expected);
-            assert_eq!(classify(&traits(&headers)) == MachineMade, expected);
-        }
-    }
-
-    #[test]
-    fn bn_01_delivery_reports_are_recognised() {
-        let report = |fields: &[(&str, &str)], subject, return_path, local_part, came_to_bounce_address| {
-            let headers = headers(fields);
-            let mail = Traits {
-                subject,
-                return_path,
-                sender_local_part: Some(local_part),
-                came_to_bounce_address,
-                ..traits(&headers)
-            };
-            let found = is_delivery_report(&mail);
-            assert!(!found || classify(&mail) == MachineMade);
-            found
-        };
-        let standard = ("Content-Type", "multipart/report; report-type=delivery-status; boundary=b");
-        assert!(report(&[standard], "x", Some("x@y.example"), "anne", false));
-        assert!(report(&[], "whatever", Some(""), "anne", true));
-        assert!(report(&[("X-Failed-Recipients", "bob@acme.example")], "x", None, "anne", false));
-        for subject in [
-            "Undelivered Mail Returned to Sender",
-            "Undeliverable: [ACC-7Q4KD2WM9K] Screen",
-            "Mail delivery failed: returning message to sender",
-            "Delivery Status Notification (Failure)",
-            "failure notice",
-            "Returned mail: see transcript for details",
-            "Warning: could not send message for past 4 hours",
-            "Non remis : Écran noir",
-            "Échec de la remise",
-            "Your message could not be delivered",
-        ] {
-            assert!(report(&[], subject, Some("x@y.example"), "MAILER-DAEMON", false), "{subject}");
-            assert!(report(&[], subject, Some(""), "exchange", false), "{subject}");
-            // A customer may write about such a thing.
-            assert!(!report(&[], subject, Some("anne@acme.example"), "anne", false), "{subject}");
-        }
-        assert!(!report(&[], "Re: failure notice", Some("x@y.example"), "postmaster", false));
-        assert!(!report(&[], "Out of office", Some(""), "anne", false));
-        let read_receipt = ("Content-Type", "multipart/report; report-type=disposition-notification");
-        assert!(!report(&[read_receipt], "x", None, "anne", false));
-    }
-}
+mod tests;

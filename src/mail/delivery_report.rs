@@ -209,12 +209,18 @@ impl Status {
     }
 }
 
-/// Whether nobody is at the address: by the code where that says so, else by the words beside it.
+/// Whether nobody is at the address: by the code where that says so (RFC 3463 and what was registered since), else by the
+/// words beside it, where the code says no more than that something went wrong.
 fn is_bad_address(status: Option<Status>, words: &str) -> bool {
     match status.map(|status| (status.class, status.subject, status.detail)) {
+        // Unknown, moved, or at a place that takes no mail or that nobody finds.
         Some((5, 1, 1 | 2 | 3 | 6 | 10) | (5, 2, 1) | (5, 4, 4)) => true,
-        // A full mailbox is one; a policy says nothing of the address; and what passes is no end of it.
-        Some((5, 2 | 7, _) | (4, ..)) => false,
+        // Our own address or domain is refused, not theirs; or theirs is there, and its server speaks another protocol.
+        Some((5, 1, 5 | 7 | 8 | 9)) => false,
+        // A full mailbox is one; a message that is too large, or a conversation that went wrong, says nothing of the address;
+        // nor does a policy; and what passes is no end of it.
+        Some((5, 2 | 6 | 7, _) | (5, 3 | 5, 1..) | (4, ..)) => false,
+        // Nothing known, an address that is ambiguous, a server that was not reached: in some mouths it means that nobody is there.
         Some(_) => wordings::says_nobody_is_there(words),
         None => reply_class(words) != Some(4) && wordings::says_nobody_is_there(words),
     }
@@ -290,6 +296,46 @@ mod tests {
         ] {
             assert_eq!(fate(fields), expected, "{fields}");
         }
+    }
+
+    /// The codes of RFC 3463 and of the registry that it began (RFC 5248), with words that would speak for a bad address, and
+    /// with words that would not.
+    #[test]
+    fn bn_03_which_of_all_codes_speak_against_the_address() {
+        let fate_of = |subject: u16, detail: u16, words: &str| {
+            fate(&format!("Action: failed\r\nStatus: 5.{subject}.{detail}\r\nDiagnostic-Code: smtp; 550 {words}\r\n"))
+        };
+        let details = [0..=0, 0..=10, 0..=4, 0..=6, 0..=7, 0..=6, 0..=14, 0..=30];
+        for (subject, details) in (0_u16..).zip(details) {
+            for detail in details {
+                let always = matches!((subject, detail), (1, 1 | 2 | 3 | 6 | 10) | (2, 1) | (4, 4));
+                let by_words = matches!((subject, detail), (0, _) | (1, 0 | 4) | (3 | 5, 0) | (4, _));
+                let with_words = if always || by_words { BAD } else { LOST };
+                assert_eq!(fate_of(subject, detail, "User unknown"), with_words, "5.{subject}.{detail}");
+                let without = if always { BAD } else { LOST };
+                assert_eq!(fate_of(subject, detail, "Refused"), without, "5.{subject}.{detail}");
+            }
+        }
+    }
+
+    #[test]
+    fn bn_03_a_sender_who_is_refused_is_no_bad_recipient() {
+        for words in [
+            "5.1.8 <b+x@reply.desk.example>: Sender address rejected: Domain not found",
+            "5.1.7 <b+x@reply.desk.example>: Sender address rejected: undeliverable address: user unknown",
+            "5.1.0 Sender address does not exist",
+            "Sender verify failed: unknown user",
+            "Invalid sender domain: host not found",
+            "Expéditeur inconnu : adresse introuvable",
+            "Absenderadresse unbekannt: Adresse existiert nicht",
+        ] {
+            for status in ["Status: 5.0.0\r\n", ""] {
+                let fields = format!("Action: failed\r\n{status}Diagnostic-Code: smtp; 550 {words}\r\n");
+                assert_eq!(fate(&fields), LOST, "{fields}");
+            }
+        }
+        let returned = "Action: failed\r\nDiagnostic-Code: smtp; 550 User unknown; returned to sender\r\n";
+        assert_eq!(fate(returned), BAD);
     }
 
     #[test]

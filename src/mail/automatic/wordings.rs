@@ -53,6 +53,10 @@ pub(super) fn says_absent(subject: &str) -> bool {
               | automatisch\ antwoord | afwezigheidsbericht | resposta\ automática | fora\ do\ escritório
               | odpowiedź\ automatyczna | automatyczna\ odpowiedź | autoodpowiedź | automatická\ odpověď
               | autosvar | automatisk(t)?\ svar | automaattinen\ vastaus | автоматический\ ответ | автоответ | otomatik\ yanıt
+              | automatikus\ válasz | r[ăa]spuns\ automat | αυτόματη\ απάντηση | automatická\ odpoveď
+              | 자동\ ?(회신|응답) | автоматична\ відповідь | automatski\ odgovor | аутоматски\ одговор
+              | samodejni\ odgovor | автоматичен\ отговор | resposta\ automàtica | automātiska\ atbilde
+              | automatinis\ atsakymas | automaatvastus | מענה\ אוטומטי | رد\ تلقائي
               | 自動応答 | 自動返信 | 自动(答复|回复) | 自動回覆
             )\s*[:：]",
         )
@@ -71,7 +75,15 @@ pub(super) fn says_absent_of_our_mail(subject: &str) -> bool {
     static OURS: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?i)^[^:：]*[:：]\s*\[[a-z0-9]{1,10}-[a-z0-9]{6,14}\]").expect("the pattern is well formed")
     });
-    says_absent(subject) && OURS.is_match(&start(subject))
+    (says_absent(subject) || says_automatic(subject)) && OURS.is_match(&start(subject))
+}
+
+/// Whether a subject begins as Sieve and others after RFC 3834 (3.1.5) begin that of an automatic answer. So does one about
+/// cars, so this counts only beside more.
+pub(super) fn says_automatic(subject: &str) -> bool {
+    let subject = subject.trim_start();
+    let auto = subject.get(..4).is_some_and(|start| start.eq_ignore_ascii_case("auto"));
+    auto && subject[4..].trim_start().starts_with([':', '：'])
 }
 
 /// The subject that RFC 7489 (7.2.1.1) and RFC 8460 (5.3) give to their aggregate reports.

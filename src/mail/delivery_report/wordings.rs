@@ -124,8 +124,16 @@ pub(super) fn says_nobody_is_there(words: &str) -> bool {
         .expect("well formed")
     });
     static OTHER: LazyLock<Regex> = LazyLock::new(|| {
-        Regex::new(r"(?i)quota|mailbox (is )?full|spam|black.?list|block.?list|blocked|polic(y|ies)|reputation|rate limit|greylist")
-            .expect("well formed")
+        Regex::new(
+            r"(?ix)
+            quota | mailbox\ (is\ )?full | spam | black.?list | block.?list | blocked | polic(y|ies) | reputation | rate\ limit
+          | greylist
+            # Whoever sent it is refused, and that is us.
+          | \bsender('s)?\ (e-?mail\ )?(address|domain|verif|unknown|invalid|rejected|refused|denied|not\ |does)
+          | (invalid|bad|unknown|unverified|unresolvable)\ sender\b | \bmail\ from\ domain
+          | expéditeur\ (inconnu|invalide|refusé|rejeté) | absender(adresse|domain)?\ (unbekannt|ungültig|abgelehnt|existiert)",
+        )
+        .expect("well formed")
     });
     NOBODY.is_match(words) && !OTHER.is_match(words)
 }

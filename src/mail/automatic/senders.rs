@@ -1,0 +1,101 @@
+//! Local parts under which programs write. Nobody reads what is sent there, so nothing is acknowledged; what comes from there may
+//! still be a person's, and threads like any other mail.
+
+use std::sync::LazyLock;
+
+use regex::Regex;
+
+/// Local parts behind which nobody reads.
+pub(super) fn is_unattended(local_part: &str) -> bool {
+    /// Accounts under which programs of a machine run, what watches it, and what sends by itself.
+    const PROGRAMS: [&str; 47] = [
+        "root",
+        "daemon",
+        "nobody",
+        "www-data",
+        "apache",
+        "nginx",
+        "cron",
+        "anacron",
+        "logwatch",
+        "logcheck",
+        "fail2ban",
+        "smartd",
+        "mdadm",
+        "monit",
+        "munin",
+        "nagios",
+        "icinga",
+        "icinga2",
+        "centreon",
+        "zabbix",
+        "cacti",
+        "grafana",
+        "prometheus",
+        "alertmanager",
+        "mailman",
+        "majordomo",
+        "sympa",
+        "listserv",
+        "mailer-daemon",
+        "autoreply",
+        "auto-reply",
+        "autoresponder",
+        "autorespond",
+        "postmaster",
+        "alert",
+        "alerts",
+        "notification",
+        "notifications",
+        "notify",
+        "newsletter",
+        "quarantine",
+        "fax",
+        "voicemail",
+        "scan",
+        "scanner",
+        "copier",
+        "printer",
+    ];
+    asks_for_no_reply(local_part)
+        || local_part.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("bounce"))
+        || is_among(&PROGRAMS, local_part)
+}
+
+fn is_among(names: &[&str], local_part: &str) -> bool {
+    names.iter().any(|name| local_part.eq_ignore_ascii_case(name))
+}
+
+/// Whether a local part says "do not answer", in the languages of the large mail systems as they are written in addresses. In
+/// other languages than English it has to end there, or a name could begin so.
+pub fn asks_for_no_reply(local_part: &str) -> bool {
+    static NO_REPLY: LazyLock<Regex> = LazyLock::new(|| {
+        Regex::new(
+            r"(?ix)
+            (^|[^a-z])(
+                (no|do.?not|ne.?pas).?(reply|repondre)
+              | (
+                    (pas.?de|sans).?reponse                                                 # French
+                  | nicht.?antworten | keine.?antwort | ohne.?antwort                       # German
+                  | no.?(responder|responda[ns]?|respuesta|contestar|conteste) | sin.?respuesta # Spanish
+                  | non?.?(rispondere|rispondete) | senza.?risposta                         # Italian
+                  | n(a|ã)o.?respond(er|a|am) | sem.?resposta                               # Portuguese
+                  | niet.?(be)?antwoorden | geen.?antwoord                                  # Dutch
+                  | nie.?odpowiada(c|j|jcie) | bez.?odpowiedzi                              # Polish
+                  | svara.?(inte|ej|icke) | inget.?svar                                     # Swedish
+                  | svar.?ikke | ikke.?svar | intet.?svar | ingen.?svar                     # Danish, Norwegian
+                  | (ala|ei).?vasta(a|usta|ta)                                              # Finnish
+                  | neodpovid(at|ejte) | neodpoved(at|ajte)                                 # Czech, Slovak
+                  | ne.?valaszol(j|jon|ni)                                                  # Hungarian
+                  | nu.?raspund(e|eti|ere)                                                  # Romanian
+                  | ne.?odgovar(jat|jaj|jajte|aj|ajte)                                      # Croatian, Slovenian
+                  | (yanitlama|cevaplama)(yin|yiniz)?                                       # Turkish
+                  | (mi|min).?apantate                                                      # Greek
+                  | ne.?(otvechat|otvechaj|otvechajte|vidpovidaty|vidpovidajte)              # Russian, Ukrainian
+                )($|[^a-z])
+            )",
+        )
+        .expect("the pattern is well formed")
+    });
+    NO_REPLY.is_match(local_part)
+}
