@@ -15,6 +15,7 @@ pub struct MailMemory {
 #[derive(Debug, Default)]
 struct MemoryState {
     sent: Vec<SentMail>,
+    attempts: usize,
     failures: VecDeque<SendFailure>,
     outage: Option<SendFailure>,
     poison: Option<String>,
@@ -39,6 +40,11 @@ impl MailMemory {
         std::mem::take(&mut self.state().sent)
     }
 
+    /// How often anything was handed over so far, whatever came of it.
+    pub fn attempts(&self) -> usize {
+        self.state().attempts
+    }
+
     /// Lets the next attempt that has no failure yet fail in this way.
     pub fn fail_next(&self, failure: SendFailure) {
         self.state().failures.push_back(failure);
@@ -56,6 +62,7 @@ impl MailMemory {
 
     pub(super) fn send(&self, envelope_from: &str, recipient: &str, bytes: &[u8]) -> Result<(), SendFailure> {
         let mut state = self.state();
+        state.attempts += 1;
         assert!(state.poison.as_deref() != Some(recipient), "a test wants sending to panic");
         if let Some(failure) = state.failures.pop_front().or_else(|| state.outage.clone()) {
             return Err(failure);

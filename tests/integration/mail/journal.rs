@@ -6,10 +6,12 @@ use accord::db::schema::journal as journal_rows;
 use accord::db::types::{JournalId, MailboxId};
 use accord::journal::claiming::{self, Setback, Stage};
 use accord::journal::{self, Acceptance, NewMail, Recipient, State, Way, unprocessed};
+use accord::stumbling::{self, Stage as Stumbling};
 use accord::teams::mailboxes::{self, MailboxDescription};
 use accord::teams::queues::{self, QueueKind};
 use accord::tickets::attachments;
 use accord::worker::incoming_mail;
+use accord::worker::recurring;
 use accord::worker::threads::Step;
 use actix_web::test::{TestRequest, call_and_read_body, init_service};
 use chrono::TimeDelta;
@@ -437,4 +439,41 @@ fn l_01_a_mail_over_the_limit_is_kept_whole_and_becomes_a_ticket_with_it_attache
     assert_eq!(files.iter().map(|file| file.file_name.as_str()).collect::<Vec<_>>(), ["original.eml"]);
     assert_eq!(desk.test.app.storage.get(&files[0].content_hash).unwrap(), letter.bytes());
     assert!(!desk.messages(&ticket)[0].body_text.contains("Un plan"), "no more than its header is read");
+}
+
+#[test]
+fn j_04_what_waits_for_somebody_is_there_after_three_months_and_after_a_year_with_its_bytes() {
+    let desk = Desk::open();
+    recurring::run_due(&desk.test.app, desk.test.now()).unwrap();
+    desk.accept(&Letter::from("claire@acme.example").subject("Illisible"));
+    let handle = desk.test.read(|db| Ok(journal_rows::table.select(journal_rows::handle).first::<String>(db)?));
+    let stone = stumbling::lay(Stumbling::Reading, &handle);
+    for _ in 0..4 {
+        desk.test.pass(TimeDelta::hours(1));
+    }
+    drop(stone);
+    desk.receive(&Letter::from("claire@acme.example").subject("Faux").authenticated("fail"));
+    let mails = |desk: &Desk| {
+        desk.test.read(|db| {
+            let all = journal_rows::table.order(journal_rows::id);
+            Ok(all.select((journal_rows::state, journal_rows::raw, journal_rows::original_hash)).load(db)?)
+        })
+    };
+    let before: Vec<(State, Option<Vec<u8>>, Option<String>)> = mails(&desk);
+    assert_eq!(before.iter().map(|mail| mail.0).collect::<Vec<_>>(), [State::Failed, State::Held]);
+    for day in 1..=400 {
+        desk.test.clock.advance(TimeDelta::days(1));
+        recurring::run_due(&desk.test.app, desk.test.now()).unwrap();
+        desk.test.run_jobs();
+        if [89, 91, 400].contains(&day) {
+            assert!(mails(&desk) == before, "after {day} days");
+            let bytes = |mail: &(State, Option<Vec<u8>>, Option<String>)| match mail {
+                (_, Some(raw), _) => raw.clone(),
+                (_, None, hash) => desk.test.app.storage.get(hash.as_ref().unwrap()).unwrap(),
+            };
+            assert!(before.iter().all(|mail| bytes(mail).ends_with(b"noir.\r\n")), "after {day} days");
+        }
+    }
+    let counts = desk.test.read(unprocessed::counts);
+    assert_eq!((counts.held, counts.failed), (1, 1));
 }

@@ -4,10 +4,15 @@ use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
 use accord::config::mail::LmtpListen;
+use accord::db::DbConnection;
+use accord::db::connection::{Role, open};
 use accord::journal::unprocessed;
+use accord::teams::queues::{self, QueueKind};
 use accord::worker::lmtp::{self, Door};
 use accord::worker::local_socket;
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
+use diesel::prelude::*;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketType};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
@@ -478,4 +483,84 @@ async fn s_08_who_sends_too_much_waits_and_loses_nothing_and_others_go_on() {
     assert!(peer.ask("RSET").await.starts_with("250"));
     assert!(peer.deliver(&letter(10)).await.starts_with("250"));
     assert_eq!(waiting(&desk), 13);
+}
+
+#[actix_web::test]
+async fn ft_09_while_somebody_else_has_the_lock_mail_gets_451_and_a_form_503_and_all_is_well_at_once_afterwards() {
+    let desk = Desk::open();
+    if !desk.test.app.database.url().is_sqlite() {
+        return;
+    }
+    let waits = desk.test.write(|db| {
+        let DbConnection::Sqlite(db) = db else { return Ok(0) };
+        Ok(diesel::sql_query("PRAGMA busy_timeout").get_result::<BusyTimeout>(db)?.timeout)
+    });
+    assert_eq!(waits, 5_000, "three seconds cost nobody anything, and within six everybody has an answer");
+    desk.test.write(|db| Ok(db.batch_execute("PRAGMA busy_timeout = 20")?));
+    let listening = listen(&desk);
+    let mut peer = Peer::greeted(&listening).await;
+    let browser = desk.test.browser().await;
+    let queue = desk.test.read(|db| queues::find_by_kind(db, QueueKind::Support)).unwrap().handle;
+    let fields = |key: &'static str| {
+        let ask =
+            [("name", "Nadia"), ("email", "nadia@inconnue.example"), ("subject", "Écran noir"), ("text", "Noir.")];
+        ask.into_iter().chain([("queue", queue.as_str()), ("key", key)]).collect::<Vec<_>>()
+    };
+    let mut other = open(desk.test.app.database.url(), Role::Writer).unwrap();
+    other.batch_execute("BEGIN EXCLUSIVE").unwrap();
+    for _ in 0..2 {
+        let answer = peer.deliver(&Letter::from("claire@acme.example").bytes()).await;
+        assert!(answer.starts_with("451 4.3.2"), "{answer}");
+        assert!(peer.ask("RSET").await.starts_with("250"));
+    }
+    let answer = browser.upload("/fr/requests", &fields("0123456789abcdef0123"), &[]).await;
+    answer.assert_status(503);
+    assert!(answer.header("retry-after").is_some());
+    browser.get("/fr/sign-in").await.assert_status(200);
+    assert_eq!(waiting(&desk), 0);
+    other.batch_execute("ROLLBACK").unwrap();
+    assert!(peer.deliver(&Letter::from("claire@acme.example").bytes()).await.starts_with("250"));
+    browser.upload("/fr/requests", &fields("0123456789abcdef0124"), &[]).await.assert_status(303);
+    desk.test.run_jobs();
+    assert_eq!(desk.tickets().len(), 2, "what was refused came to nothing, and what was taken is there");
+}
+
+#[derive(diesel::QueryableByName)]
+struct BusyTimeout {
+    #[diesel(sql_type = diesel::sql_types::Integer)]
+    timeout: i32,
+}
+
+#[actix_web::test]
+async fn s_03_the_size_that_is_taken_is_advertised_and_a_line_of_sixty_thousand_bytes_passes() {
+    let desk = Desk::open();
+    let listening = listen(&desk);
+    let mut peer = Peer::connect(&listening).await;
+    peer.send("LHLO mx.garonne.example\r\n").await;
+    let size = format!("250 SIZE {}", desk.test.app.config.limits.mail_bytes);
+    let mut said = Vec::new();
+    while said.last().is_none_or(|line: &String| line.starts_with("250-")) {
+        said.push(peer.line().await);
+    }
+    assert_eq!(said.last(), Some(&size), "{said:?}");
+    let line = "x".repeat(60_000);
+    assert!(peer.deliver(&Letter::from("claire@acme.example").text(&line).bytes()).await.starts_with("250 2.6.0"));
+    assert!(
+        peer.deliver(&Letter::from("claire@acme.example").text(&"x".repeat(70_000)).bytes()).await.starts_with("500")
+    );
+    desk.test.run_jobs();
+    assert!(desk.messages(&desk.ticket())[0].body_text.contains(&line), "whole");
+}
+
+/// The clock of this runtime goes on by itself while everybody waits.
+#[tokio::test(start_paused = true)]
+async fn s_03_who_says_nothing_for_a_minute_is_left() {
+    let desk = Desk::open();
+    let listening = listen(&desk);
+    let mut stream = TcpStream::connect(("127.0.0.1", listening.port)).await.unwrap();
+    let began = tokio::time::Instant::now();
+    let mut said = String::new();
+    stream.read_to_string(&mut said).await.unwrap();
+    assert!(said.starts_with("220 ") && said.ends_with("\r\n421 4.4.2 Idle too long\r\n"), "{said}");
+    assert_eq!(began.elapsed().as_secs(), 60);
 }

@@ -17,6 +17,8 @@ use accord::teams::queues::{self, QueueKind};
 use accord::tickets::events::{self, EventKind};
 use accord::tickets::status::Status;
 use accord::tickets::{Ticket, moving, ticket};
+use accord::worker::outgoing_mail;
+use accord::worker::threads::Step;
 use chrono::TimeDelta;
 use diesel::prelude::*;
 
@@ -366,4 +368,92 @@ fn o_05_nobody_gets_a_digest_who_sees_none_of_it_wants_no_mail_or_is_gone() {
         // Within the day for which a digest itself is tried.
         assert_eq!(to_zoe(&desk, TimeDelta::hours(5)).len(), digests, "{what}");
     }
+}
+
+fn letter(kind: Kind, number: usize, now: UtcTime) -> NewLetter {
+    NewLetter {
+        kind,
+        organisation: None,
+        ticket: None,
+        message: None,
+        person: None,
+        mailbox: None,
+        recipient: format!("p{number}@x{}.example", number % 97),
+        envelope_from: String::new(),
+        mail_id: format!("<{number}@desk.example>"),
+        subject: "x".to_owned(),
+        mime: b"Subject: x\r\n\r\nx\r\n".to_vec(),
+        expires_at: now.plus(kind.lifetime()),
+    }
+}
+
+#[test]
+fn o_05_each_kind_lives_as_long_as_it_is_good_for_something_and_only_what_nobody_misses_dies_quietly() {
+    for (kind, lives, end) in [
+        (Kind::Reply, TimeDelta::days(5), State::Dead),
+        (Kind::Acknowledgement, TimeDelta::days(5), State::Dead),
+        (Kind::Invitation, TimeDelta::hours(72), State::Dead),
+        (Kind::Confirmation, TimeDelta::hours(72), State::Dead),
+        (Kind::Notification, TimeDelta::hours(24), State::Suppressed),
+        (Kind::Password, TimeDelta::minutes(30), State::Suppressed),
+        (Kind::SignIn, TimeDelta::minutes(10), State::Suppressed),
+    ] {
+        for (after, is_sent) in [(lives - TimeDelta::seconds(1), true), (lives, false)] {
+            let desk = Desk::open();
+            let now = desk.test.now();
+            desk.test.write(move |db| outbox::enqueue(db, &letter(kind, 0, now), now));
+            desk.test.clock.advance(after);
+            desk.test.run_jobs();
+            let state = desk.test.read(|db| Ok(rows::table.select(rows::state).first::<State>(db)?));
+            assert_eq!(state, if is_sent { State::Sent } else { end }, "{kind} after {after}");
+            assert_eq!(
+                desk.test.read(listing::counts).dead,
+                i64::from(state == State::Dead),
+                "{kind}: who looks is told"
+            );
+        }
+    }
+}
+
+#[test]
+fn o_05_an_answer_that_was_not_taken_for_five_days_is_told_on_its_ticket() {
+    let desk = with_an_answer();
+    desk.memory().fail_always(Some(failure(FailureKind::Relay, 421)));
+    for _ in 0..(5 * 24 + 2) {
+        desk.test.pass(TimeDelta::hours(1));
+    }
+    assert_eq!(newest(&desk).state, State::Dead);
+    let ticket = desk.ticket();
+    let told = desk.test.read(|db| events::of_ticket(db, &ticket, 100));
+    assert!(told.iter().any(|event| event.kind == EventKind::MailFailed));
+}
+
+#[test]
+fn ft_07_a_relay_that_is_down_for_three_days_is_hardly_tried_and_then_gets_every_mail_once() {
+    let mails = crate::support::times(300, 10_000);
+    let desk = Desk::open();
+    let now = desk.test.now();
+    desk.test
+        .write(move |db| (0..mails).try_for_each(|number| outbox::enqueue(db, &letter(Kind::Reply, number, now), now)));
+    desk.memory().fail_always(Some(failure(FailureKind::Relay, 421)));
+    let drain = || while outgoing_mail::deliver_next(&desk.test.app, "test").unwrap() != Step::Idle {};
+    for hour in 0..72_u32 {
+        let before = desk.memory().attempts();
+        for _ in 0..60 {
+            drain();
+            desk.test.clock.advance(TimeDelta::minutes(1));
+        }
+        let tries = desk.memory().attempts() - before;
+        assert!((1..=30).contains(&tries), "{tries} in hour {hour}");
+    }
+    let counts = desk.test.read(listing::counts);
+    assert_eq!((counts.dead, counts.waiting), (0, mails as i64));
+    desk.memory().fail_always(None);
+    desk.test.clock.advance(TimeDelta::minutes(10));
+    drain();
+    let mut recipients: Vec<String> = desk.memory().take().into_iter().map(|sent| sent.recipient).collect();
+    recipients.sort();
+    recipients.dedup();
+    assert_eq!((recipients.len(), desk.test.read(listing::counts).waiting), (mails, 0));
+    assert!(desk.memory().attempts() <= mails + 72 * 30, "each once");
 }

@@ -6,6 +6,7 @@ use accord::db::types::PersonId;
 use accord::error::FieldErrors;
 use accord::i18n::Locale;
 use accord::mail::address::EmailAddress;
+use accord::people::api_tokens::{self, NewApiToken, Scope};
 use accord::people::setup::{self, SetupForm};
 use accord::people::{passwords, person, staff};
 use accord::secret::Secret;
@@ -49,6 +50,15 @@ pub fn two_minutes_pass(db: &mut DbConnection) {
         ))
         .unwrap();
     }
+}
+
+/// A secret with which mail is handed over by HTTP.
+pub fn inbound_secret(db: &mut DbConnection, now: UtcTime) -> String {
+    let new =
+        NewApiToken { name: "mx".to_owned(), scopes: vec![Scope::Inbound], organisation: None, queue: None, days: 90 };
+    let whose = administrator(db);
+    let (_, token) = api_tokens::create(db, whose, &new, now).unwrap();
+    token.expose().to_owned()
 }
 
 /// The administrator's id.

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,6 +17,7 @@ use diesel::prelude::*;
 
 use super::chance::Chance;
 use super::desk;
+use super::http;
 use super::mail_wire::{Sink, deliver_by_lmtp};
 use super::process::{Installation, Kind, SetAtTheEnd, free_address, wait_until};
 
@@ -26,8 +28,10 @@ fn kills() -> u32 {
 
 /// The longest that a process lives after it is ready.
 const LONGEST_LIFE: Duration = Duration::from_millis(500);
-/// Mail servers that hand mail over by LMTP, beside one that uses the pipe.
-const LMTP_SENDERS: usize = 3;
+/// Mail servers that hand mail over by LMTP, beside one that uses the pipe and one that uses HTTP.
+const LMTP_SENDERS: usize = 2;
+const PIPE_SENDER: usize = LMTP_SENDERS;
+const HTTP_SENDER: usize = PIPE_SENDER + 1;
 /// How long the work that is left may take in the end.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -62,13 +66,16 @@ fn kill_while_mail_comes_in(kind: Kind) {
     let mut db = installation.database();
     desk::set_up(&mut db, Clock::system().now());
 
+    let secret = desk::inbound_secret(&mut db, Clock::system().now());
+    let serving = Mutex::new(None);
     let acknowledged = Mutex::new(BTreeSet::new());
     let enough = AtomicBool::new(false);
     let mut slowest = Duration::ZERO;
     std::thread::scope(|scope| {
         let _senders_end_with_this = SetAtTheEnd(&enough);
-        for sender in 0..=LMTP_SENDERS {
+        for sender in 0..=HTTP_SENDER {
             let (acknowledged, enough, installation) = (&acknowledged, &enough, &installation);
+            let (serving, secret) = (&serving, &secret);
             scope.spawn(move || {
                 for number in 0.. {
                     if enough.load(Ordering::SeqCst) {
@@ -79,7 +86,11 @@ fn kill_while_mail_comes_in(kind: Kind) {
                     let mut taken = false;
                     while !taken {
                         taken = match sender {
-                            LMTP_SENDERS => deliver_by_pipe(installation, &mail),
+                            PIPE_SENDER => deliver_by_pipe(installation, &mail),
+                            HTTP_SENDER => {
+                                let address: Option<SocketAddr> = *serving.lock().unwrap();
+                                address.is_some_and(|address| deliver_by_http(address, secret, &mail))
+                            }
                             _ => deliver_by_lmtp(lmtp, &mail.from, desk::MAILBOX, &mail.text).is_ok(),
                         };
                         if !taken && enough.load(Ordering::SeqCst) {
@@ -93,6 +104,7 @@ fn kill_while_mail_comes_in(kind: Kind) {
         }
         for _ in 0..kills() {
             let server = installation.serve();
+            *serving.lock().unwrap() = Some(server.address);
             slowest = slowest.max(server.ready_after);
             std::thread::sleep(chance.up_to(LONGEST_LIFE));
             server.kill();
@@ -235,6 +247,14 @@ fn deliver_by_pipe(installation: &Installation, mail: &Mail) -> bool {
         Some(75) => false,
         other => panic!("accord mail ended with {other:?}: {}", installation.said()),
     }
+}
+
+fn deliver_by_http(address: SocketAddr, secret: &str, mail: &Mail) -> bool {
+    let path = format!("/api/v1/inbound?recipient={}&sender={}", desk::MAILBOX, mail.from);
+    let authorization = format!("Bearer {secret}");
+    let headers = [("Authorization", authorization.as_str()), ("Content-Type", "message/rfc822")];
+    // Killed before it said anything, it has acknowledged nothing.
+    http::send(address, "POST", &path, &headers, mail.text.as_bytes()).is_ok_and(|answer| answer.status == 202)
 }
 
 fn waiting_in_journal(db: &mut DbConnection) -> i64 {
