@@ -30,6 +30,9 @@ pub enum Error {
     /// The disk is full; all is well again when there is room.
     #[error("no room on the disk")]
     StorageFull,
+    /// A stored file is not there any more, or is not what it was (FT-11). It comes back with a backup only.
+    #[error("a stored file cannot be read: {0}")]
+    FileDamaged(String),
     /// A fault of ours or of the machine.
     #[error(transparent)]
     Internal(#[from] anyhow::Error),

@@ -219,3 +219,22 @@ fn is_failed() -> SqlLiteral<Bool> {
 fn pause_after(attempts: i32) -> TimeDelta {
     TimeDelta::seconds(2_i64.pow(attempts.clamp(1, 12) as u32)).min(TimeDelta::hours(1))
 }
+
+/// The clock was set back: a job has as long to wait as when it was made, for it may be meant for a day far away; one that
+/// failed is tried again (FT-06).
+pub fn follow_clock_back(db: &mut DbConnection, now: UtcTime) -> Result<()> {
+    let made_later: Vec<(JobId, UtcTime, UtcTime)> =
+        jobs::table.filter(jobs::created_at.gt(now)).select((jobs::id, jobs::run_at, jobs::created_at)).load(db)?;
+    for (id, run_at, created_at) in made_later {
+        diesel::update(jobs::table.find(id))
+            .set((jobs::run_at.eq(now.plus(run_at.since(created_at))), jobs::created_at.eq(now)))
+            .execute(db)?;
+    }
+    // No pause between two attempts is longer than an hour.
+    let tried = jobs::table.filter(jobs::attempts.gt(0)).filter(jobs::run_at.gt(now.plus(TimeDelta::hours(2))));
+    diesel::update(tried).set(jobs::run_at.eq(now)).execute(db)?;
+    let latest = now.plus(LEASE);
+    let leased = jobs::table.filter(jobs::leased_until.gt(latest));
+    diesel::update(leased).set(jobs::leased_until.eq(latest)).execute(db)?;
+    Ok(())
+}

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::fs::{DirEntry, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use flate2::Compression;
@@ -37,6 +37,8 @@ pub struct Storage {
     ballast: Ballast,
     /// The folders in it, one for each beginning of a name, that this process knows to be on the disk.
     durable_folders: Arc<Mutex<HashSet<PathBuf>>>,
+    /// What this process could not read when somebody wanted it.
+    damaged: Arc<Mutex<HashSet<String>>>,
 }
 
 impl Storage {
@@ -45,7 +47,21 @@ impl Storage {
         std::fs::create_dir_all(folder)?;
         let beside = folder.parent().unwrap_or(folder);
         File::open(beside)?.sync_all()?;
-        Ok(Storage { folder: folder.to_owned(), ballast: Ballast::beside(beside), durable_folders: Arc::default() })
+        Ok(Storage {
+            folder: folder.to_owned(),
+            ballast: Ballast::beside(beside),
+            durable_folders: Arc::default(),
+            damaged: Arc::default(),
+        })
+    }
+
+    /// How many files this process could not read when somebody wanted them, and has not read since (FT-11).
+    pub fn damaged(&self) -> usize {
+        self.damaged_names().len()
+    }
+
+    fn damaged_names(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.damaged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What is kept for a full disk beside the contents.
@@ -119,17 +135,30 @@ impl Storage {
         if !is_name(hash) {
             return Err(Error::NotFound);
         }
+        match self.read(hash) {
+            Ok(content) => {
+                self.damaged_names().remove(hash);
+                Ok(content)
+            }
+            Err(reason) => {
+                if self.damaged_names().insert(hash.to_owned()) {
+                    tracing::error!(target: "accord::db", error = reason, "A stored file is missing or damaged");
+                }
+                Err(Error::FileDamaged(reason))
+            }
+        }
+    }
+
+    fn read(&self, hash: &str) -> Result<Vec<u8>, String> {
         let file = File::open(self.path(hash)).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => Error::internal(format!("the stored file {hash} is missing")),
-            _ => Error::Internal(anyhow::Error::new(error).context("a stored file cannot be read")),
+            ErrorKind::NotFound => format!("{hash} is missing"),
+            _ => format!("{hash}: {error}"),
         })?;
         let mut content = Vec::new();
-        ZlibDecoder::new(file)
-            .take(LARGEST)
-            .read_to_end(&mut content)
-            .map_err(|error| Error::Internal(anyhow::Error::new(error).context("a stored file is damaged")))?;
+        let inflated = ZlibDecoder::new(file).take(LARGEST).read_to_end(&mut content);
+        inflated.map_err(|error| format!("{hash} is damaged: {error}"))?;
         if data_encoding::HEXLOWER.encode(&Sha256::digest(&content)) != hash {
-            return Err(Error::internal(format!("the stored file {hash} is damaged")));
+            return Err(format!("{hash} is damaged"));
         }
         Ok(content)
     }

@@ -205,6 +205,14 @@ fn level(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Result<
     Ok((spent, retry_after_secs))
 }
 
+/// The clock was set back: what was counted later than now was counted now (FT-06).
+pub fn follow_clock_back(db: &mut DbConnection, now: UtcTime) -> Result<()> {
+    diesel::update(throttles::table.filter(throttles::updated_at.gt(now)))
+        .set(throttles::updated_at.eq(now))
+        .execute(db)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,6 +1,7 @@
 //! What runs without anybody waiting for it: jobs, outgoing mail, journalled mail, what may be captured and what was,
 //! and work that recurs.
 
+pub mod clock_watch;
 pub mod destroying;
 pub mod drain;
 pub mod handlers;

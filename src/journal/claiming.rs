@@ -284,3 +284,18 @@ fn pause_after(attempts: i32) -> TimeDelta {
         _ => TimeDelta::minutes(30),
     }
 }
+
+/// The clock was set back: mail that was to be read at a time that is far away now is read as soon as it would have been
+/// (FT-06).
+pub fn follow_clock_back(db: &mut DbConnection, now: UtcTime) -> Result<()> {
+    /// No mail waits longer than this from one attempt to the next.
+    const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(1);
+    let is_far = journal::received_at.gt(now).or(journal::next_at.gt(now.plus(LONGEST_PAUSE)));
+    diesel::update(journal::table.filter(journal::next_at.gt(now)).filter(is_far))
+        .set(journal::next_at.eq(now))
+        .execute(db)?;
+    let latest = now.plus(LEASE);
+    let leased = journal::table.filter(journal::leased_until.gt(latest));
+    diesel::update(leased).set(journal::leased_until.eq(latest)).execute(db)?;
+    Ok(())
+}

@@ -276,6 +276,21 @@ fn pause_after(attempts: i32) -> TimeDelta {
     TimeDelta::milliseconds(minutes * 60 * thousandths)
 }
 
+/// The clock was set back: what was to be sent at a time that is far away now goes as soon as it would have, and what is in
+/// hand is free again when its sender cannot be at it any more (FT-06).
+pub fn follow_clock_back(db: &mut DbConnection, now: UtcTime) -> Result<()> {
+    /// No mail waits longer than this from one attempt to the next.
+    const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
+    let is_far = outbox::created_at.gt(now).or(outbox::next_at.gt(now.plus(LONGEST_PAUSE)));
+    diesel::update(outbox::table.filter(is_open()).filter(outbox::next_at.gt(now)).filter(is_far))
+        .set(outbox::next_at.eq(now))
+        .execute(db)?;
+    let latest = now.plus(LEASE);
+    let leased = outbox::table.filter(outbox::leased_until.gt(latest));
+    diesel::update(leased).set(outbox::leased_until.eq(latest)).execute(db)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -215,3 +215,22 @@ pub fn forget_ended(db: &mut DbConnection, limits: &Limits, now: UtcTime) -> Res
 fn lasts(session: &Session, limits: &Limits, now: UtcTime) -> bool {
     now < session.expires_at && (session.remembered || now.since(session.last_seen_at) < limits.idle)
 }
+
+/// The clock was set back by so much, at least: nobody who was seen after `seen_after` is signed in for longer because of that
+/// (FT-06).
+pub fn follow_clock_back(db: &mut DbConnection, by: TimeDelta, seen_after: Option<UtcTime>) -> Result<()> {
+    let all: Vec<(SessionId, UtcTime, UtcTime, UtcTime)> = sessions::table
+        .filter(sessions::last_seen_at.gt(seen_after.unwrap_or(UtcTime::from_seconds(0))))
+        .select((sessions::id, sessions::expires_at, sessions::last_seen_at, sessions::proven_at))
+        .load(db)?;
+    for (id, expires_at, last_seen_at, proven_at) in all {
+        diesel::update(sessions::table.find(id))
+            .set((
+                sessions::expires_at.eq(expires_at.minus(by)),
+                sessions::last_seen_at.eq(last_seen_at.minus(by)),
+                sessions::proven_at.eq(proven_at.minus(by)),
+            ))
+            .execute(db)?;
+    }
+    Ok(())
+}

@@ -19,6 +19,7 @@ use crate::diagnostics::scrubbing;
 use crate::error::Result;
 use crate::gate::GATE;
 use crate::journal::imap::standing::{self, Standing};
+use crate::schedule::{self, Course};
 use crate::web::metrics;
 use crate::{journal, outbox, queue};
 use conditions::{Backup, Found, conditions};
@@ -106,6 +107,7 @@ struct Levels {
     mail_failed: i64,
     mail_dead: i64,
     owed: Option<TimeDelta>,
+    clock_ahead: Option<TimeDelta>,
     oldest: Option<UtcTime>,
     accounts: HashMap<String, Standing>,
 }
@@ -123,6 +125,10 @@ impl Levels {
             mail_failed: mail_in.failed,
             mail_dead: mail_out.dead,
             owed: scrubbing::owed(db)?.map(|owed| now.since(owed.since)),
+            clock_ahead: match schedule::course(db, now)? {
+                Course::Ahead { since } => Some(now.since(since)),
+                _ => None,
+            },
             oldest: waiting.into_iter().flatten().min(),
             accounts: standing::all(db)?,
         })
@@ -141,6 +147,8 @@ fn found(app: &App, levels: &Levels, now: UtcTime) -> Found {
         room: disk::room(&app.config.data).ok(),
         log_bytes: app.database.log_bytes(),
         owed: levels.owed,
+        clock_ahead: levels.clock_ahead,
+        damaged_files: app.storage.damaged(),
         backup: match last::find(&app.config, now) {
             Ok(Some(made)) => Backup::Made(now.since(made)),
             Ok(None) if is_embedded => Backup::Never,

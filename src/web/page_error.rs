@@ -83,6 +83,7 @@ impl PageError {
                 Error::TooMany { .. } => Message::new("error-too-often"),
                 Error::Busy => Message::new("error-busy"),
                 Error::StorageFull => Message::new("error-storage-full"),
+                Error::FileDamaged(_) => Message::new("error-file-damaged"),
                 Error::Internal(_) => Message::new("error-internal"),
             },
             PageError::Request { key, .. } => Message::new(key),
@@ -146,6 +147,7 @@ pub fn status_of(error: &Error) -> StatusCode {
         Error::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
         Error::Busy => StatusCode::SERVICE_UNAVAILABLE,
         Error::StorageFull => StatusCode::INSUFFICIENT_STORAGE,
+        Error::FileDamaged(_) => StatusCode::SERVICE_UNAVAILABLE,
         Error::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

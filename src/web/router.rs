@@ -212,6 +212,7 @@ table! {
     GET "/admin/settings" => admin::settings::show,
     POST "/admin/settings" => admin::settings::update,
     GET "/admin/status" => admin::status::show,
+    POST "/admin/status/clock" => admin::status::confirm_clock,
     POST "/admin/status/jobs" => admin::status::retry_jobs,
     GET "/admin/status/mail" => admin::mail_setup::show,
     POST "/admin/status/mail" => admin::mail_setup::look,

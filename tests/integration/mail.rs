@@ -30,6 +30,7 @@ mod senders;
 mod shapes;
 mod shown;
 mod signing;
+mod stored_files;
 mod storms;
 mod threading;
 mod throttled;

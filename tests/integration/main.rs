@@ -37,6 +37,7 @@ mod api;
 mod architecture;
 mod captures;
 mod catalogue;
+mod clock;
 mod consent;
 mod demo;
 mod health;

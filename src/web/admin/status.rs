@@ -19,6 +19,7 @@ use crate::journal::imap::standing::{self, Standing};
 use crate::people::roles::Permission;
 use crate::people::{mail_wishes, suppression};
 use crate::queue::{self, FailedJob};
+use crate::schedule::{self, Course};
 use crate::web::admin::relays::{self, RelayStanding};
 use crate::web::forms::{Form, Nothing};
 use crate::web::navigation::Place;
@@ -100,8 +101,33 @@ pub async fn show(app: Data<App>, staff: Staff) -> PageResult {
             Line::new(&t, "status-jobs", "bolt", tone, text)
         },
         destroyed_line(&t, found.owed, p.now),
+        {
+            let damaged = app.storage.damaged();
+            let tone = if damaged > 0 { Tone::Late } else { Tone::Done };
+            let damaged = i64::try_from(damaged).unwrap_or(i64::MAX);
+            Line::new(&t, "status-files", "file", tone, t.count("status-files-damaged", damaged))
+        },
+        clock_line(&t, found.clock),
     ]);
-    page(&StatusPage { lines, jobs: found.jobs, p })
+    let is_clock_ahead = matches!(found.clock, Course::Ahead { .. });
+    page(&StatusPage { lines, is_clock_ahead, jobs: found.jobs, p })
+}
+
+/// `POST /admin/status/clock`: the time is right, and what waits for that goes on.
+pub async fn confirm_clock(app: Data<App>, staff: Staff, _: Form<Nothing>) -> PageResult {
+    staff.require(Permission::OperateInstallation)?;
+    let (now, by) = (app.clock.now(), staff.staff.person);
+    app.database
+        .write(move |db| {
+            // Pressed twice, it is written down once.
+            let Course::Ahead { .. } = schedule::course(db, now)? else { return Ok(()) };
+            schedule::note_time(db, now)?;
+            let detail = serde_json::json!({});
+            let (kind, actor) = ("clock_confirmed", Some(by));
+            audit::record(db, &audit::Entry { kind, actor, subject: None, organisation: None, detail }, now)
+        })
+        .await?;
+    Ok(redirect_saying("/admin/status", "said-clock-confirmed"))
 }
 
 /// `POST /admin/status/jobs`: tries every failed job again.
@@ -124,6 +150,7 @@ struct Found {
     relays: relays::Loaded,
     ledger: Ledger,
     owed: Option<Owed>,
+    clock: Course,
     accounts: HashMap<String, Standing>,
 }
 
@@ -150,6 +177,7 @@ fn load(db: &mut DbConnection, now: UtcTime) -> Result<Found> {
         complaints: mail_wishes::recent_complaints(db, now)?,
         ledger,
         owed: scrubbing::owed(db)?,
+        clock: schedule::course(db, now)?,
         accounts: standing::all(db)?,
     })
 }
@@ -217,6 +245,14 @@ fn destroyed_line(t: &Texts, owed: Option<Owed>, now: UtcTime) -> Line {
     Line::new(t, "status-destroyed", "shield", tone, text)
 }
 
+fn clock_line(t: &Texts, course: Course) -> Line {
+    let (tone, text) = match course {
+        Course::Ahead { since } => (Tone::Act, t.with("status-clock-ahead", "since", t.date_time(&since))),
+        _ => (Tone::Done, t.say("status-clock-goes-on")),
+    };
+    Line::new(t, "status-clock", "clock", tone, text)
+}
+
 fn ledger_line(t: &Texts, ledger: Ledger) -> Line {
     let (tone, text) = match ledger {
         Ledger::Sound(rows) => (Tone::Done, t.count("ledger-sound", rows)),
@@ -267,5 +303,6 @@ impl Line {
 struct StatusPage {
     p: Page,
     lines: Vec<Line>,
+    is_clock_ahead: bool,
     jobs: Vec<FailedJob>,
 }

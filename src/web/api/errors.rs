@@ -76,7 +76,7 @@ refusals! {
 }
 
 /// The codes of what capabilities answer.
-const DOMAIN_CODES: [(&str, StatusCode, &str); 8] = [
+const DOMAIN_CODES: [(&str, StatusCode, &str); 9] = [
     ("not_found", StatusCode::NOT_FOUND, "api-not-found"),
     ("forbidden", StatusCode::FORBIDDEN, "error-forbidden"),
     ("invalid", StatusCode::UNPROCESSABLE_ENTITY, "api-invalid"),
@@ -84,6 +84,7 @@ const DOMAIN_CODES: [(&str, StatusCode, &str); 8] = [
     ("too_many_requests", StatusCode::TOO_MANY_REQUESTS, "error-too-often"),
     ("busy", StatusCode::SERVICE_UNAVAILABLE, "error-busy"),
     ("storage_full", StatusCode::INSUFFICIENT_STORAGE, "error-storage-full"),
+    ("file_damaged", StatusCode::SERVICE_UNAVAILABLE, "error-file-damaged"),
     ("internal", StatusCode::INTERNAL_SERVER_ERROR, "error-internal"),
 ];
 
@@ -130,6 +131,7 @@ impl ApiError {
                 Error::TooMany { .. } => "too_many_requests",
                 Error::Busy => "busy",
                 Error::StorageFull => "storage_full",
+                Error::FileDamaged(_) => "file_damaged",
                 Error::Internal(_) => "internal",
             },
         }
@@ -146,6 +148,7 @@ impl ApiError {
                 Error::TooMany { .. } => Message::new("error-too-often"),
                 Error::Busy => Message::new("error-busy"),
                 Error::StorageFull => Message::new("error-storage-full"),
+                Error::FileDamaged(_) => Message::new("error-file-damaged"),
                 Error::Internal(_) => Message::new("error-internal"),
             },
         }

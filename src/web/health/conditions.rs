@@ -26,6 +26,10 @@ pub struct Found {
     pub backup: Backup,
     /// How long what was destroyed of captures has stood in the files nevertheless, if it may.
     pub owed: Option<TimeDelta>,
+    /// How far the clock is ahead of when work last ran, where somebody has to confirm it.
+    pub clock_ahead: Option<TimeDelta>,
+    /// Stored files that could not be read when they were wanted.
+    pub damaged_files: usize,
 }
 
 /// What is known of backups.
@@ -59,7 +63,7 @@ pub struct Condition {
 }
 
 /// How things stand.
-pub fn conditions(found: &Found) -> [Condition; 7] {
+pub fn conditions(found: &Found) -> [Condition; 9] {
     let condition = |name, is_well, detail: String| Condition { name, is_well, detail };
     let waits = found.queue_age.num_seconds();
     let (has_room, room) = match found.room {
@@ -95,6 +99,15 @@ pub fn conditions(found: &Found) -> [Condition; 7] {
         condition("log", is_log_small, log),
         condition("backup", is_backed_up, backup),
         condition("destroyed", found.owed.is_none_or(|since| since < scrubbing::LATE), destroyed),
+        condition("files", found.damaged_files == 0, format!("{} missing or damaged", found.damaged_files)),
+        condition(
+            "clock",
+            found.clock_ahead.is_none(),
+            match found.clock_ahead {
+                Some(ahead) => format!("{} hours ahead, nothing is removed until that is confirmed", ahead.num_hours()),
+                None => "goes on as it did".to_owned(),
+            },
+        ),
     ]
 }
 
@@ -111,6 +124,8 @@ mod tests {
         log_bytes: Some(256 << 20),
         backup: Backup::Made(TimeDelta::hours(26)),
         owed: Some(TimeDelta::minutes(59)),
+        clock_ahead: None,
+        damaged_files: 0,
     };
 
     fn unwell(found: Found) -> Vec<&'static str> {

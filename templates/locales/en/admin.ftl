@@ -245,6 +245,16 @@ status-destroyed-gone = Nothing readable of them is left in the database’s fil
 status-destroyed-owed = What was destroyed since { $since } may still stand in the database’s files: somebody reads an old state of it. It is tried again every minute.
 status-looped = Mail that comes back
 status-looped-addresses = Nothing is mailed to { $addresses }: what was mailed there came back to a mailbox of this desk. Whoever reads it ends the forwarding, and has mail sent again.
+status-files = Stored files
+status-files-damaged = { $count ->
+    [0] Every one that was asked for was intact.
+    [one] One file that was asked for is missing or damaged; the server’s log names it. A backup gives it back.
+   *[other] { $count } files that were asked for are missing or damaged; the server’s log names them. A backup gives them back.
+}
+status-clock = Clock
+status-clock-goes-on = It goes on as it should.
+status-clock-ahead = It is more than a day ahead of the last work done, on { $since }: nothing is removed for its age until you have confirmed the time.
+status-clock-confirm = The time is right, go on
 status-complaints = Complaints
 status-complaints-count = { $count ->
     [0] Nobody reported our mail as junk in the last 30 days.
@@ -261,6 +271,7 @@ status-tone-plain = for information
 status-tone-act = look at it
 status-tone-done = in order
 status-tone-late = put it right
+said-clock-confirmed = The time is confirmed, and removal goes on.
 said-jobs-again = The jobs are tried again.
 ledger-title = Ledger
 ledger-hint = Sign-ins, rights and consents, in a chain where nothing can be changed unnoticed.
@@ -306,6 +317,7 @@ ledger-organisation-created = Organisation registered
 ledger-organisation-changed = Organisation changed
 ledger-queue-member-added = Added to a queue
 ledger-queue-member-removed = Removed from a queue
+ledger-clock-confirmed = Server’s time confirmed
 ledger-mailbox-created = Mailbox added
 ledger-mailbox-changed = Mailbox changed
 ledger-round-trip-begun = Test mail sent from a mailbox to itself

@@ -36,6 +36,7 @@ error-unsupported = Sending in this format is not possible here.
 error-misdirected = This address is not the address of this site.
 error-too-often = Too many attempts. Please wait a little before you try again.
 error-busy = The service is very busy. Please try again in a few seconds.
+error-file-damaged = This file is missing or damaged on the server and cannot be given. The administrators are told; everything else is there.
 error-storage-full = There is no room left to store this. Nothing was lost; please try again later.
 error-stopped-not-recorded = Recording has stopped. The database could not write that down yet; it is tried again until it can, and you need do nothing.
 error-internal = Something went wrong on our side. Please try again; if it goes on, tell us.

@@ -245,6 +245,16 @@ status-destroyed-gone = Il n’en reste rien de lisible dans les fichiers de la 
 status-destroyed-owed = Ce qui a été détruit depuis le { $since } peut encore se trouver dans les fichiers de la base : quelqu’un en lit un état ancien. L’effacement est réessayé chaque minute.
 status-looped = Courriels qui reviennent
 status-looped-addresses = Rien n’est envoyé à { $addresses } : les courriels y sont renvoyés vers une boîte de cette assistance. Il faut arrêter ce transfert, puis rétablir l’envoi.
+status-files = Fichiers conservés
+status-files-damaged = { $count ->
+    [0] Tous ceux qui ont été demandés étaient intacts.
+    [one] Un fichier demandé est absent ou abîmé ; le journal du serveur le nomme. Une sauvegarde le rend.
+   *[other] { $count } fichiers demandés sont absents ou abîmés ; le journal du serveur les nomme. Une sauvegarde les rend.
+}
+status-clock = Horloge
+status-clock-goes-on = Elle suit son cours.
+status-clock-ahead = Elle a plus d’un jour d’avance sur le dernier travail fait, le { $since } : rien n’est effacé pour son âge tant que vous n’avez pas confirmé l’heure.
+status-clock-confirm = L’heure est juste, reprendre
 status-complaints = Plaintes
 status-complaints-count = { $count ->
     [0] Personne n’a signalé nos courriels comme indésirables ces 30 derniers jours.
@@ -261,6 +271,7 @@ status-tone-plain = pour information
 status-tone-act = à examiner
 status-tone-done = en ordre
 status-tone-late = à corriger
+said-clock-confirmed = L’heure est confirmée, l’effacement reprend.
 said-jobs-again = Les tâches sont relancées.
 ledger-title = Journal des preuves
 ledger-hint = Connexions, droits et accords, dans une chaîne où rien ne peut être changé sans que cela se voie.
@@ -306,6 +317,7 @@ ledger-organisation-created = Organisation inscrite
 ledger-organisation-changed = Organisation modifiée
 ledger-queue-member-added = Affecté à une file
 ledger-queue-member-removed = Retiré d’une file
+ledger-clock-confirmed = Heure du serveur confirmée
 ledger-mailbox-created = Boîte aux lettres ajoutée
 ledger-mailbox-changed = Boîte aux lettres modifiée
 ledger-round-trip-begun = Courriel d’essai envoyé d’une boîte à elle-même

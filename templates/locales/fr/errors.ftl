@@ -36,6 +36,7 @@ error-unsupported = Ce format d’envoi n’est pas accepté.
 error-misdirected = Cette adresse n’est pas celle de ce site.
 error-too-often = Trop de tentatives. Patientez un peu avant de recommencer.
 error-busy = Le service est très sollicité. Réessayez dans quelques secondes.
+error-file-damaged = Ce fichier est absent ou abîmé sur le serveur et ne peut pas être remis. Les administrateurs en sont avertis ; tout le reste est là.
 error-storage-full = Il n’y a plus de place pour enregistrer. Rien n’a été perdu ; réessayez plus tard.
 error-stopped-not-recorded = L’enregistrement est arrêté. La base de données n’a pas encore pu l’inscrire ; elle réessaie jusqu’à y parvenir, et vous n’avez rien à faire.
 error-internal = Une erreur s’est produite de notre côté. Réessayez ; si cela persiste, prévenez-nous.

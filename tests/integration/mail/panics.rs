@@ -143,10 +143,16 @@ fn a_job_that_another_worker_took_over_is_not_failed_by_the_first() {
 static SOUND_RUNS: AtomicU32 = AtomicU32::new(0);
 
 const FAULTY: &[Recurring] = &[
-    Recurring { name: "test_poison", every: TimeDelta::minutes(1), run: |_, _| panic!("a test wants this to panic") },
+    Recurring {
+        name: "test_poison",
+        every: TimeDelta::minutes(1),
+        removes: false,
+        run: |_, _| panic!("a test wants this to panic"),
+    },
     Recurring {
         name: "test_sound",
         every: TimeDelta::minutes(1),
+        removes: false,
         run: |_, _| {
             SOUND_RUNS.fetch_add(1, Ordering::SeqCst);
             Ok(())
