@@ -156,10 +156,7 @@ fn ft_31_spf_that_never_ends_or_is_poison_costs_no_more_than_the_budget_and_is_n
     let poisons: [fn(&str) -> Answers; 6] = [itself, chain, redirect, pointers, huge, broken];
     for (number, poison) in poisons.into_iter().enumerate() {
         let server = Server::answering(poison);
-        let mut check = asking(server.address);
-        let (config, mut options) = asking_options(server.address);
-        options.timeout = Duration::from_millis(100);
-        check.source = Source::Dns(NameServers::new(move || Ok((config.clone(), options.clone()))));
+        let check = asking_for(server.address, Duration::from_millis(100));
         let sender = "+-._=%{i}\"'\\é@acme.example";
         for envelope_from in ["claire@acme.example", sender] {
             let judged = came(&check, MAIL, envelope_from, &client(STRANGER, "mail.acme.example"));
