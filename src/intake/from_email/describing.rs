@@ -223,7 +223,7 @@ mod tests {
         let printer = "L’imprimante du 2e";
         for same in [
             "Re: L’imprimante du 2e",
-            "RE : [ACC-7Q4KD2WM9K] L’IMPRIMANTE du 2e",
+            "RE : [ACC-BT0WS8H9CK] L’IMPRIMANTE du 2e",
             "Tr: Re:  L’imprimante  du 2e (encore)",
             "Re:",
             "",
@@ -232,10 +232,10 @@ mod tests {
         }
         for (old, new, kept) in [
             ("", "La facture", "La facture"),
-            ("", "Re: [ACC-7Q4KD2WM9K]", ""),
+            ("", "Re: [ACC-BT0WS8H9CK]", ""),
             ("PC", "Re: Un autre PC en panne", "Un autre PC en panne"),
             ("e", "La facture", "La facture"),
-            (printer, "Re: [ACC-7Q4KD2WM9K] La facture", "La facture"),
+            (printer, "Re: [ACC-BT0WS8H9CK] La facture", "La facture"),
             (printer, "Facture: une question", "Facture: une question"),
         ] {
             assert_eq!(subject_that_goes_on(old, new), kept, "{old} / {new}");
