@@ -108,7 +108,7 @@ async fn o_06_below_an_answer_stands_how_far_each_of_its_mails_has_come() {
     // It left, and comes back: its bytes are not kept.
     let (id, now) = (newest(&desk).id, desk.test.now());
     desk.test.write(move |db| outbox::bouncing::mark_dead(db, id, "5.1.1 no such user", now));
-    zoe.get(&path).await.assert_says("claire@acme.example</bdi>: revenu").assert_says("5.1.1 no such user");
+    zoe.get(&path).await.assert_says("claire@acme.example</bdi> · revenu").assert_says("5.1.1 no such user");
 }
 
 #[test]
