@@ -5,6 +5,9 @@
 //! Whoever writes a mail chooses what is looked up for it, and how slowly that answers. So only signatures and envelopes that
 //! can count are looked at, for five seconds in all, and for so long in a minute, whoever writes; what is not known then counts
 //! as nothing. Of a mail that can be read in more than one way no signature counts.
+//!
+//! What a forwarder says it found (ARC, RFC 8617) counts as nothing: who says so must be trusted by name, and a mail that was
+//! forwarded unchanged passes by its author's own signature.
 
 mod name_servers;
 mod patience;

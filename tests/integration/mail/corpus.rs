@@ -324,7 +324,7 @@ fn break_it(dice: &mut Dice, fields: &mut Vec<String>, whole: &mut Whole) -> &'s
             "text after the end"
         }
         12 => {
-            // Every reader takes the rest for text, undecoded.
+            // The header ends there (RFC 5322, 2.2): the rest is text, undecoded. Some readers go on behind it.
             fields.insert(2, "a line that is no field".to_owned());
             whole.text = "a line that is no field".to_owned();
             whole.files.clear();
