@@ -33,8 +33,8 @@ pub enum Course {
     Ahead { since: UtcTime },
     /// It was set back.
     Back { since: UtcTime },
-    /// It was ahead, until this time, and was put right.
-    PutRight { from: UtcTime },
+    /// It was ahead, until this time, and was put right. It may still stand more than a day after it was last in order.
+    PutRight { from: UtcTime, is_in_order: bool },
 }
 
 /// How the clock went.
@@ -46,14 +46,17 @@ pub fn course(db: &mut DbConnection, now: UtcTime) -> Result<Course> {
     let noted = |name: &str| rows.iter().find(|(row, _)| row == name).map(|(_, at)| *at);
     let Some(since) = noted(CLOCK) else { return Ok(Course::Unknown) };
     let step = now.since(since);
-    Ok(match step {
-        _ if step > LONGEST_STEP => Course::Ahead { since },
-        _ if step < -DRIFT => Course::Back { since },
-        _ => match noted(CLOCK_AHEAD) {
-            Some(from) if from > now.plus(DRIFT) => Course::PutRight { from },
-            _ if step >= NOTED_EVERY => Course::Moved,
-            _ => Course::Steady,
-        },
+    if step < -DRIFT {
+        return Ok(Course::Back { since });
+    }
+    let is_in_order = step <= LONGEST_STEP;
+    if let Some(from) = noted(CLOCK_AHEAD).filter(|from| *from > now.plus(DRIFT)) {
+        return Ok(Course::PutRight { from, is_in_order });
+    }
+    Ok(match is_in_order {
+        false => Course::Ahead { since },
+        true if step >= NOTED_EVERY => Course::Moved,
+        true => Course::Steady,
     })
 }
 
@@ -61,6 +64,12 @@ pub fn course(db: &mut DbConnection, now: UtcTime) -> Result<Course> {
 pub fn note_time(db: &mut DbConnection, now: UtcTime) -> Result<()> {
     note(db, CLOCK, now)?;
     note(db, CLOCK_AHEAD, now)
+}
+
+/// What was noted of the clock is of another time: a restored database is older than what goes on around it.
+pub fn forget_time(db: &mut DbConnection) -> Result<()> {
+    diesel::delete(recurring_runs::table.filter(recurring_runs::name.eq_any([CLOCK, CLOCK_AHEAD]))).execute(db)?;
+    Ok(())
 }
 
 /// The clock is ahead, and nobody has confirmed it yet.

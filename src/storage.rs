@@ -97,6 +97,7 @@ impl Storage {
             }
             Error::Internal(anyhow::Error::new(error).context("a file could not be stored"))
         })?;
+        self.damaged_names().remove(&hash);
         Ok(hash)
     }
 

@@ -205,10 +205,11 @@ fn level(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Result<
     Ok((spent, retry_after_secs))
 }
 
-/// The clock was set back: what was counted later than now was counted now (FT-06).
+/// The clock was set back: what was counted later than now was counted now, and its pause would be as long as the clock was
+/// ahead (FT-06).
 pub fn follow_clock_back(db: &mut DbConnection, now: UtcTime) -> Result<()> {
     diesel::update(throttles::table.filter(throttles::updated_at.gt(now)))
-        .set(throttles::updated_at.eq(now))
+        .set((throttles::updated_at.eq(now), throttles::blocked_until.eq(None::<UtcTime>)))
         .execute(db)?;
     Ok(())
 }

@@ -17,6 +17,7 @@ use crate::consent::{asking, grants, stopping};
 use crate::db::connection::{Role, open};
 use crate::db::{DbConnection, dialect, file_copy, migrations};
 use crate::error::{Error, Result as Outcome};
+use crate::schedule;
 use crate::storage::Storage;
 use crate::tickets::{links, planned};
 
@@ -137,6 +138,7 @@ fn make_ready(database: &Path, now: UtcTime) -> Result<(), BackupError> {
     }
     change(&mut db, |db| links::expire_all(db, now))?;
     change(&mut db, |db| planned::hold_restored(db, now))?;
+    change(&mut db, schedule::forget_time)?;
     let entry = Entry { kind: "restored", ..Entry::default() };
     change(&mut db, |db| audit::record(db, &entry, now))?;
     // All of it must stand in the one file that is about to be the database.

@@ -184,7 +184,7 @@ impl Mail<'_> {
     }
 
     fn carry_out(&self, db: &mut DbConnection, gathered: &Gathered, decision: &Decision) -> Result<Applied> {
-        storms::note_loop_of_staff(db, self.reading, self.now)?;
+        storms::note_loop_of_staff(db, &self.house.letterhead, self.reading, self.now)?;
         let mut record = Record { rule: decision.rule.name().to_owned(), ..self.record("") };
         record.flags.extend(flags_of(decision));
         if self.is_answer_address_of_staff(db)? {

@@ -21,10 +21,10 @@ use crate::db::schema::tickets;
 use crate::db::types::{MailboxId, PersonId};
 use crate::error::Result;
 use crate::html::to_text;
-use crate::intake::Reading;
+use crate::intake::{Reading, addressing};
 use crate::mail::address::EmailAddress;
 use crate::mail::incoming::ParsedMail;
-use crate::mail::reply_text;
+use crate::mail::{reply_address, reply_text};
 use crate::notifications::Letterhead;
 use crate::outbox::{Kind, bouncing};
 use crate::people::{staff, suppression};
@@ -117,12 +117,25 @@ fn begins_with(db: &mut DbConnection, ticket: &Ticket, mail: &ParsedMail) -> Res
 }
 
 /// A mail of ours to somebody of the staff came back, with its own id and our mark: their mailbox forwards it to one of ours, and
-/// each would bring forth the next (LP-08). Only who had the mail knows its id.
-pub(super) fn note_loop_of_staff(db: &mut DbConnection, reading: &Reading, now: UtcTime) -> Result<()> {
+/// each would bring forth the next (LP-08). Customers come to know ids, from `References`, and our mark, from acknowledgements; the
+/// address for this agent's answers, which must stand in it too, nobody knows but who had the mail.
+pub(super) fn note_loop_of_staff(
+    db: &mut DbConnection,
+    letterhead: &Letterhead,
+    reading: &Reading,
+    now: UtcTime,
+) -> Result<()> {
     let Some(id) = reading.mail.message_id.as_deref().filter(|_| reading.is_looping) else { return Ok(()) };
+    let answers_to = reading.mail.reply_to.first().and_then(|named| named.identity.as_ref());
+    let Some(address) = answers_to.filter(|address| addressing::is_at_reply_domain(letterhead, address)) else {
+        return Ok(());
+    };
+    let Some(token) = reply_address::parse(address.local_part()) else { return Ok(()) };
+    let Some((ticket, _)) = addressing::find_genuine(db, letterhead, &token)? else { return Ok(()) };
+    let Some(holder) = addressing::holder(db, &ticket, &token)? else { return Ok(()) };
     for departed in bouncing::by_mail_id(db, id)? {
         if departed.kind == Kind::Notification
-            && let Some(person) = departed.person
+            && let Some(person) = departed.person.filter(|person| *person == holder.person_id)
             && staff::is_staff(db, person)?
             && let Some(address) = EmailAddress::parse(&departed.recipient)
         {

@@ -168,12 +168,12 @@ pub fn of_reply(
     let before = message_before(db, ticket, reply)?;
     let mut drafts = Vec::new();
     for Reader { participant, person, address } in readers::of_answers(db, letterhead, ticket, reply.author_id)? {
-        // Who joined after it was said reads from then on (TH-07).
-        if participant.joined_at > reply.created_at {
+        let is_requester = participant.person_id == ticket.requester_id;
+        // Who joined after it was said reads from then on (TH-07). Who asks was there before, whatever the clock said then.
+        if !is_requester && participant.joined_at > reply.created_at {
             continue;
         }
         let t = Texts::new(person.language.0, person.zone());
-        let is_requester = participant.person_id == ticket.requester_id;
         let is_confirmed = if is_requester { ticket.address_confirmed } else { person.address_confirmed_at.is_some() };
         // Nothing that a stranger chose goes to an address that nobody confirmed (OUT-10).
         let subject = if is_confirmed {

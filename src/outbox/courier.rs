@@ -17,6 +17,7 @@ pub const CONNECTIONS: usize = 5;
 const BETWEEN_MAILS: Duration = Duration::from_millis(100);
 /// Pauses while the relay does not answer: at most 30 attempts an hour (FT-07).
 const PAUSES_SECS: [i64; 4] = [15, 30, 60, 150];
+const LONGEST_PAUSE: TimeDelta = TimeDelta::seconds(PAUSES_SECS[PAUSES_SECS.len() - 1]);
 /// Deferrals in a row after which a domain gets one connection only, a fifth of all (O-07).
 const SLOW_AFTER: u32 = 3;
 /// Domains remembered at most.
@@ -59,7 +60,8 @@ impl Courier {
     pub fn permit(&self, now: UtcTime) -> Option<Permit<'_>> {
         let mut memory = self.memory();
         let probe = match memory.closed_again_at {
-            Some(at) if now < at => return None,
+            // One later than any pause is from before the clock was set back (FT-06).
+            Some(at) if now < at && at.since(now) <= LONGEST_PAUSE => return None,
             // One mail tries; the others wait for how it fares.
             Some(_) if memory.probing => return None,
             Some(_) => true,

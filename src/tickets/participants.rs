@@ -283,6 +283,7 @@ pub(super) fn join(db: &mut DbConnection, ticket: &Ticket, person: PersonId, now
             details: Details { person: Some(person), ..Details::default() },
         };
         events::record(db, ticket, event, now)?;
+        audience::has_grown(db, ticket, None, now)?;
     }
     Ok(())
 }

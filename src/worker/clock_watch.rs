@@ -23,18 +23,28 @@ pub fn look(app: &App, now: UtcTime) -> Result<bool> {
             tracing::warn!(target: "accord::worker", "The clock was set back; what waits for a time is looked at again");
             app.database.write_now(move |db| {
                 // Another process may have been faster.
-                match schedule::course(db, now)? {
-                    Course::Back { since } => sessions::follow_clock_back(db, since.since(now), None)?,
-                    Course::PutRight { from } => sessions::follow_clock_back(db, from.since(now), Some(now))?,
-                    _ => return Ok(()),
-                }
+                let is_in_order = match schedule::course(db, now)? {
+                    Course::Back { since } => {
+                        sessions::follow_clock_back(db, since.since(now), None)?;
+                        true
+                    }
+                    Course::PutRight { from, is_in_order } => {
+                        sessions::follow_clock_back(db, from.since(now), Some(now))?;
+                        is_in_order
+                    }
+                    course => return Ok(!matches!(course, Course::Ahead { .. })),
+                };
                 sending::follow_clock_back(db, now)?;
                 claiming::follow_clock_back(db, now)?;
                 queue::follow_clock_back(db, now)?;
                 throttle::follow_clock_back(db, now)?;
-                schedule::note_time(db, now)
-            })?;
-            Ok(true)
+                if is_in_order {
+                    schedule::note_time(db, now)?;
+                } else {
+                    schedule::note_ahead(db, now)?;
+                }
+                Ok(is_in_order)
+            })
         }
     }
 }

@@ -6,6 +6,7 @@ use accord::db::schema::throttles;
 use accord::mail::transport::{FailureKind, SendFailure};
 use accord::outbox::listing::{self, Which};
 use accord::people::sessions::Limits;
+use accord::schedule::{self, Course};
 use accord::throttle::{self, Rate};
 use accord::worker::recurring;
 use accord::{journal, queue};
@@ -85,6 +86,23 @@ fn ft_06_a_clock_that_is_put_right_again_needs_nobody_and_days_that_pass_remove_
     assert!(is_there(&desk), "a day old");
     pass(&desk, 48);
     assert!(!is_there(&desk), "three days old");
+}
+
+#[test]
+fn ft_06_a_clock_that_is_put_right_days_later_holds_nothing_back_and_still_waits_for_somebody_s_word() {
+    let desk = Desk::open();
+    recur(&desk);
+    set(&desk, TEN_YEARS);
+    recur(&desk);
+    let ahead = desk.test.now();
+    desk.test.write(move |db| throttle::take(db, "ahead", Rate { times: 1, within: TimeDelta::hours(1) }, ahead));
+    set(&desk, TimeDelta::hours(49) - TEN_YEARS);
+    recur(&desk);
+    let last = desk.test.read(|db| throttle::last(db, "ahead")).unwrap();
+    assert_eq!(last, desk.test.now());
+    let now = desk.test.now();
+    let course = desk.test.read(move |db| schedule::course(db, now));
+    assert!(matches!(course, Course::Ahead { .. }), "{course:?}");
 }
 
 #[actix_web::test]

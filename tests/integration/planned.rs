@@ -296,7 +296,10 @@ async fn when_the_customer_writes_first_the_answer_is_held_and_its_author_told()
     let of = |what: &str| format!("{}/answers/{handle}/{what}", path(&ticket));
     zoe.post(&of("sending"), &[("seen", "1")]).await.assert_status(409).assert_says("décidez de la réponse prévue");
     assert_eq!(unsaid(&desk)[0].1, State::Held);
-    let sent = zoe.post(&of("sending"), &[("seen", "3")]).await;
+    // A page from before it was held says no reason, and whoever sends from there has not read it.
+    zoe.post(&of("sending"), &[("seen", "3")]).await.assert_status(409).assert_says("décidez de la réponse prévue");
+    let held = hidden(&zoe.get(&path(&ticket)).await.text(), "held");
+    let sent = zoe.post(&of("sending"), &[("seen", "3"), ("held", &held)]).await;
     assert!(sent.location().contains("said=said-reply-sent"), "{}", sent.location());
     assert!(unsaid(&desk).is_empty(), "it goes out at once: who sends it has made up their mind");
     zoe.get(&path(&ticket)).await.assert_says("a envoyé une réponse retenue");
@@ -438,7 +441,8 @@ async fn what_an_agent_who_left_had_planned_is_held_at_once_and_who_works_there_
     let handle = unsaid(&desk)[0].0.clone();
     hugo.get("/planned-answers").await.assert_says("Demain.").assert_says("de Zoé Petit");
     let of = |what: &str| format!("{}/answers/{handle}/{what}", path(&ticket));
-    hugo.post(&of("sending"), &[("seen", "1")]).await.assert_status(409).assert_says("est désactivé");
+    let fields = [("seen", "1"), ("held", "answer-held-author-left")];
+    hugo.post(&of("sending"), &fields).await.assert_status(409).assert_says("est désactivé");
     hugo.post(&of("taking-back"), &[]).await.assert_status(303);
     hugo.get(&path(&ticket)).await.assert_says("Demain.</textarea>");
 }

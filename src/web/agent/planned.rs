@@ -8,6 +8,8 @@ use crate::access::Actor;
 use crate::app::App;
 use crate::db::DbConnection;
 use crate::error::{Error, FieldErrors, Result};
+use crate::i18n::Message as Text;
+use crate::notifications::recipients::held_key;
 use crate::tickets::messages::Words;
 use crate::tickets::planned::{self, Release, State, releasing};
 use crate::tickets::ticket::{self, Ticket};
@@ -25,17 +27,20 @@ pub async fn take_back(app: Data<App>, agent: Agent, path: Path<(String, String)
     change(&app, &agent, reference, None, "said-answer-taken-back", verb).await
 }
 
-/// What the agent has seen.
+/// What the agent has seen: how many messages, and why the answer is held, if the page said that.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendForm {
     seen: i32,
+    #[serde(default)]
+    held: String,
 }
 
 /// `POST /tickets/{reference}/answers/{handle}/sending`: at once, whatever it waits for.
 pub async fn send(app: Data<App>, agent: Agent, path: Path<(String, String)>, form: Form<SendForm>) -> PageResult {
     let (reference, handle) = path.into_inner();
-    let (seen, undo_secs) = (form.0.seen, app.config.desk.undo_seconds);
+    let SendForm { seen, held } = form.0;
+    let undo_secs = app.config.desk.undo_seconds;
     let (actor, asked, name) = (agent.actor().clone(), reference.clone(), handle.clone());
     let found = app.database.read(move |db| {
         let ticket = ticket::by_reference(db, &actor, &asked)?;
@@ -46,6 +51,11 @@ pub async fn send(app: Data<App>, agent: Agent, path: Path<(String, String)>, fo
     let words = Words::on_page(found.as_ref().map_or("", |answer| &answer.text));
     let is_held = found.is_some_and(|answer| answer.state == State::Held);
     let verb = move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| {
+        // Held since the page was made, or for another reason: whoever sends it has not read that.
+        let because = planned::find(db, ticket, &handle)?.and_then(|answer| answer.held_because);
+        if because.is_some_and(|because| held_key(because) != held) {
+            return Err(Error::Conflict(Text::new("answer-stale")));
+        }
         releasing::send(db, ticket, &handle, &words, (seen, undo_secs), by, now)
     };
     let said = if is_held || undo_secs == 0 { "said-reply-sent" } else { "said-answer-waits" };

@@ -13,6 +13,7 @@ pub mod html;
 pub mod i18n;
 pub mod mail;
 pub mod secret;
+pub mod stumbling;
 
 #[path = "../../../src/worker/lmtp/data.rs"]
 pub mod lmtp_data;

@@ -369,7 +369,7 @@ pub const EFFECTS: &[(&str, &str)] = &[
     ("POST /tickets/{reference}/participants",                           "jobs planned_answers ticket_events ticket_participants"),
     ("POST /tickets/{reference}/participants/{person}/approval",         "jobs planned_answers ticket_events ticket_participants"),
     ("POST /tickets/{reference}/participants/{person}/removal",          "jobs ticket_events ticket_participants"),
-    ("POST /tickets/{reference}/messages/{handle}/acceptance",           "jobs ticket_events ticket_messages ticket_participants tickets"),
+    ("POST /tickets/{reference}/messages/{handle}/acceptance",           "jobs planned_answers ticket_events ticket_messages ticket_participants tickets"),
     ("POST /tickets/{reference}/messages/{handle}/rejection",            "jobs ticket_events ticket_messages"),
     ("POST /tickets/{reference}/mails/{handle}/retry",                   "outbox"),
     ("POST /tickets/{reference}/consents",                               "audit_details audit_ledger consent_events consent_requests consent_wordings jobs ticket_events"),

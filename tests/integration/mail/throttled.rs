@@ -214,10 +214,12 @@ fn lp_08_neither_a_forged_mark_nor_a_customer_s_forwarding_stops_an_agent_s_mail
         lines.into_bytes()
     };
     for bytes in [
-        // A customer's own mailbox forwards what we acknowledged; an id without our mark; our mark on another mail.
+        // A customer's own mailbox forwards what we acknowledged; an id without our mark; our mark on another mail; both, as a
+        // customer comes to know them, without what only the agent's mail bears.
         forwarded(of(CLAIRE)),
         without(of(ZOE), "X-Accord-Loop"),
         without(of(ZOE), "Message-ID"),
+        without(of(ZOE), "Reply-To"),
     ] {
         desk.accept_bytes(SUPPORT, "x@else.example", bytes);
         desk.test.run_jobs();
