@@ -63,10 +63,22 @@ pub fn sign(selectors: &[Selector], from: &EmailAddress, bytes: Vec<u8>) -> Resu
             let context = format!("the key of {} signs nothing", selector.record_name());
             Error::Internal(anyhow::Error::new(error).context(context))
         })?;
-        signature.write_header(&mut signed);
+        let mut field = Vec::with_capacity(1024);
+        signature.write_header(&mut field);
+        signed.extend_from_slice(&without_last_fold(field));
     }
     signed.extend_from_slice(&bytes);
     Ok(signed)
+}
+
+/// The library may fold the line between the signature and the semicolon behind it. That white space is not signed (RFC 6376,
+/// 3.5), but dkimpy, for one, takes it for what was, and finds such a signature wrong.
+fn without_last_fold(mut field: Vec<u8>) -> Vec<u8> {
+    if field.ends_with(b"\r\n\t;\r\n") {
+        field.truncate(field.len() - b"\r\n\t;\r\n".len());
+        field.extend_from_slice(b";\r\n");
+    }
+    field
 }
 
 /// A name that stands there more often than the field is signed so often, too: the last ones sign that it is not there.

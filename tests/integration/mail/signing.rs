@@ -191,3 +191,15 @@ fn out_07_the_nearest_domain_signs_and_only_one_that_is_aligned_with_from() {
     assert_eq!(names("help.garonne.example"), ["rsa._domainkey.help.garonne.example"]);
     assert_eq!(names("garonne.example").len(), 2);
 }
+
+#[test]
+fn out_07_no_line_breaks_between_a_signature_and_its_end() {
+    let (desk, _) = signing_desk();
+    let from = accord::mail::address::EmailAddress::parse("support@garonne.example").unwrap();
+    for length in 1..=80 {
+        let field = "x".repeat(length);
+        let raw = format!("From: support@garonne.example\r\nList-{field}: 1\r\n\r\nBonjour\r\n");
+        let signed = sign(&desk.test.app.config.mail.dkim, &from, raw.into_bytes()).unwrap();
+        assert!(!String::from_utf8_lossy(&signed).contains("\r\n\t;"), "{length}");
+    }
+}
