@@ -38,6 +38,7 @@
 //!   take waits on the disk for it ([`consent::unrecorded`]).
 //! - No internal id leaves the process; URLs, mails and JSON carry references and random handles.
 //! - Time comes from [`clock::Clock`] and is passed down; nothing else asks the machine.
+//!   When that clock was set, nothing goes for its age and nothing waits for a time that will not come ([`worker::clock_watch`]).
 //! - Texts for people are keys of the catalogue ([`i18n`]), in French and English.
 //!
 //! # From end to end
@@ -51,8 +52,9 @@
 //! ([`mail::incoming`]), finds out whether its sender's domain stands by it ([`mail::authentication`],
 //! [`mail::sender_check`]), decides where it belongs ([`mail::threading`], one pure table) → a ticket
 //! or a message in one transaction ([`intake::from_email`]), which in an embedded database it may share with the mails beside
-//! it; an answer to what stays closed goes on in another ticket ([`tickets::following_up`]). A report that a mail of ours did not arrive
-//! ([`mail::delivery_report`]) is believed or held ([`intake`]), and marks that mail in the [`outbox`].
+//! it; an answer to what stays closed goes on in another ticket ([`tickets::following_up`]). A report that a mail of ours did
+//! not arrive ([`mail::delivery_report`]) is believed or held ([`intake`]), and marks that mail in the [`outbox`]. A mail by which
+//! a mailbox tries itself out ends here ([`intake::round_trip`]).
 //!
 //! *An answer*: what an agent sends on a page waits, as no message yet ([`tickets::planned`]), for the seconds in which it can
 //! be taken back or until the time that was chosen → a message, by a job ([`worker::planned_answers`]) → mails in the
