@@ -225,7 +225,7 @@ pub fn settle(
     let attempts = letter.attempts - i32::from(matches!(sending, Sending::RelayDown { .. }));
     let ours =
         outbox::table.find(letter.id).filter(outbox::state.eq(State::Leased)).filter(outbox::leased_by.eq(worker));
-    let settle = diesel::update(ours).set((
+    let outcome = (
         outbox::state.eq(state),
         outbox::attempts.eq(attempts),
         outbox::strikes.eq(strikes),
@@ -233,16 +233,16 @@ pub fn settle(
         outbox::leased_until.eq(None::<UtcTime>),
         outbox::last_error.eq(error),
         outbox::sent_at.eq((settled == Settled::Sent).then_some(now)),
-    ));
-    if one_text!(promised settle.returning(outbox::id)).load::<OutboxId>(db)?.is_empty() {
-        return Ok(Settled::NotOurs);
-    }
-    if matches!(settled, Settled::Sent | Settled::Suppressed) {
-        // Nothing will send it again, and some of these bytes sign people in.
-        let forget = diesel::update(outbox::table.find(letter.id)).set(outbox::mime.eq(None::<Vec<u8>>));
-        one_text!(promised forget.returning(outbox::id)).load::<OutboxId>(db)?;
-    }
-    Ok(settled)
+    );
+    let changed: Vec<OutboxId> = if matches!(settled, Settled::Sent | Settled::Suppressed) {
+        // Nothing will send it again, and some of these bytes sign people in. With the outcome, for each change of the row
+        // writes all of it.
+        let forget = outbox::mime.eq(None::<Vec<u8>>);
+        one_text!(promised diesel::update(ours).set((outcome, forget)).returning(outbox::id)).load(db)?
+    } else {
+        one_text!(promised diesel::update(ours).set(outcome).returning(outbox::id)).load(db)?
+    };
+    Ok(if changed.is_empty() { Settled::NotOurs } else { settled })
 }
 
 /// Frees every mail held by a worker whose name begins with `prefix`: at the start of the only process of a database, or

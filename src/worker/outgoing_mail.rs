@@ -134,18 +134,15 @@ fn claim_one<'a>(
         // Where one relay carries everything, nobody asks from which mailbox a mail is.
         let mailboxes = if app.relays.is_empty() { Vec::new() } else { mailboxes::all(db)? };
         let reachable = (!are_all_open).then(|| reachable(app, &lanes, &mailboxes));
-        let mut free = Vec::new();
-        for candidate in sending::candidates(db, last, reachable.as_ref(), now)? {
-            if !sending::must_wait(db, &candidate)? {
-                free.push(candidate);
-            }
-        }
-        Ok((free, mailboxes))
+        Ok((sending::candidates(db, last, reachable.as_ref(), now)?, mailboxes))
     })?;
     for candidate in candidates {
         let relay = relay_of(app, &mailboxes, candidate.mailbox);
         let Some(at) = lanes.iter().position(|lane| lane.relay == relay) else { continue };
-        if !lanes[at].permit.admits(candidate.domain()) {
+        // Asked of one after the other, for the first can go nearly always.
+        if app.database.read_now(|db| sending::must_wait(db, &candidate))?
+            || !lanes[at].permit.admits(candidate.domain())
+        {
             continue;
         }
         let (id, worker) = (candidate.id, worker.to_owned());

@@ -23,13 +23,15 @@ use crate::worker::{destroying, handlers, imap, incoming_mail, outgoing_mail, re
 
 /// How long a thread waits when nothing in this process was committed; others may have enqueued.
 const POLL: Duration = Duration::from_millis(500);
+/// A thread that found nothing to do looks again no sooner, however many commits there are meanwhile: most are not for it.
+const BREATH: Duration = Duration::from_millis(10);
 /// How often recurring work is looked at.
 const RECURRING_POLL: Duration = Duration::from_secs(20);
 /// How far work in the background stands back from people who wait for a page and mail servers that wait for an answer
 /// (`nice`): it gets a tenth of a busy processor, and all of an idle one.
 const NICENESS: i32 = 10;
-/// Threads that do jobs in one process.
-const JOB_THREADS: usize = 2;
+/// Threads that do jobs in one process: what several of them have to write at a time shares a commit.
+const JOB_THREADS: usize = 4;
 /// Jobs done one after another before the thread looks around again, at whether it shall stop.
 const JOBS_IN_A_ROW: u64 = 16;
 /// No further one is claimed after this, whatever those before took.
@@ -132,6 +134,7 @@ fn run_until_stopped(app: &App, kind: &'static str, worker: &str, work: Work, st
         match step {
             Ok(Ok(Step::Worked(pieces))) => metrics::count_work(kind, pieces),
             Ok(Ok(Step::Idle)) => {
+                std::thread::sleep(BREATH);
                 app.database.changes().wait(seen, POLL);
             }
             Ok(Err(error)) => {
