@@ -84,12 +84,15 @@ fn file(name: &str, seed: usize, bytes: usize) -> String {
     part
 }
 
+/// Another field below Content-Type.
+const BASE64_TOO: &str = "\r\nContent-Transfer-Encoding: base64";
+
 /// Mails of nearly `bytes`, each of a kind that is hard in another way, with what it is.
 pub fn large(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
     let bytes = bytes - (64 << 10);
     let (sender, subject) = ("jean@acme.example", "Un gros courrier");
     let filled = |kind: &str, line: &str| {
-        let mut mail = format!("{}Content-Type: {kind}; charset=utf-8\r\n\r\n", head(1, sender, subject));
+        let mut mail = format!("{}Content-Type: {kind}\r\n\r\n", head(1, sender, subject));
         mail.push_str(&line.repeat((bytes - mail.len()) / line.len()));
         mail.into_bytes()
     };
@@ -98,12 +101,32 @@ pub fn large(bytes: usize) -> Vec<(&'static str, Vec<u8>)> {
         files.push_str(&file(&format!("{number}.bin"), number, bytes / 450 * 57 / 80));
     }
     files.push_str("--m--\r\n");
+    let line = |bytes: &[u8]| format!("{}\r\n", BASE64.encode(bytes));
+    let utf_16 = line(&"La même chose, encore.  \r\n ".encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<u8>>());
+    let garbage = line(&(0..57_u8).map(|number| number.wrapping_mul(151)).collect::<Vec<u8>>());
+    let mut uuencoded = format!("{}Content-Type: text/plain\r\n\r\nbegin 644 a.bin\r\n", head(1, sender, subject));
+    uuencoded.push_str(&format!("M{}\r\n", "!".repeat(60)).repeat(bytes / 63 - 20));
+    uuencoded.push_str("`\r\nend\r\n");
     vec![
         ("one file", with_file(3, sender, subject, bytes / 80 * 57)),
         ("450 files", files.into_bytes()),
-        ("lines of text", filled("text/plain", "Voici la ligne de ce qui fut dit avant, mot pour mot.\r\n")),
-        ("quoted lines", filled("text/plain", "> > Voici la ligne de ce qui fut dit avant, mot pour mot.\r\n")),
-        ("paragraphs of HTML", filled("text/html", "<p style=\"color:red\">Voici <b>la</b> ligne.</p>\r\n")),
-        ("HTML that opens and never closes", filled("text/html", "<div><font><table><tr><td>\r\n")),
+        (
+            "lines of text",
+            filled("text/plain; charset=utf-8", "Voici la ligne de ce qui fut dit avant, mot pour mot.\r\n"),
+        ),
+        (
+            "quoted lines",
+            filled("text/plain; charset=utf-8", "> > Voici la ligne de ce qui fut dit avant, mot pour mot.\r\n"),
+        ),
+        (
+            "paragraphs of HTML",
+            filled("text/html; charset=utf-8", "<p style=\"color:red\">Voici <b>la</b> ligne.</p>\r\n"),
+        ),
+        ("HTML that opens and never closes", filled("text/html; charset=utf-8", "<div><font><table><tr><td>\r\n")),
+        // B-09 and B-13 in their full size.
+        ("UTF-16 in base64", filled(&format!("text/plain; charset=utf-16{BASE64_TOO}"), &utf_16)),
+        ("garbage as ISO-2022-JP", filled(&format!("text/plain; charset=iso-2022-jp{BASE64_TOO}"), &garbage)),
+        ("soft line breaks", filled("text/plain\r\nContent-Transfer-Encoding: quoted-printable", "=\r\n")),
+        ("uuencode", uuencoded.into_bytes()),
     ]
 }

@@ -153,9 +153,11 @@ impl Cuts {
 }
 
 /// The beginning of a parameterized value that holds at most [`PARAMETERS`] parameters, without those whose name is too
-/// long, and whether something was left out (L-07).
+/// long, and whether something was left out (L-07). Of parameters of the same name the first is kept, as of fields: parsers
+/// do not agree which of them counts (B-18).
 pub fn within_parameter_limits(value: &str) -> (String, bool) {
     let mut kept = String::with_capacity(value.len().min(1024));
+    let mut names: Vec<String> = Vec::new();
     let mut is_cut = false;
     for (index, piece) in split_unquoted(value, b';').enumerate() {
         if index > PARAMETERS {
@@ -165,6 +167,13 @@ pub fn within_parameter_limits(value: &str) -> (String, bool) {
         if index > 0 && name_bytes > PARAMETER_NAME_BYTES {
             is_cut = true;
             continue;
+        }
+        if index > 0 && name_bytes > 0 {
+            let name = piece[..name_bytes].trim().to_ascii_lowercase();
+            if names.contains(&name) {
+                continue;
+            }
+            names.push(name);
         }
         if index > 0 {
             kept.push(';');
@@ -205,11 +214,18 @@ mod tests {
     fn l_07_parameters_past_the_limit_are_left_out() {
         let value = "text/plain; charset=utf-8; name=\"a;b\\\";c\"";
         assert_eq!(within_parameter_limits(value), (value.to_owned(), false));
-        let many = format!("text/plain{}", "; a*1=b".repeat(100));
+        let many = format!("text/plain{}", (0..100).map(|number| format!("; a*{number}=b")).collect::<String>());
         let (kept, is_cut) = within_parameter_limits(&many);
         assert_eq!((kept.matches(';').count(), is_cut), (64, true));
         let long = format!("text/plain; {}=x; charset=utf-8", "n".repeat(300));
         assert_eq!(within_parameter_limits(&long), ("text/plain; charset=utf-8".to_owned(), true));
+    }
+
+    #[test]
+    fn b_18_of_parameters_of_the_same_name_the_first_counts() {
+        let value = "text/plain; charset=utf-8; Charset =utf-16; name*0=a; name*1=b; flag; flag; name*0=c";
+        let kept = "text/plain; charset=utf-8; name*0=a; name*1=b; flag; flag";
+        assert_eq!(within_parameter_limits(value), (kept.to_owned(), false));
     }
 
     #[test]

@@ -1,10 +1,20 @@
 //! The messages made to hurt (B-01 to B-20), from the journal to the ticket (ADV-32): each is read within its limits, and
-//! kept byte for byte. What is read of each is shown beside the reader, in `mail::incoming`.
+//! kept byte for byte. What is read of each is shown beside the reader, in `mail::incoming`; of those that are meant to
+//! have a person see something else than was written, here, by a file for each kind.
+
+mod bodies;
+mod boundaries;
+mod charsets;
+mod contradictions;
+mod encodings;
+mod html;
 
 use accord::db::schema::journal;
-use accord::journal::{NewMail, Recipient, State, Way, accept};
+use accord::db::types::{Json, TicketId};
+use accord::journal::{NewMail, Recipient, Record, State, Way, accept};
 use accord::teams::mailboxes;
 use accord::tickets::attachments;
+use accord::tickets::ticket::Ticket;
 use diesel::prelude::*;
 
 use crate::support::desk::{Desk, Letter, SUPPORT};
@@ -133,6 +143,56 @@ fn adv_32_ft_18_each_message_made_to_hurt_becomes_a_ticket_within_its_limits_and
         assert!(kept == raw, "{name} is kept otherwise than it came");
     }
     assert!(!desk.tickets().is_empty());
+}
+
+/// With the fields that every mail has and these besides, from somebody who has not written before.
+fn from_somebody(fields: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+    let somebody = accord::secret::random_handle();
+    let head = format!("From: hurt@{somebody}.example\nTo: {SUPPORT}\nSubject: Une panne\n{fields}\n");
+    [head.as_bytes(), body.as_ref()].concat()
+}
+
+/// What a mail became.
+struct Arrived {
+    record: Record,
+    ticket: Ticket,
+    /// All that it says, what it quotes included.
+    text: String,
+    /// The names and the bytes of its files.
+    files: Vec<(String, Vec<u8>)>,
+}
+
+/// The mail arrives; it was read at the first try, is a ticket of its own, and is kept byte for byte.
+fn arrived(desk: &Desk, what: &str, raw: &[u8]) -> Arrived {
+    let tickets = desk.tickets().len();
+    desk.accept_bytes(SUPPORT, "x@y.example", raw.to_vec());
+    desk.test.run_jobs();
+    type Row = (State, i32, i32, Option<String>, Option<TicketId>, Json<Record>);
+    let (state, strikes, attempts, hash, ticket, record): Row = desk.test.read(|db| {
+        let of_last = (
+            journal::state,
+            journal::strikes,
+            journal::attempts,
+            journal::original_hash,
+            journal::ticket_id,
+            journal::record,
+        );
+        Ok(journal::table.order(journal::id.desc()).select(of_last).first(db)?)
+    });
+    assert_eq!((state, strikes, attempts), (State::Applied, 0, 1), "{what}: {record:?}");
+    let kept = desk.test.app.storage.get(&hash.expect("the original")).unwrap();
+    assert!(kept == raw, "{what} is kept otherwise than it came");
+    assert_eq!(desk.tickets().len(), tickets + 1, "{what} opens a ticket");
+    let ticket = desk.ticket_again(ticket.expect("a ticket"));
+    let message = desk.messages(&ticket).remove(0);
+    let files = desk.test.read(|db| attachments::of_ticket(db, &ticket));
+    let content = |file: &attachments::Attachment| desk.test.app.storage.get(&file.content_hash).unwrap();
+    Arrived {
+        record: record.0,
+        text: format!("{}{}", message.body_text, message.quoted_text),
+        files: files.iter().map(|file| (file.file_name.clone(), content(file))).collect(),
+        ticket,
+    }
 }
 
 /// A mail with one file, which arrives; the file as it is kept.
