@@ -8,6 +8,7 @@ mod copied;
 pub mod corpus;
 mod digests;
 mod fetched;
+mod fetched_backlog;
 mod fetched_tidied;
 mod filing;
 mod foreign;

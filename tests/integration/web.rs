@@ -17,8 +17,9 @@ use actix_web::middleware::from_fn;
 use actix_web::test::{TestRequest, init_service};
 use actix_web::web::{Bytes, Data};
 use chrono::TimeDelta;
-use futures_util::StreamExt;
-use futures_util::stream;
+use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
+use tokio::time::Instant;
 
 use crate::support::TestApp;
 use crate::support::browser::{Browser, Trickle};
@@ -117,6 +118,52 @@ async fn ft_14_a_body_that_trickles_in_is_not_waited_for() {
             assert!(String::from_utf8_lossy(&text).contains(said), "{path}: {text:?}");
         }
     }
+}
+
+#[actix_web::test]
+async fn ft_14_five_hundred_bodies_that_trickle_in_end_in_their_time_and_keep_nobody_waiting() {
+    const SLOW: u64 = 500;
+    let app = TestApp::empty();
+    let (slow, people) = (app.browser().await, app.browser().await);
+    // Each byte after a pause, for ever.
+    let trickling = |pause: Duration, bytes: usize| -> Trickle {
+        stream::unfold((), move |()| async move {
+            tokio::time::sleep(pause).await;
+            Some((Ok(Bytes::from(vec![b' '; bytes])), ()))
+        })
+        .boxed_local()
+    };
+    let request = || {
+        TestRequest::post()
+            .uri("/fr/sign-in")
+            .insert_header((header::ORIGIN, "http://desk.example"))
+            .insert_header((header::CONTENT_TYPE, "application/x-www-form-urlencoded"))
+    };
+    people.get("/fr/sign-in").await.assert_status(200);
+    tokio::time::pause();
+    let began = Instant::now();
+    let attack = join_all((0..SLOW).map(|number| {
+        let body = trickling(Duration::from_millis(900 + number % 200), 1);
+        let answer = slow.send_trickling(request(), body);
+        async move { (answer.await.status.as_u16(), began.elapsed().as_secs()) }
+    }));
+    // Somebody's page and somebody's form, each second meanwhile.
+    let others = async {
+        for _ in 0..12 {
+            let asked = Instant::now();
+            people.get("/fr/sign-in").await.assert_status(200);
+            people.send(request().set_payload("x")).await;
+            assert!(asked.elapsed() < Duration::from_millis(500), "waited {:?}", asked.elapsed());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    };
+    let (ended, ()) = futures_util::join!(attack, others);
+    let strays: Vec<_> = ended.iter().filter(|ended| **ended != (408, 10)).collect();
+    assert!(strays.is_empty(), "{strays:?}");
+    // Whoever is just fast enough has two minutes.
+    let began = Instant::now();
+    let answer = slow.send_trickling(request(), trickling(Duration::from_millis(500), 520)).await;
+    assert_eq!((answer.status.as_u16(), began.elapsed().as_secs()), (408, 120));
 }
 
 #[actix_web::test]

@@ -100,6 +100,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
         self.deliver_from("claire@acme.example", content).await
     }
 
+    /// The same from an envelope that may have to wait; gives what was said of the mail, or that it is not wanted now.
+    pub(super) async fn offer(&mut self, envelope: &str, content: &[u8]) -> String {
+        assert!(self.ask(&format!("MAIL FROM:<{envelope}>")).await.starts_with("250"));
+        assert!(self.ask(&format!("RCPT TO:<{SUPPORT}>")).await.starts_with("250"));
+        let said = self.ask("DATA").await;
+        if !said.starts_with("354") {
+            return said;
+        }
+        self.send_bytes(content).await;
+        self.send("\r\n.\r\n").await;
+        self.line().await
+    }
+
     /// The same from that envelope.
     pub(super) async fn deliver_from(&mut self, envelope: &str, content: &[u8]) -> String {
         assert!(self.ask(&format!("MAIL FROM:<{envelope}>")).await.starts_with("250"));

@@ -1,12 +1,17 @@
 //! What ends a flood or a loop, and who is told of it where: by the pages, never by more mail.
 
+use accord::db::DbConnection;
+use accord::db::schema::ticket_messages;
 use accord::tickets::events::{self, Details, EventKind};
 use accord::tickets::status::Status;
 use accord::tickets::ticket::Ticket;
 use chrono::TimeDelta;
+use diesel::prelude::*;
 
+use super::lmtp::{Peer, listen};
 use super::loops::acknowledgements;
 use crate::support::desk::{Desk, Letter, SUPPORT, Sent};
+use crate::support::times;
 
 const CLAIRE: &str = "claire@acme.example";
 const ZOE: &str = "zoe@staff.example";
@@ -149,6 +154,52 @@ async fn lp_05_agents_are_told_once_that_a_ticket_is_throttled_and_it_ends_after
     desk.receive(&Letter::answering(CLAIRE, &sent).text("Une heure plus tard."));
     assert!(!desk.sent_to(ZOE).is_empty(), "agents are mailed again");
     assert_eq!(throttled(&desk, &ticket).len(), 1);
+}
+
+#[actix_web::test]
+async fn ft_17_of_a_flood_from_one_sender_every_mail_is_kept_or_stays_with_their_server_and_nobody_else_waits() {
+    // In a minute; what is taken of one sender is what the settings say, a thousand an hour unless they say otherwise.
+    let (flood, taken_an_hour) = (times(300, 10_000), times(100, 1_000));
+    let desk = Desk::with_settings(&format!("[limits]\nmails_per_sender_hour = {taken_an_hour}"));
+    let listening = listen(&desk);
+    let (mut theirs, mut other) = (Peer::greeted(&listening).await, Peer::greeted(&listening).await);
+    let eve = "eve@stranger.example";
+    let (mut taken, mut refused) = (0, 0);
+    for number in 0..flood {
+        if number % 50 == 49 {
+            let bob = format!("bob@house-{number}.example");
+            let letter = Letter::from(&bob).subject(&format!("Pour {bob}"));
+            assert!(other.deliver_from(&bob, &letter.bytes()).await.starts_with("250"), "{bob} waits for nobody");
+        }
+        let said = theirs.offer(eve, &Letter::from(eve).subject(&format!("Nr {number}")).bytes()).await;
+        match said.split(' ').next() {
+            Some("250") => taken += 1,
+            Some("451") => refused += 1,
+            _ => panic!("{said}"),
+        }
+    }
+    assert_eq!((taken, refused), (taken_an_hour, flood - taken_an_hour));
+    let others = flood / 50;
+    let waiting = desk.test.read(accord::journal::unprocessed::counts).waiting;
+    assert_eq!(waiting, (taken + others) as i64, "what was acknowledged is in the journal");
+    std::thread::scope(|scope| {
+        scope.spawn(|| desk.test.run_jobs());
+    });
+    let (of_eve, of_others): (Vec<Ticket>, Vec<Ticket>) =
+        desk.tickets().into_iter().partition(|ticket| ticket.subject.starts_with("Nr "));
+    assert_eq!((of_eve.len(), of_others.len()), (30, others));
+    let kept: usize = of_eve.iter().map(|ticket| desk.test.read(|db| messages_in(db, ticket))).sum();
+    assert_eq!(kept, taken, "each of them is said somewhere");
+    let counts = desk.test.read(accord::journal::unprocessed::counts);
+    assert_eq!((counts.waiting, counts.failed, counts.held), (0, 0, 0));
+    let sent = desk.sent();
+    assert_eq!(sent.iter().filter(|sent| sent.recipient == eve).count(), 1, "one answer of a machine");
+    assert_eq!(sent.iter().filter(|sent| sent.recipient.starts_with("bob@")).count(), others);
+}
+
+fn messages_in(db: &mut DbConnection, ticket: &Ticket) -> accord::error::Result<usize> {
+    let said = ticket_messages::table.filter(ticket_messages::ticket_id.eq(ticket.id)).count();
+    Ok(usize::try_from(said.get_result::<i64>(db)?).expect("a count"))
 }
 
 /// What Zoé's mailbox makes of a mail of ours: it forwards it to the mailbox of the desk.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -75,6 +76,8 @@ pub struct State {
     pub stubborn: BTreeSet<u32>,
     /// It lists what there is and says no to everything that is asked of a mail then.
     pub only_lists: bool,
+    /// It hangs up when it hears this, once, before it does it, or after it did.
+    pub hangs_up: Option<(&'static str, bool)>,
     /// What stands before the answer to a listing.
     pub before_listing: String,
     /// It tells of a mail before it says that it will tell, and not again.
@@ -142,6 +145,7 @@ impl ImapServer {
             unlisted: BTreeSet::new(),
             stubborn: BTreeSet::new(),
             only_lists: false,
+            hangs_up: None,
             before_listing: String::new(),
             tells_early: false,
             arrives_at_the_end: None,
@@ -218,6 +222,13 @@ fn serve(stream: &mut dyn Duplex, state: &Mutex<State>) -> std::io::Result<()> {
         state.lock().unwrap().heard.push(command.to_owned());
         let words: Vec<&str> = command.split(' ').collect();
         let mut done = format!("{tag} OK done\r\n");
+        let hangs_up = {
+            let mut state = state.lock().unwrap();
+            state.hangs_up.take_if(|(at, _)| command.contains(*at)).map(|(_, is_done)| is_done)
+        };
+        if hangs_up == Some(false) {
+            return Ok(());
+        }
         match words.as_slice() {
             ["LOGIN", _, password] => {
                 if password.trim_matches('"') != state.lock().unwrap().password {
@@ -322,6 +333,9 @@ fn serve(stream: &mut dyn Duplex, state: &Mutex<State>) -> std::io::Result<()> {
             }
             _ => done = format!("{tag} BAD what\r\n"),
         }
+        if hangs_up.is_some() {
+            return Ok(());
+        }
         stream.write_all(done.as_bytes())?;
         stream.flush()?;
     }
@@ -343,8 +357,8 @@ fn fetch(stream: &mut dyn Duplex, state: &Mutex<State>, range: &str, what: &str)
         let state = state.lock().unwrap();
         let last = state.mails.keys().last().copied().unwrap_or_default();
         let wanted = |uid: u32| if is_open { uid >= first.min(last) } else { uid == first };
-        let all = state.mails.iter().enumerate().map(|(index, (uid, mail))| (index + 1, *uid, mail.clone()));
-        all.filter(|(_, uid, _)| wanted(*uid)).collect()
+        let all = state.mails.iter().enumerate().filter(|(_, (uid, _))| wanted(**uid));
+        all.map(|(index, (uid, mail))| (index + 1, *uid, mail.clone())).collect()
     };
     {
         let state = state.lock().unwrap();
@@ -474,6 +488,15 @@ impl Fetching {
         ));
         let keeper = Fetching::another(&desk);
         Fetching { server, desk, keeper }
+    }
+
+    /// The same installation with the database that was copied into this file, and the server as it is by now.
+    pub fn with_database_of(self, file: &Path) -> Fetching {
+        let desk = Desk { test: self.desk.test.with_database_of(file), ..self.desk };
+        // Whoever held the account in that database is gone.
+        desk.test.clock.advance(TimeDelta::seconds(91));
+        let keeper = Fetching::another(&desk);
+        Fetching { desk, keeper, ..self }
     }
 
     /// Whoever else would look after the account.
