@@ -12,6 +12,7 @@ mod fetched_backlog;
 mod fetched_tidied;
 mod filing;
 mod foreign;
+mod fuzzed;
 mod hostile_imap;
 mod http;
 mod http_one_queue;

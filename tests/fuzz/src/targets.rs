@@ -1,21 +1,22 @@
 //! Each target takes any bytes and asserts what holds of every input. That nothing panics, takes longer than five seconds or
-//! more memory than a mail may, is seen by what runs it.
+//! more memory than a mail may, is seen by what runs it. The suite calls them, too, once with each seed (`mail::fuzzed`), so
+//! they name what they test by where they stand.
 
-use crate::html;
-use crate::lmtp_data::DataReader;
-use crate::mail::address::{self, EmailAddress, split_list};
-use crate::mail::authentication::{self, Authentication};
-use crate::mail::automatic::{self, Class, Traits};
-use crate::mail::incoming::{Level, ParsedMail, parse};
-use crate::mail::limits::{PART_TEXT_BYTES, TEXT_BYTES_MIN, TEXT_PER_RAW_BYTE};
-use crate::mail::mac::MacKeys;
-use crate::mail::message_id::{self, MessageIdFor};
-use crate::mail::reply_address::{self, AddressPurpose, TokenFor};
-use crate::mail::threading::{
+use super::html;
+use super::lmtp_data::DataReader;
+use super::mail::address::{self, EmailAddress, split_list};
+use super::mail::authentication::{self, Authentication};
+use super::mail::automatic::{self, Class, Traits};
+use super::mail::incoming::{Level, ParsedMail, parse};
+use super::mail::limits::{PART_TEXT_BYTES, TEXT_BYTES_MIN, TEXT_PER_RAW_BYTE};
+use super::mail::mac::MacKeys;
+use super::mail::message_id::{self, MessageIdFor};
+use super::mail::reply_address::{self, AddressPurpose, TokenFor};
+use super::mail::threading::{
     Decision, Evidence, MessageEvidence, Outcome, Sender, SubjectEvidence, TicketState, TokenEvidence, decide,
 };
-use crate::mail::{complaint, delivery_report, reply_text, unsubscribe_token};
-use crate::secret::Secret;
+use super::mail::{complaint, delivery_report, reply_text, unsubscribe_token};
+use super::secret::Secret;
 
 /// What is done with an input.
 pub type Target = fn(&[u8]);

@@ -8,9 +8,7 @@ use chrono::TimeDelta;
 
 use crate::support::desk::Letter;
 use crate::support::imap::{Fetching, Manner};
-
-/// Mails of the backlog in every run of the suite; in `.ci/run night` `ACCORD_TEST_BACKLOG` says 10 000.
-const BACKLOG: usize = 200;
+use crate::support::mails;
 
 fn letter(number: usize) -> Letter {
     Letter::from(&format!("claire@house-{number}.example")).subject(&format!("Demande {number}"))
@@ -46,7 +44,7 @@ async fn ft_26_a_wire_cut_between_fetching_and_marking_loses_none_and_doubles_no
 
 #[actix_web::test]
 async fn ft_26_of_a_long_backlog_each_mail_is_taken_once_whatever_happens_on_the_way() {
-    let backlog = std::env::var("ACCORD_TEST_BACKLOG").ok().and_then(|count| count.parse().ok()).unwrap_or(BACKLOG);
+    let backlog = mails(200);
     let mut fetching = Fetching::with("existing = \"take\"\nafter = \"seen\"");
     let poison = backlog / 4;
     let cut = backlog / 3;

@@ -124,7 +124,7 @@ impl TestApp {
 
     /// Does all work that is due, as the worker threads would.
     pub fn run_jobs(&self) {
-        for _ in 0..10_000 {
+        for _ in 0..100_000 {
             let worked = WORK.iter().any(|(_, _, work)| work(&self.app, "test").unwrap() != Step::Idle);
             if !worked {
                 return;
