@@ -27,7 +27,7 @@ use super::process::{Installation, Kind, Server, free_address, wait_until};
 /// Debian's `nobody` and `nogroup`: a mail server never runs a pipe as root, so Accord runs as the same user.
 pub const NOBODY: u32 = 65_534;
 /// How long a mail may be under way.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// Who writes.
 pub const CUSTOMER: &str = "claire@client.example";
 
@@ -109,18 +109,24 @@ fn there_and_back(way: Way, client: Client) {
             ]);
         }
     }
-    let mut said: Vec<(TicketId, String, String)> = Vec::new();
-    wait_until("the answer has come back", PATIENCE, || {
-        said = ticket_messages::table
-            .order(ticket_messages::id)
-            .select((ticket_messages::ticket_id, ticket_messages::from_address, ticket_messages::body_text))
-            .load(&mut db)
-            .unwrap();
-        said.len() >= 3
-    });
+    let said = said_when_there_are(&mut db, 3);
     assert!(said.iter().all(|(ticket, _, _)| *ticket == id), "all of it is one ticket: {said:#?}");
     let (_, from, last) = &said[2];
     assert_eq!((from.as_str(), last.trim()), (CUSTOMER, "La 7.1."));
+}
+
+/// Everything that is said in tickets, when it is so much: in which ticket, by whom, and the words.
+pub fn said_when_there_are(db: &mut DbConnection, count: usize) -> Vec<(TicketId, String, String)> {
+    let mut said = Vec::new();
+    wait_until(&format!("{count} messages are there"), PATIENCE, || {
+        said = ticket_messages::table
+            .order(ticket_messages::id)
+            .select((ticket_messages::ticket_id, ticket_messages::from_address, ticket_messages::body_text))
+            .load(db)
+            .unwrap();
+        said.len() >= count
+    });
+    said
 }
 
 /// An agent answers. That the page does the same is shown elsewhere, in the browser.

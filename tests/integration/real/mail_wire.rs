@@ -8,26 +8,39 @@ use std::time::Duration;
 
 /// Hands one mail over by LMTP. `Ok` only when the mail was acknowledged; else it is the sender's still.
 pub fn deliver_by_lmtp(to: SocketAddr, sender: &str, recipient: &str, mail: &str) -> Result<()> {
-    deliver(to, "LHLO", sender, recipient, mail)
+    deliver(to, &[("LHLO mx.example".to_owned(), "250")], sender, recipient, mail)
 }
 
 /// The same by SMTP, as somebody's mail server does.
 pub fn deliver_by_smtp(to: SocketAddr, sender: &str, recipient: &str, mail: &str) -> Result<()> {
-    deliver(to, "EHLO", sender, recipient, mail)
+    deliver(to, &[("EHLO mx.example".to_owned(), "250")], sender, recipient, mail)
 }
 
-fn deliver(to: SocketAddr, greeting: &str, sender: &str, recipient: &str, mail: &str) -> Result<()> {
+/// The same as if it came from the machine at that address: the mail server believes us (Postfix's XCLIENT).
+pub fn deliver_by_smtp_as(to: SocketAddr, client: &str, sender: &str, recipient: &str, mail: &str) -> Result<()> {
+    let greeting = ("EHLO mail.example".to_owned(), "250");
+    let client = (format!("XCLIENT NAME=mail.example ADDR={client}"), "220");
+    deliver(to, &[greeting.clone(), client, greeting], sender, recipient, mail)
+}
+
+fn deliver(
+    to: SocketAddr,
+    greetings: &[(String, &'static str)],
+    sender: &str,
+    recipient: &str,
+    mail: &str,
+) -> Result<()> {
     let stream = TcpStream::connect_timeout(&to, Duration::from_secs(2))?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut writer = stream;
     expect(&mut reader, "220")?;
-    for (command, code) in [
-        (format!("{greeting} mx.example"), "250"),
+    let hand_over = [
         (format!("MAIL FROM:<{sender}>"), "250"),
         (format!("RCPT TO:<{recipient}>"), "250"),
         ("DATA".to_owned(), "354"),
-    ] {
+    ];
+    for (command, code) in greetings.iter().chain(&hand_over) {
         writer.write_all(format!("{command}\r\n").as_bytes())?;
         expect(&mut reader, code)?;
     }

@@ -1,24 +1,25 @@
 //! Postfix before and behind Accord: what customers write comes by LMTP, their answers through `pipe(8)`, and all that Accord
-//! sends leaves by it as smart host.
+//! sends leaves by it as smart host. It tells which machine a mail comes from, and leaves signatures whole.
 
+use std::io::Write;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use accord::clock::Clock;
-use accord::db::schema::{ticket_messages, tickets};
-use accord::db::types::TicketId;
+use accord::db::schema::{journal, tickets};
+use accord::db::types::{Json, TicketId};
+use accord::journal::{Record, State};
 use accord::mail::incoming;
 use diesel::prelude::*;
 
 use super::desk;
-use super::mail::{CUSTOMER, reply, serve_as_nobody};
-use super::mail_wire::{Sink, deliver_by_smtp};
+use super::mail::{CUSTOMER, PATIENCE, reply, said_when_there_are, serve_as_nobody};
+use super::mail_wire::{Sink, deliver_by_smtp, deliver_by_smtp_as};
 use super::process::{Installation, Kind, free_address, wait_until};
+use crate::support::dkim;
 
-/// How long a mail may be under way.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// Debian's `daemon`, to whom Postfix's queue belongs here. Nobody else may be of that number, and `nobody` runs the pipe.
 const DAEMON: u32 = 1;
 
@@ -50,6 +51,7 @@ fn real_postfix_brings_mail_by_lmtp_and_through_the_pipe_and_is_the_smart_host_o
             installation.data().display()
         ),
         listen: postfix.to_string(),
+        more: String::new(),
     };
     let mail_server = Postfix::start(folder, &settings);
     let sent = |sender: &str, to: &str, mail: &str| deliver_by_smtp(postfix, sender, to, mail).unwrap();
@@ -88,15 +90,7 @@ fn real_postfix_brings_mail_by_lmtp_and_through_the_pipe_and_is_the_smart_host_o
             answer.message_id.as_deref().unwrap()
         ),
     );
-    let mut said: Vec<(TicketId, String, String)> = Vec::new();
-    wait_until("the answer has come back", PATIENCE, || {
-        said = ticket_messages::table
-            .order(ticket_messages::id)
-            .select((ticket_messages::ticket_id, ticket_messages::from_address, ticket_messages::body_text))
-            .load(&mut db)
-            .unwrap();
-        said.len() == 3
-    });
+    let said = said_when_there_are(&mut db, 3);
     assert!(said.iter().all(|(of, _, _)| *of == ticket), "all of it is one ticket: {said:#?}");
     assert_eq!(said[0].2.trim(), "L'export ne finit plus.\n.\n..", "dots come through as they were");
     assert_eq!((said[2].1.as_str(), said[2].2.trim()), (CUSTOMER, "La 7.1."));
@@ -105,6 +99,89 @@ fn real_postfix_brings_mail_by_lmtp_and_through_the_pipe_and_is_the_smart_host_o
     assert_eq!((mail_server.sent_by("lmtp"), mail_server.sent_by("smtp")), (1, 2), "{}", mail_server.log());
     let log = mail_server.log();
     assert!(!["status=deferred", "status=bounced", "fatal:", "panic:"].iter().any(|bad| log.contains(bad)), "{log}");
+}
+
+/// What the world publishes of the customer's domain, but for its keys.
+const ZONE: &str = "client.example. IN TXT \"v=spf1 ip4:192.0.2.1 -all\"\n\
+                    _dmarc.client.example. IN TXT \"v=DMARC1; p=reject\"\n";
+
+#[test]
+#[ignore = "needs Postfix and dkimpy"]
+fn real_au_03_by_postfix_the_machine_of_a_sender_is_known_and_a_signature_of_dkimpy_holds() {
+    let (postfix, lmtp) = (free_address(), free_address());
+    let keys = tempfile::tempdir().unwrap();
+    let theirs = Installation::empty(Kind::Sqlite)
+        .with_settings(&format!("[mail]\n{}\n", dkim::settings(keys.path(), "client.example")));
+    let published = theirs.command(&["dkim", "records"]).output().unwrap();
+    let zone = keys.path().join("zone");
+    std::fs::write(&zone, [ZONE.as_bytes(), &published.stdout].concat()).unwrap();
+    let installation = Installation::empty(Kind::Sqlite).with_settings(&format!(
+        "[mail]\nlmtp = \"{lmtp}\"\nlmtp_xforward = true\ncheck_senders = true\ndns_records = {zone:?}\noutgoing = \"files\"\n"
+    ));
+    let mut db = installation.database();
+    desk::set_up(&mut db, Clock::system().now());
+    let _server = installation.serve();
+    let settings = Settings {
+        routes: format!("{{ desk.example = lmtp:inet:[127.0.0.1]:{} }}", lmtp.port()),
+        rest: "error:nobody else".to_owned(),
+        pipe: String::new(),
+        listen: postfix.to_string(),
+        more: "relay_domains = desk.example\nlocal_header_rewrite_clients =\nlmtp_send_xforward_command = yes\nsmtpd_authorized_xclient_hosts = 127.0.0.0/8\n".to_owned(),
+    };
+    let _mail_server = Postfix::start(installation.folder.path(), &settings);
+    wait_until("Postfix listens", PATIENCE, || std::net::TcpStream::connect(postfix).is_ok());
+
+    let mail = |subject: &str| {
+        format!(
+            "From: Claire <{CUSTOMER}>\r\nTo: {}\r\nSubject: {subject}\r\nDate: {}\r\n\
+             Message-ID: <{subject}@client.example>\r\n\r\nL'export ne finit plus, {subject}.\r\n",
+            desk::MAILBOX,
+            Clock::system().now().to_datetime().to_rfc2822()
+        )
+    };
+    let signed_by = |selector: &str, mail: String| sign(&keys.path().join(format!("{selector}.pem")), selector, &mail);
+    let changed = signed_by("rsa", mail("changed")).replace("ne finit plus", "finit");
+    for (client, mail, found, state) in [
+        // The machine that the domain names, another, a machine of our own network, of which nobody says anything.
+        ("192.0.2.1", mail("named"), ("pass", "pass", "pass", "none"), State::Applied),
+        ("198.51.100.7", mail("another"), ("fail", "fail", "fail", "none"), State::Held),
+        ("10.0.0.7", mail("near"), ("none", "", "", ""), State::Applied),
+        // And what its own mail server signed, wherever it came by.
+        ("198.51.100.7", signed_by("rsa", mail("rsa")), ("pass", "fail", "pass", "pass"), State::Applied),
+        ("198.51.100.7", changed, ("fail", "fail", "fail", "fail"), State::Held),
+    ] {
+        let before: i64 = journal::table.count().get_result(&mut db).unwrap();
+        deliver_by_smtp_as(postfix, client, CUSTOMER, desk::MAILBOX, &mail).unwrap();
+        let mut rows: Vec<(State, Json<Record>)> = Vec::new();
+        wait_until("the mail has been read", PATIENCE, || {
+            rows = journal::table.order(journal::id).select((journal::state, journal::record)).load(&mut db).unwrap();
+            rows.len() as i64 > before && !matches!(rows.last().unwrap().0, State::Accepted | State::Parsed)
+        });
+        let (became, Json(record)) = rows.pop().unwrap();
+        let checked = &record.checked;
+        let told =
+            (record.authentication.as_str(), checked.spf.as_str(), checked.dmarc.as_str(), checked.dkim.as_str());
+        assert_eq!((told, became), (found, state), "from {client}: {mail}");
+    }
+}
+
+/// The mail as the customer's mail server signs it.
+fn sign(key: &Path, selector: &str, mail: &str) -> String {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/integration/real/sign.py");
+    // Debian's, which has dkimpy beside it.
+    let mut python = Command::new("/usr/bin/python3")
+        .arg(script)
+        .args(["client.example", selector])
+        .arg(key)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    python.stdin.take().unwrap().write_all(mail.as_bytes()).unwrap();
+    let output = python.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
 }
 
 /// What one test has Postfix do.
@@ -116,6 +193,8 @@ struct Settings {
     rest: String,
     /// The line for the pipe, as an administrator writes it in `master.cf`.
     pipe: String,
+    /// What else an administrator writes in `main.cf`.
+    more: String,
 }
 
 /// A Postfix of its own; it ends with this.
@@ -148,7 +227,7 @@ impl Postfix {
              mydestination =\nalias_maps =\nalias_database =\nmynetworks = 127.0.0.0/8\nmaillog_file = {}\n\
              maillog_file_prefixes = {}\nimport_environment = LD_LIBRARY_PATH MAIL_CONFIG PATH TZ\n\
              accord_destination_recipient_limit = 1\ndisable_dns_lookups = yes\n\
-             transport_maps = inline:{{ {} }}\ndefault_transport = {}\n",
+             transport_maps = inline:{{ {} }}\ndefault_transport = {}\n{}",
             daemons.display(),
             root.join("usr/sbin").display(),
             queue.display(),
@@ -157,7 +236,8 @@ impl Postfix {
             folder.join("log").display(),
             folder.display(),
             settings.routes,
-            settings.rest
+            settings.rest,
+            settings.more
         );
         std::fs::write(etc.join("main.cf"), main).unwrap();
         let services = format!(
