@@ -16,7 +16,7 @@ use crate::secret::random_bytes;
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::links;
 use crate::tickets::planned::audience;
-use crate::tickets::ticket::Ticket;
+use crate::tickets::ticket::{self, Ticket};
 
 text_enum! {
     /// In which part somebody is in a ticket.
@@ -317,6 +317,8 @@ pub(super) fn add_active(
 
 /// Gives whether anything changed.
 fn activate(db: &mut DbConnection, ticket: &Ticket, person: PersonId, now: UtcTime) -> Result<bool> {
+    // Who answers at this moment knows who reads it.
+    ticket::lock(db, ticket.id)?;
     match find(db, ticket.id, person)? {
         Some(participant) if participant.standing == Standing::Active && participant.part != Part::Staff => Ok(false),
         Some(_) => {

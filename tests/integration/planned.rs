@@ -464,6 +464,50 @@ async fn who_let_somebody_in_has_written_for_them_and_colleagues_have_not() {
 }
 
 #[actix_web::test]
+async fn whoever_came_to_read_between_page_and_press_is_not_answered_unseen() {
+    for undo_secs in [0, 15] {
+        let settings = format!("[mail]\ntrusted_authserv_id = \"{AUTHSERV}\"\n[desk]\nundo_seconds = {undo_secs}");
+        let desk = Desk::with_settings(&settings);
+        desk.receive(&Letter::from(CLAIRE));
+        let ticket = desk.ticket();
+        let zoe = desk.test.browser_of(desk.zoe).await;
+        let handle = planned(&desk, &ticket, "Demain.");
+        let page = zoe.get(&path(&ticket)).await.text();
+        let (bob, now, joined) = (desk.bob, desk.test.now(), ticket.clone());
+        desk.test.write(move |db| participants::approve(db, &joined, bob, &Actor::System, now));
+        let send = async |page: &str, at: &str| {
+            let (readers, seen) = (hidden(page, "readers"), hidden(page, "seen"));
+            let fields = [("text", "Voilà."), ("seen", &seen), ("once", "a"), ("readers", &readers), ("send_at", at)];
+            sends(&zoe, &ticket, &fields, &[]).await
+        };
+        let of = |what: &str| format!("{}/answers/{handle}/{what}", path(&ticket));
+        let tomorrow = "2027-03-01T08:00";
+        for at in ["", tomorrow] {
+            let refused = send(&page, at).await;
+            refused.assert_status(409).assert_says("d’autres lecteurs").assert_says("Voilà.</textarea>");
+        }
+        let (readers, held) = (hidden(&page, "readers"), "answer-held-other-readers");
+        let fields = [("seen", "1"), ("readers", &readers), ("held", held)];
+        zoe.post(&of("sending"), &fields).await.assert_status(409).assert_says("d’autres lecteurs");
+        let fields = [("seen", "1"), ("readers", &readers), ("at", tomorrow)];
+        zoe.post(&of("time"), &fields).await.assert_status(409).assert_says("d’autres lecteurs");
+        assert_eq!(unsaid(&desk).iter().map(|(_, state, _)| *state).collect::<Vec<_>>(), [State::Held]);
+        assert_eq!(desk.messages(&ticket).len(), 1);
+
+        // On a page that shows them, all of it is done.
+        let page = zoe.get(&path(&ticket)).await.text();
+        send(&page, "").await.assert_status(303);
+        desk.test.pass(TimeDelta::seconds(20));
+        let page = zoe.get(&path(&ticket)).await.text();
+        let (readers, seen) = (hidden(&page, "readers"), hidden(&page, "seen"));
+        zoe.post(&of("time"), &[("seen", &seen), ("readers", &readers), ("at", tomorrow)]).await.assert_status(303);
+        zoe.post(&of("sending"), &[("seen", &seen), ("readers", &readers)]).await.assert_status(303);
+        desk.test.pass(TimeDelta::seconds(20));
+        assert_eq!((unsaid(&desk).len(), desk.messages(&ticket).len()), (0, 3));
+    }
+}
+
+#[actix_web::test]
 async fn agents_find_what_is_held_in_the_lists_and_on_a_page_of_its_own() {
     let (desk, ticket) = desk();
     let zoe = desk.test.browser_of(desk.zoe).await;

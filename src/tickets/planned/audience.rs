@@ -1,5 +1,7 @@
-//! For whom an answer was written: nobody is to read it whom its author did not see beside the ticket.
+//! For whom an answer was written: nobody is to read it whom its author did not see beside the ticket. That is who read the
+//! ticket when the page was made, not when its button was pressed; so the page's forms carry a mark of who those were.
 
+use data_encoding::BASE64URL_NOPAD;
 use diesel::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -8,9 +10,13 @@ use crate::db::DbConnection;
 use crate::db::schema::planned_answers;
 use crate::db::types::{Json, OrganisationId, PersonId};
 use crate::error::Result;
+use crate::keys::{Keys, Purpose};
 use crate::tickets::participants;
 use crate::tickets::planned::{HeldBecause, State, hold_others};
-use crate::tickets::ticket::Ticket;
+use crate::tickets::ticket::{self, Ticket};
+
+/// What the mark of an audience covers beside it, so that it is good for nothing else.
+const LABEL: &[u8] = b"readers";
 
 /// Who reads a ticket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,6 +45,30 @@ impl Audience {
             && now.participants.iter().all(|person| self.participants.contains(person))
             && (now.is_private || !self.is_private)
     }
+
+    /// What a form carries of who read `ticket` when its page was made. It tells nobody who they are.
+    pub fn mark(&self, keys: &Keys, ticket: &Ticket) -> Result<String> {
+        let told = serde_json::to_vec(self).map_err(anyhow::Error::new)?;
+        let reference = ticket.reference.as_bytes();
+        Ok(BASE64URL_NOPAD.encode(&keys.mac(Purpose::Form, &[LABEL, reference, &told])))
+    }
+
+    fn bears(&self, keys: &Keys, ticket: &Ticket, mark: &str) -> Result<bool> {
+        let Ok(mark) = BASE64URL_NOPAD.decode(mark.as_bytes()) else { return Ok(false) };
+        let told = serde_json::to_vec(self).map_err(anyhow::Error::new)?;
+        Ok(keys.verifies(Purpose::Form, &[LABEL, ticket.reference.as_bytes(), &told], &mark))
+    }
+}
+
+/// Whether `ticket` is read by those who read it when the page with that [mark](Audience::mark) was made. Nobody else comes
+/// to read it before this transaction ends. A page without a mark was made by a version before there were any.
+pub fn is_as_seen(db: &mut DbConnection, keys: &Keys, ticket: &Ticket, mark: &str) -> Result<bool> {
+    if mark.is_empty() {
+        return Ok(true);
+    }
+    ticket::lock(db, ticket.id)?;
+    let ticket = ticket::by_id(db, ticket.id)?;
+    Audience::of(db, &ticket)?.bears(keys, &ticket, mark)
 }
 
 /// `by` let others read the ticket: what colleagues have waiting is held, and what they have themselves is for those, too.

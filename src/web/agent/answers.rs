@@ -14,10 +14,12 @@ use crate::db::DbConnection;
 use crate::error::{Error, FieldErrors, Result};
 use crate::html::from_markdown;
 use crate::i18n::Message as Text;
+use crate::keys::Keys;
 use crate::notifications::{Letterhead, readers};
 use crate::tickets::attachments::NewAttachment;
 use crate::tickets::idempotency::{self, Claim};
 use crate::tickets::messages::{self, NewNote, NewReply, ReplyOutcome, Words};
+use crate::tickets::planned::audience;
 use crate::tickets::planned::{self, NewPlanned, PlanOutcome, Release};
 use crate::tickets::status::Status;
 use crate::tickets::ticket::{self, Ticket};
@@ -42,6 +44,9 @@ pub struct AnswerForm {
     /// How many messages there were when the page was made.
     #[serde(default)]
     seen: i32,
+    /// The mark of who read the ticket when the page was made.
+    #[serde(default)]
+    readers: String,
     /// Makes a second click the same click.
     #[serde(default)]
     once: String,
@@ -66,6 +71,8 @@ enum Done {
     Again,
     /// So many messages had been seen when it was written.
     Stale(i32),
+    /// Others read the ticket than when it was written.
+    OtherReaders,
 }
 
 /// `POST /tickets/{reference}/replies`
@@ -98,19 +105,22 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
         text: form.text.clone(),
         files: files.clone(),
         seen: form.seen,
+        readers: form.readers.clone(),
         status,
         release,
         instead_of: form.answer.clone(),
     };
     let digest = digest(&format!("{}\0{}", form.text, form.send_at), &files);
-    let letterhead = Letterhead::new(&app.keys, &app.config);
+    let (letterhead, keys) = (Letterhead::new(&app.keys, &app.config), app.keys.clone());
     let (actor, now) = (agent.actor().clone(), app.clock.now());
     let (asked, once) = (reference.clone(), form.once.clone());
     let outcome = app
         .database
         .write(move |db| {
             let ticket = ticket::by_reference(db, &actor, &asked)?;
-            let done = once_only(db, &actor, &once, &digest, now, |db| reply.send(db, &ticket, &actor, now))?;
+            let done = once_only(db, &actor, &once, &digest, now, |db| {
+                reply.send(db, &keys, &ticket, &actor, now)
+            })?;
             let is_mailed = !readers::of_answers(db, &letterhead, &ticket, actor.person())?.is_empty();
             Ok((done, if is_mailed { "said-reply-sent" } else { "said-reply-recorded" }))
         })
@@ -127,6 +137,10 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
             let draft = draft(&app, &agent, form, &files);
             let draft = Draft { seen: Some(seen), notice: Some(Text::new("reply-stale")), ..draft };
             ticket_page::page(&app, &agent, reference, false, draft, StatusCode::CONFLICT).await
+        }
+        Ok((Done::OtherReaders, _)) => {
+            let draft = draft(&app, &agent, form, &files);
+            again(&app, &agent, reference, draft, Error::Conflict(Text::new("reply-other-readers"))).await
         }
         Err(error) => {
             // One that is in the composer no more is sent as a new one, if it still is to be sent.
@@ -145,6 +159,7 @@ struct Reply {
     text: String,
     files: Vec<NewAttachment>,
     seen: i32,
+    readers: String,
     status: Status,
     release: Release,
     /// The answer in the composer from which it was made.
@@ -153,7 +168,17 @@ struct Reply {
 
 impl Reply {
     /// Says it, or keeps it until its time has come. What was in the composer is there no more, in the same transaction.
-    fn send(&self, db: &mut DbConnection, ticket: &Ticket, actor: &Actor, now: UtcTime) -> Result<Done> {
+    fn send(
+        &self,
+        db: &mut DbConnection,
+        keys: &Keys,
+        ticket: &Ticket,
+        actor: &Actor,
+        now: UtcTime,
+    ) -> Result<Done> {
+        if !audience::is_as_seen(db, keys, ticket, &self.readers)? {
+            return Ok(Done::OtherReaders);
+        }
         let done = match self.release {
             Release::AtOnce { undo_secs: 0 } => {
                 let reply = NewReply {
@@ -299,7 +324,7 @@ fn once_only(
         return Ok(Done::Again);
     }
     let done = action(db)?;
-    if matches!(done, Done::Stale(_)) {
+    if matches!(done, Done::Stale(_) | Done::OtherReaders) {
         idempotency::release(db, person, &key)?;
     }
     Ok(done)

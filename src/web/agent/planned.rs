@@ -9,9 +9,10 @@ use crate::app::App;
 use crate::db::DbConnection;
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::Message as Text;
+use crate::keys::Keys;
 use crate::notifications::recipients::held_key;
 use crate::tickets::messages::Words;
-use crate::tickets::planned::{self, Release, State, releasing};
+use crate::tickets::planned::{self, Release, State, audience, releasing};
 use crate::tickets::ticket::{self, Ticket};
 use crate::web::agent::answers::read_send_at;
 use crate::web::agent::changes::change;
@@ -27,11 +28,13 @@ pub async fn take_back(app: Data<App>, agent: Agent, path: Path<(String, String)
     change(&app, &agent, reference, None, "said-answer-taken-back", verb).await
 }
 
-/// What the agent has seen: how many messages, and why the answer is held, if the page said that.
+/// What the agent has seen: how many messages, who reads them, and why the answer is held, if the page said that.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SendForm {
     seen: i32,
+    #[serde(default)]
+    readers: String,
     #[serde(default)]
     held: String,
 }
@@ -39,7 +42,8 @@ pub struct SendForm {
 /// `POST /tickets/{reference}/answers/{handle}/sending`: at once, whatever it waits for.
 pub async fn send(app: Data<App>, agent: Agent, path: Path<(String, String)>, form: Form<SendForm>) -> PageResult {
     let (reference, handle) = path.into_inner();
-    let SendForm { seen, held } = form.0;
+    let SendForm { seen, readers, held } = form.0;
+    let keys = app.keys.clone();
     let undo_secs = app.config.desk.undo_seconds;
     let (actor, asked, name) = (agent.actor().clone(), reference.clone(), handle.clone());
     let found = app.database.read(move |db| {
@@ -56,6 +60,7 @@ pub async fn send(app: Data<App>, agent: Agent, path: Path<(String, String)>, fo
         if because.is_some_and(|because| held_key(because) != held) {
             return Err(Error::Conflict(Text::new("answer-stale")));
         }
+        require_readers(db, &keys, ticket, &readers)?;
         releasing::send(db, ticket, &handle, &words, (seen, undo_secs), by, now)
     };
     let said = if is_held || undo_secs == 0 { "said-reply-sent" } else { "said-answer-waits" };
@@ -68,20 +73,32 @@ pub async fn send(app: Data<App>, agent: Agent, path: Path<(String, String)>, fo
 pub struct TimeForm {
     at: String,
     seen: i32,
+    #[serde(default)]
+    readers: String,
 }
 
 /// `POST /tickets/{reference}/answers/{handle}/time`
 pub async fn set_time(app: Data<App>, agent: Agent, path: Path<(String, String)>, form: Form<TimeForm>) -> PageResult {
     let (reference, handle) = path.into_inner();
-    let TimeForm { at, seen } = form.0;
+    let TimeForm { at, seen, readers } = form.0;
+    let keys = app.keys.clone();
     let zone = agent.signed_in.person.zone();
     let verb = move |db: &mut DbConnection, ticket: &Ticket, by: &Actor, now| {
+        require_readers(db, &keys, ticket, &readers)?;
         let time = read_send_at(&at, zone).and_then(|time| time.ok_or_else(|| Error::invalid("at", "send-at-invalid")));
         let planned =
             time.and_then(|time| planned::reschedule(db, ticket, &handle, (seen, Release::At(time)), by, now));
         beside_the_time(planned)
     };
     change(&app, &agent, reference, None, "said-answer-planned", verb).await
+}
+
+/// An answer is not sent to others than whom its page showed.
+fn require_readers(db: &mut DbConnection, keys: &Keys, ticket: &Ticket, mark: &str) -> Result<()> {
+    if audience::is_as_seen(db, keys, ticket, mark)? {
+        return Ok(());
+    }
+    Err(Error::Conflict(Text::new("answer-other-readers")))
 }
 
 /// What is wrong with the time stands beside this form, not beside the composer's.

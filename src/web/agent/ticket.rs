@@ -40,6 +40,7 @@ use crate::tickets::events::{self, Event, EventKind};
 use crate::tickets::messages::{self, Message, Reading};
 use crate::tickets::participants::{self, Part, ParticipantShown, Standing};
 use crate::tickets::planned::PlannedAnswer;
+use crate::tickets::planned::audience::Audience;
 use crate::tickets::priority::Priority;
 use crate::tickets::related::{self, Brief};
 use crate::tickets::status::{Occasion, Status, may_become};
@@ -106,6 +107,8 @@ pub struct Loaded {
     participants: Vec<ParticipantShown>,
     /// Whom an answer of the reader of this page is mailed to.
     readers: Vec<Reader>,
+    /// Who reads the ticket.
+    audience: Audience,
     tags: Vec<String>,
     context: Option<(ConnectionContext, UtcTime)>,
     of_requester: Vec<Brief>,
@@ -135,6 +138,7 @@ struct TicketPage {
     queue: String,
     version: i64,
     seen: i32,
+    readers: String,
     once: String,
     waiting_since: UtcTime,
     waiting: String,
@@ -247,7 +251,8 @@ pub async fn page(
         p.flash = None;
     }
     let draft = planned::into_composer(app, &p.t, &agent.signed_in.person.handle, &loaded.planned, draft, p.now);
-    respond::page_with(&view(p, loaded, draft, agent.signed_in.person.id), status)
+    let mark = loaded.audience.mark(&app.keys, &loaded.ticket)?;
+    respond::page_with(&view(p, loaded, draft, mark, agent.signed_in.person.id), status)
 }
 
 /// Loads a ticket which `actor` may see, with everything around it.
@@ -288,6 +293,7 @@ pub fn load(
         names: names(db, &ticket, &events, &planned)?,
         participants: participants::shown(db, &ticket)?,
         readers: readers::of_answers(db, letterhead, &ticket, actor.person())?,
+        audience: Audience::of(db, &ticket)?,
         tags: tags::of_ticket(db, &ticket)?,
         context: connection_context::of_ticket(db, &ticket)?,
         of_requester: related::of_requester(db, actor, &ticket)?,
@@ -327,10 +333,11 @@ fn names(
 
 /// The rendered page, for the benchmark.
 pub fn render(p: Page, loaded: Loaded, reader: PersonId) -> String {
-    view(p, loaded, Draft::default(), reader).render().unwrap_or_default()
+    view(p, loaded, Draft::default(), String::new(), reader).render().unwrap_or_default()
 }
 
-fn view(mut p: Page, loaded: Loaded, draft: Draft, reader: PersonId) -> TicketPage {
+/// `mark` is of who reads the ticket, for the forms.
+fn view(mut p: Page, loaded: Loaded, draft: Draft, mark: String, reader: PersonId) -> TicketPage {
     let t = p.t;
     let Loaded { ticket, names, .. } = &loaded;
     let subject = if ticket.subject.is_empty() { t.say("ticket-no-subject") } else { visible(&ticket.subject) };
@@ -362,6 +369,7 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, reader: PersonId) -> TicketPa
         queue: queue_name(&t, &loaded.queues, ticket.queue_id),
         version: ticket.version,
         seen: ticket.message_count,
+        readers: mark,
         once: random_handle(),
         waiting_since: ticket.waiting_since,
         waiting: t.lasting(&ticket.waiting_since, &p.now),

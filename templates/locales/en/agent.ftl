@@ -295,6 +295,7 @@ answer-taken-back = In your composer
 answer-sent-already = Too late: this answer has gone out. It cannot be taken back.
 answer-not-there = This answer is not here any more. It was sent or thrown away, perhaps in another window.
 answer-stale = Not sent yet: there is something new in this ticket. Read it, then decide about the planned answer.
+answer-other-readers = Not done yet: others read this ticket than when you opened it. See who they are, then decide about the planned answer.
 composer-note-hint = Only staff read this.
 composer-note-text = Your note
 reply-send = Send
@@ -304,6 +305,7 @@ reply-record = Record the reply
 reply-record-close = Record and close
 reply-record-keep = Record, we go on
 reply-stale = Not sent yet: there is something new in this ticket. Read it, then send your reply as it is or change it.
+reply-other-readers = Not sent yet: others read this ticket than when you opened it. See whom your reply goes to, then send it.
 reply-stale-new = { $count ->
     [one] Go to the new message
    *[other] Go to the { $count } new messages

@@ -295,6 +295,7 @@ answer-taken-back = Dans votre zone de rédaction
 answer-sent-already = Trop tard : cette réponse est partie. Elle ne peut plus être reprise.
 answer-not-there = Cette réponse n’est plus là. Elle a été envoyée ou jetée, peut-être dans une autre fenêtre.
 answer-stale = Pas encore envoyé : il y a du nouveau dans ce ticket. Lisez-le, puis décidez de la réponse prévue.
+answer-other-readers = Pas encore fait : ce ticket a d’autres lecteurs qu’au moment où vous l’avez ouvert. Voyez qui ils sont, puis décidez de la réponse prévue.
 composer-note-hint = Seule l’équipe lit cette note.
 composer-note-text = Votre note
 reply-send = Envoyer
@@ -304,6 +305,7 @@ reply-record = Enregistrer la réponse
 reply-record-close = Enregistrer et fermer
 reply-record-keep = Enregistrer, nous continuons
 reply-stale = Pas encore envoyé : il y a du nouveau dans ce ticket. Lisez-le, puis envoyez votre réponse telle quelle ou modifiez-la.
+reply-other-readers = Pas encore envoyé : ce ticket a d’autres lecteurs qu’au moment où vous l’avez ouvert. Vérifiez à qui va votre réponse, puis envoyez-la.
 reply-stale-new = { $count ->
     [one] Aller au nouveau message
    *[other] Aller aux { $count } nouveaux messages
