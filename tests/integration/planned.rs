@@ -644,7 +644,14 @@ async fn a_file_that_a_form_still_carries_is_not_removed_and_none_is_left_out_in
     // The form is too old by now.
     let zoe = desk.test.browser_of(desk.zoe).await;
     let fields = [("text", "Encore."), ("seen", "2"), ("once", "c"), ("kept", kept.as_str())];
-    sends(&zoe, &ticket, &fields, &[]).await.assert_status(422).assert_says("n’est plus disponible");
+    let refused = sends(&zoe, &ticket, &fields, &[]).await;
+    refused.assert_status(422).assert_says("n’est plus disponible").assert_says("sans les fichiers manquants");
+    // Not once only: until it is attached again, or its author says to send it without.
+    let lost = hidden(&refused.text(), "lost");
+    let fields = [("text", "Encore."), ("seen", "2"), ("once", "d"), ("lost", lost.as_str())];
+    for _ in 0..2 {
+        sends(&zoe, &ticket, &fields, &[]).await.assert_status(422).assert_says("n’est plus disponible");
+    }
     assert_eq!(desk.messages(&ticket).len(), 2);
 }
 

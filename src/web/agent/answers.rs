@@ -54,6 +54,12 @@ pub struct AnswerForm {
     status: Option<String>,
     #[serde(default)]
     kept: Vec<String>,
+    /// How many files its author believes to be with it, and are not at hand any more.
+    #[serde(default)]
+    lost: usize,
+    /// Its author says to send it without those.
+    #[serde(default)]
+    without_files: bool,
     /// When it is to go out, by the agent's clock; nothing for at once.
     #[serde(default)]
     send_at: String,
@@ -77,12 +83,15 @@ enum Done {
 
 /// `POST /tickets/{reference}/replies`
 pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload: Upload<AnswerForm>) -> PageResult {
-    let Upload { form, files } = upload;
+    let Upload { mut form, files } = upload;
     let reference = reference.into_inner();
     require_ticket(&app, &agent, &reference).await?;
-    let expected = form.kept.len() + files.len();
+    let (new, expected) = (files.len(), form.kept.len() + files.len());
     let files = kept_files::gather(&app, &agent.signed_in.person.handle, &form.kept, files).await?;
-    if files.len() < expected {
+    // What is attached after it was said that something is missing stands for that; what came with the form that did not
+    // know it does not.
+    form.lost = form.lost.saturating_sub(new) + expected.saturating_sub(files.len());
+    if form.lost > 0 && !form.without_files {
         // Nothing goes without what its author believes to be with it. An answer that was taken back still has them.
         let key = if form.answer.is_empty() { "files-gone" } else { "files-forgotten" };
         let draft = draft(&app, &agent, form, &files);
@@ -118,9 +127,7 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
         .database
         .write(move |db| {
             let ticket = ticket::by_reference(db, &actor, &asked)?;
-            let done = once_only(db, &actor, &once, &digest, now, |db| {
-                reply.send(db, &keys, &ticket, &actor, now)
-            })?;
+            let done = once_only(db, &actor, &once, &digest, now, |db| reply.send(db, &keys, &ticket, &actor, now))?;
             let is_mailed = !readers::of_answers(db, &letterhead, &ticket, actor.person())?.is_empty();
             Ok((done, if is_mailed { "said-reply-sent" } else { "said-reply-recorded" }))
         })
@@ -168,14 +175,7 @@ struct Reply {
 
 impl Reply {
     /// Says it, or keeps it until its time has come. What was in the composer is there no more, in the same transaction.
-    fn send(
-        &self,
-        db: &mut DbConnection,
-        keys: &Keys,
-        ticket: &Ticket,
-        actor: &Actor,
-        now: UtcTime,
-    ) -> Result<Done> {
+    fn send(&self, db: &mut DbConnection, keys: &Keys, ticket: &Ticket, actor: &Actor, now: UtcTime) -> Result<Done> {
         if !audience::is_as_seen(db, keys, ticket, &self.readers)? {
             return Ok(Done::OtherReaders);
         }
@@ -220,6 +220,7 @@ fn draft(app: &App, agent: &Agent, form: AnswerForm, files: &[NewAttachment]) ->
     Draft {
         reply: form.text,
         kept: kept_files::keep(app, &agent.signed_in.person.handle, files),
+        lost: form.lost,
         send_at: form.send_at,
         answer: (!form.answer.is_empty()).then_some(form.answer),
         ..Draft::default()

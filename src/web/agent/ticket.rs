@@ -80,6 +80,8 @@ pub struct Draft {
     pub is_note: bool,
     /// The files of the reply.
     pub kept: Vec<KeptFile>,
+    /// How many files of the reply are not at hand any more.
+    pub lost: usize,
     /// The files of the note.
     pub note_kept: Vec<KeptFile>,
     /// When the reply is to go out, as it was typed.

@@ -316,6 +316,7 @@ preview-hint = This is how it will read. Nothing was sent: close this tab and go
 files-too-many = Attach 20 files at most.
 files-gone = A file that you attached is no longer at hand. Nothing was sent. Attach it again, please.
 files-forgotten = The files of this answer are no longer at hand here. Load the ticket again: they are there, with the answer you took back.
+files-without = Send it without the missing files
 mail-failed = { $address } did not get this mail
 mail-retry = Send it again
 mail-state-label = Mails of this answer

@@ -316,6 +316,7 @@ preview-hint = Voici ce qui sera lu. Rien n’a été envoyé : fermez cet ongl
 files-too-many = Joignez 20 fichiers au plus.
 files-gone = Un fichier que vous aviez joint n’est plus disponible. Rien n’a été envoyé. Merci de le joindre à nouveau.
 files-forgotten = Les fichiers de cette réponse ne sont plus disponibles ici. Rechargez le ticket : ils y sont, avec la réponse que vous avez reprise.
+files-without = Envoyer sans les fichiers manquants
 mail-failed = { $address } n’a pas reçu ce courriel
 mail-retry = L’envoyer à nouveau
 mail-state-label = Courriels de cette réponse
