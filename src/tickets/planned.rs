@@ -7,6 +7,7 @@
 //!
 //! An answer was written for what its author had read, and for those who could read the ticket then ([`audience`]).
 //! When somebody else writes before it goes out, or somebody else reads, it is held and its author is told ([`holding`]).
+//! Whoever changes one that waits locks its ticket first, as does everybody who writes there and holds what waits.
 //! [`releasing`] sends what is due; [`listing`] is where agents find what they and others have not said.
 
 pub mod audience;
@@ -38,7 +39,7 @@ use crate::tickets::messages::{self, Message};
 use crate::tickets::planned::audience::Audience;
 use crate::tickets::status::Status;
 use crate::tickets::thrown_away;
-use crate::tickets::ticket::Ticket;
+use crate::tickets::ticket::{self, Ticket};
 
 /// The job that sends an answer when its time has come; its payload is [`AnswerDue`].
 pub const ANSWER_DUE: &str = "answer_due";
@@ -265,6 +266,7 @@ pub fn find_by_id(db: &mut DbConnection, id: PlannedAnswerId) -> Result<Option<P
 /// be had back: the error says so.
 pub fn take_back(db: &mut DbConnection, ticket: &Ticket, handle: &str, by: &Actor, now: UtcTime) -> Result<()> {
     let agent = agent_of(ticket, by)?;
+    ticket::lock(db, ticket.id)?;
     let Some(answer) = find(db, ticket, handle)? else { return Err(gone(db, ticket, handle)?) };
     if answer.state == State::TakenBack {
         // The second press of a button did what the first did.
@@ -301,6 +303,7 @@ pub fn reschedule(
     if ticket.message_count != seen {
         return Err(Error::Conflict(Text::new("answer-stale")));
     }
+    ticket::lock(db, ticket.id)?;
     let Some(answer) = find(db, ticket, handle)? else { return Err(gone(db, ticket, handle)?) };
     if let Some(error) = answer.held_because.and_then(HeldBecause::refusal) {
         return Err(error);

@@ -691,6 +691,40 @@ fn an_answer_is_said_once_or_taken_back_or_held_whoever_is_faster() {
                             Err(error) => panic!("{error:?}"),
                         }
                     }
+/// Whoever writes in a ticket locks that first and then what waits in it, so that none has what the other wants (40P01).
+#[test]
+fn an_answer_that_is_sent_all_the_same_and_a_customer_who_writes_wait_for_each_other_in_one_order() {
+    for _ in 0..20 {
+        let (desk, ticket) = desk();
+        let (held, waiting) = (planned(&desk, &ticket, "Un."), planned(&desk, &ticket, "Deux."));
+        let (now, by, app) = (desk.test.now(), desk.actor(desk.zoe), desk.test.app.clone());
+        let (of, because) = (ticket.clone(), HeldBecause::OtherReaders);
+        desk.test.write(move |db| {
+            planned::hold_others(db, &of, None, because, now)?;
+            planned::reschedule(db, &of, &waiting, (1, Release::At(now.plus(TimeDelta::days(2)))), &by, now)
+        });
+        let by = desk.actor(desk.zoe);
+        let tries = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            let (asked, counted, app) = (ticket.clone(), tries.clone(), app.clone());
+            scope.spawn(move || {
+                let words = Words::on_page("Un.");
+                let sent = app.database.write_now(move |db| {
+                    counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+                    releasing::send(db, &asked, &held, &words, (1, 15), &by, now)
+                });
+                // The customer was faster.
+                assert!(matches!(sent, Ok(()) | Err(Error::Conflict(_) | Error::Busy)), "{sent:?}");
+            });
+            scope.spawn(|| says(&desk, &ticket, "Attendez !", None));
+        });
+        // An embedded database does what shares a commit once more when one of them is refused.
+        if !desk.test.app.config.database.url.is_sqlite() {
+            assert_eq!(tries.load(std::sync::atomic::Ordering::SeqCst), 1, "nobody was in its way");
+        }
+    }
+}
+
                     panic!("it was never to be had");
                 });
             }

@@ -80,6 +80,7 @@ pub(super) fn hold_if_waiting(
     because: HeldBecause,
     now: UtcTime,
 ) -> Result<bool> {
+    ticket::lock(db, ticket.id)?;
     let waiting = planned_answers::table.find(answer.id).filter(planned_answers::state.eq(State::Waiting));
     let held = diesel::update(waiting)
         .set((
