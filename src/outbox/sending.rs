@@ -20,6 +20,8 @@ use crate::secret::random_bytes;
 const LEASE: TimeDelta = TimeDelta::seconds(120);
 /// Panics before a mail is given up (O-08).
 const STRIKES: i32 = 3;
+/// No mail waits longer than this from one attempt to the next, while the program runs.
+const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
 /// Due mails looked at in one go.
 const CANDIDATES: i64 = 16;
 
@@ -57,6 +59,27 @@ pub struct Letter {
     pub attempts: i32,
     pub strikes: i32,
     pub expires_at: UtcTime,
+    pub created_at: UtcTime,
+    /// Since when it was to be sent.
+    pub due_at: UtcTime,
+}
+
+impl Letter {
+    /// Whether its time is over, and everybody who would have sent it had the chance to.
+    pub fn is_over(&self, now: UtcTime) -> bool {
+        self.expires_at <= now && !self.was_kept_waiting(now)
+    }
+
+    /// Whether it was to be sent while its time was not over, and nobody was there to do it. What it says is as good as ever,
+    /// unless it was good for a time of its own, as links are.
+    fn was_kept_waiting(&self, now: UtcTime) -> bool {
+        let is_for_long = matches!(self.kind, Kind::Reply | Kind::Acknowledgement);
+        let stood_still = now.since(self.due_at) > LONGEST_PAUSE;
+        is_for_long
+            && stood_still
+            && self.due_at < self.expires_at
+            && self.expires_at >= self.created_at.plus(self.kind.lifetime())
+    }
 }
 
 /// How an attempt went.
@@ -187,8 +210,24 @@ pub fn load(db: &mut DbConnection, id: OutboxId) -> Result<Letter> {
         outbox::attempts,
         outbox::strikes,
         outbox::expires_at,
+        outbox::created_at,
+        outbox::next_at,
     )))
     .first(db)?)
+}
+
+/// The program stood still for so long that the time of a mail, which `worker` holds now, was over before anybody could send
+/// it: that time does not count, once. Gives the mail as it is then.
+pub fn live_on(db: &mut DbConnection, letter: Letter, worker: &str, now: UtcTime) -> Result<Letter> {
+    let is_as_made = letter.expires_at == letter.created_at.plus(letter.kind.lifetime());
+    if letter.expires_at > now || !letter.was_kept_waiting(now) || !is_as_made {
+        return Ok(letter);
+    }
+    let expires_at = letter.expires_at.plus(now.since(letter.due_at));
+    let ours =
+        outbox::table.find(letter.id).filter(outbox::state.eq(State::Leased)).filter(outbox::leased_by.eq(worker));
+    diesel::update(ours).set(outbox::expires_at.eq(expires_at)).execute(db)?;
+    Ok(Letter { expires_at, ..letter })
 }
 
 /// Records how the attempt of `worker` went.
@@ -279,12 +318,15 @@ fn pause_after(attempts: i32) -> TimeDelta {
 /// The clock was set back: what was to be sent at a time that is far away now goes as soon as it would have, and what is in
 /// hand is free again when its sender cannot be at it any more (FT-06).
 pub fn follow_clock_back(db: &mut DbConnection, now: UtcTime) -> Result<()> {
-    /// No mail waits longer than this from one attempt to the next.
-    const LONGEST_PAUSE: TimeDelta = TimeDelta::hours(6);
     let is_far = outbox::created_at.gt(now).or(outbox::next_at.gt(now.plus(LONGEST_PAUSE)));
     diesel::update(outbox::table.filter(is_open()).filter(outbox::next_at.gt(now)).filter(is_far))
         .set(outbox::next_at.eq(now))
         .execute(db)?;
+    for kind in [Kind::Reply, Kind::Acknowledgement] {
+        let latest = now.plus(kind.lifetime());
+        let mails = outbox::table.filter(is_open()).filter(outbox::kind.eq(kind)).filter(outbox::expires_at.gt(latest));
+        diesel::update(mails).set(outbox::expires_at.eq(latest)).execute(db)?;
+    }
     let latest = now.plus(LEASE);
     let leased = outbox::table.filter(outbox::leased_until.gt(latest));
     diesel::update(leased).set(outbox::leased_until.eq(latest)).execute(db)?;

@@ -36,8 +36,7 @@ pub fn deliver_next(app: &App, worker: &str) -> Result<Step> {
     let Some((id, lane)) = claim_one(app, lanes, worker, now)? else { return Ok(Step::Idle) };
     let (letter, verdict) = app.database.read_now(|db| {
         let letter = sending::load(db, id)?;
-        let is_over = letter.expires_at <= now;
-        let verdict = if is_over { Some(Sending::Expired) } else { waiting::verdict(db, &letter)? };
+        let verdict = if letter.is_over(now) { Some(Sending::Expired) } else { waiting::verdict(db, &letter)? };
         Ok((letter, verdict))
     })?;
     app.courier.goes_for(letter.organisation);
@@ -54,6 +53,12 @@ pub fn deliver_next(app: &App, worker: &str) -> Result<Step> {
     Ok(Step::Worked(1))
 }
 
+    let letter = if verdict.is_none() && letter.expires_at <= now {
+        let worker = worker.to_owned();
+        app.database.write_now(move |db| sending::live_on(db, letter.clone(), &worker, now))?
+    } else {
+        letter
+    };
 /// The ways out that are open: a relay that does not answer is left alone for now, and the others are not.
 fn lanes(app: &App, now: UtcTime) -> Vec<Lane<'_>> {
     let house = (None, &app.transport, &app.courier);

@@ -405,6 +405,9 @@ fn o_05_each_kind_lives_as_long_as_it_is_good_for_something_and_only_what_nobody
             desk.test.clock.advance(after);
             desk.test.run_jobs();
             let state = desk.test.read(|db| Ok(rows::table.select(rows::state).first::<State>(db)?));
+            // Nobody was there to try it: what is good for longer than a time of its own is tried then.
+            let is_sent = is_sent || matches!(kind, Kind::Reply | Kind::Acknowledgement);
+            let end = if is_sent { State::Sent } else { end };
             assert_eq!(state, if is_sent { State::Sent } else { end }, "{kind} after {after}");
             assert_eq!(
                 desk.test.read(listing::counts).dead,
@@ -412,6 +415,35 @@ fn o_05_each_kind_lives_as_long_as_it_is_good_for_something_and_only_what_nobody
                 "{kind}: who looks is told"
             );
         }
+    }
+}
+
+#[test]
+fn o_05_days_on_which_the_program_stood_still_are_no_days_on_which_a_mail_was_tried() {
+    // Never tried, and tried once before the program stood still.
+    for tried in [0, 1] {
+        let desk = Desk::open();
+        let now = desk.test.now();
+        desk.test.write(move |db| outbox::enqueue(db, &letter(Kind::Reply, 0, now), now));
+        desk.memory().fail_always(Some(failure(FailureKind::Transient, 451)));
+        if tried > 0 {
+            desk.test.run_jobs();
+        }
+        desk.test.clock.advance(TimeDelta::days(8));
+        desk.test.run_jobs();
+        let stands = |desk: &Desk| {
+            let columns = (rows::state, rows::attempts);
+            desk.test.read(|db| Ok(rows::table.select(columns).first::<(State, i32)>(db)?))
+        };
+        assert_eq!(stands(&desk), (State::Deferred, tried + 1));
+        for _ in 0..(5 * 24 - 1) {
+            desk.test.pass(TimeDelta::hours(1));
+        }
+        assert_eq!(stands(&desk).0, State::Deferred, "it has its five days");
+        for _ in 0..6 {
+            desk.test.pass(TimeDelta::hours(1));
+        }
+        assert_eq!(stands(&desk).0, State::Dead, "and no more");
     }
 }
 
