@@ -352,6 +352,18 @@ fn note(db: &mut DbConnection, folder: &Folder, uid: i64, state: Left, words: &s
     Ok(())
 }
 
+/// The clock was set back: what was to be tried again at a time that is far away now is tried as soon as it would have been,
+/// and an account is free again when its reader cannot be at it any more (FT-06).
+pub fn follow_clock_back(db: &mut DbConnection, now: UtcTime) -> Result<()> {
+    diesel::update(imap_mails::table.filter(imap_mails::next_at.gt(now.plus(pause_after(i32::MAX)))))
+        .set(imap_mails::next_at.eq(now))
+        .execute(db)?;
+    let latest = now.plus(LEASE);
+    let leased = imap_accounts::table.filter(imap_accounts::leased_until.gt(latest));
+    diesel::update(leased).set(imap_accounts::leased_until.eq(latest)).execute(db)?;
+    Ok(())
+}
+
 /// 10 s, 1 min, 5 min, 30 min, then every hour: what a server does not give today it may give tomorrow, and nothing is
 /// given up.
 fn pause_after(attempts: i32) -> TimeDelta {

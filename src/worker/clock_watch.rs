@@ -5,7 +5,7 @@
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::error::Result;
-use crate::journal::claiming;
+use crate::journal::{claiming, imap};
 use crate::outbox::sending;
 use crate::people::sessions;
 use crate::schedule::{self, Course};
@@ -36,6 +36,7 @@ pub fn look(app: &App, now: UtcTime) -> Result<bool> {
                 };
                 sending::follow_clock_back(db, now)?;
                 claiming::follow_clock_back(db, now)?;
+                imap::follow_clock_back(db, now)?;
                 queue::follow_clock_back(db, now)?;
                 throttle::follow_clock_back(db, now)?;
                 if is_in_order {

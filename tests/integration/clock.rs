@@ -3,6 +3,7 @@
 
 use accord::audit;
 use accord::db::schema::throttles;
+use accord::journal::imap;
 use accord::mail::transport::{FailureKind, SendFailure};
 use accord::outbox::listing::{self, Which};
 use accord::people::sessions::Limits;
@@ -183,4 +184,24 @@ fn ft_06_whatever_the_clock_is_set_to_mail_is_read_in_its_order_and_sent_or_said
         }
         assert!(by == TEN_YEARS || lost.is_empty(), "{by}: {lost:?}");
     }
+}
+
+#[test]
+fn ft_06_a_fetched_mail_that_was_set_aside_is_tried_again_when_the_clock_was_set_back() {
+    let desk = Desk::open();
+    recur(&desk);
+    let later = desk.test.now().plus(TimeDelta::days(30));
+    desk.test.write(move |db| {
+        let numbering = imap::Numbering { uid_validity: 1, uid_next: 8, is_back: false };
+        let folder = imap::open_folder(db, ("support", "INBOX", "there"), numbering, true, later)?;
+        imap::set_aside(db, &folder, 7, imap::Known::New, "no", later)
+    });
+    let is_due = |desk: &Desk| {
+        let now = desk.test.now();
+        desk.test.read(|db| imap::is_due(db, "support", now))
+    };
+    set(&desk, TimeDelta::hours(-2));
+    assert!(!is_due(&desk));
+    recur(&desk);
+    assert!(is_due(&desk));
 }
