@@ -30,6 +30,14 @@ pub fn is_name(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Why a file could not be read.
+enum Unread {
+    /// It is not there, or is not what its name says.
+    Damaged(String),
+    /// The machine could not read it now: too many files are open, say, or the disk does not answer. It may be whole.
+    Failed(io::Error),
+}
+
 /// A folder of contents.
 #[derive(Clone, Debug)]
 pub struct Storage {
@@ -79,6 +87,7 @@ impl Storage {
                 // Taken away at this moment, it is written anew.
                 Ok(_) if self.touch(&hash)? => return Ok(hash),
                 Ok(_) => {}
+                Err(Error::Busy) => return Err(Error::Busy),
                 Err(error) => {
                     tracing::warn!(target: "accord::db", error = format!("{error:#}"), "A stored file is written anew");
                 }
@@ -131,7 +140,8 @@ impl Storage {
         Ok(())
     }
 
-    /// The content of that name, checked against it.
+    /// The content of that name, checked against it. What cannot be read for now is no damage: the error is
+    /// [`Error::Busy`], and it is worth trying again.
     pub fn get(&self, hash: &str) -> Result<Vec<u8>> {
         if !is_name(hash) {
             return Err(Error::NotFound);
@@ -141,7 +151,11 @@ impl Storage {
                 self.damaged_names().remove(hash);
                 Ok(content)
             }
-            Err(reason) => {
+            Err(Unread::Failed(error)) => {
+                tracing::warn!(target: "accord::db", %error, "A stored file could not be read now");
+                Err(Error::Busy)
+            }
+            Err(Unread::Damaged(reason)) => {
                 if self.damaged_names().insert(hash.to_owned()) {
                     tracing::error!(target: "accord::db", error = reason, "A stored file is missing or damaged");
                 }
@@ -150,16 +164,20 @@ impl Storage {
         }
     }
 
-    fn read(&self, hash: &str) -> Result<Vec<u8>, String> {
+    fn read(&self, hash: &str) -> Result<Vec<u8>, Unread> {
         let file = File::open(self.path(hash)).map_err(|error| match error.kind() {
-            ErrorKind::NotFound => format!("{hash} is missing"),
-            _ => format!("{hash}: {error}"),
+            ErrorKind::NotFound => Unread::Damaged(format!("{hash} is missing")),
+            _ => Unread::Failed(error),
         })?;
         let mut content = Vec::new();
         let inflated = ZlibDecoder::new(file).take(LARGEST).read_to_end(&mut content);
-        inflated.map_err(|error| format!("{hash} is damaged: {error}"))?;
+        inflated.map_err(|error| match error.raw_os_error() {
+            // The bytes came, and cannot be inflated.
+            None => Unread::Damaged(format!("{hash} is damaged: {error}")),
+            Some(_) => Unread::Failed(error),
+        })?;
         if data_encoding::HEXLOWER.encode(&Sha256::digest(&content)) != hash {
-            return Err(format!("{hash} is damaged"));
+            return Err(Unread::Damaged(format!("{hash} is damaged")));
         }
         Ok(content)
     }
@@ -231,12 +249,19 @@ impl Storage {
             return Ok(true);
         }
         let path = self.path(hash);
-        // Put aside before it is looked at: who stores the same content meanwhile finds nothing, and writes it anew.
         let aside = path.with_file_name(format!(".{}", random_handle()));
+        let is_wanted = |path: &Path| -> io::Result<bool> {
+            let touched = DateTime::<Utc>::from(std::fs::metadata(path)?.modified()?).timestamp_micros();
+            Ok(UtcTime::from_micros(touched) >= since)
+        };
         let removed: io::Result<bool> = (|| {
+            // What is wanted never goes without its name: this process may end at any moment.
+            if is_wanted(&path)? {
+                return Ok(false);
+            }
+            // Put aside and looked at once more: who stores the same content meanwhile finds nothing, and writes it anew.
             std::fs::rename(&path, &aside)?;
-            let touched = DateTime::<Utc>::from(std::fs::metadata(&aside)?.modified()?).timestamp_micros();
-            if UtcTime::from_micros(touched) < since {
+            if !is_wanted(&aside)? {
                 std::fs::remove_file(&aside)?;
                 return Ok(true);
             }
@@ -323,6 +348,48 @@ mod tests {
         assert!(storage.remove_untouched(&hash, since).unwrap() && storage.hashes().unwrap().is_empty());
         assert!(storage.remove_untouched(&hash, since).unwrap() && !storage.touch(&hash).unwrap());
         assert_eq!(storage.put(b"Bonjour").unwrap(), hash);
+    }
+
+    #[test]
+    fn what_cannot_be_read_now_is_no_damage() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        let hash = storage.put(b"Bonjour").unwrap();
+        // Opening a link to itself fails with ELOOP, as it would with EMFILE; reading a folder with EISDIR, as with EIO.
+        let path = storage.path(&hash);
+        let aside = path.with_file_name("aside");
+        std::fs::rename(&path, &aside).unwrap();
+        std::os::unix::fs::symlink(&path, &path).unwrap();
+        assert!(matches!(storage.get(&hash), Err(Error::Busy)));
+        std::fs::remove_file(&path).unwrap();
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(storage.get(&hash), Err(Error::Busy)));
+        assert_eq!(storage.damaged(), 0);
+        std::fs::remove_dir(&path).unwrap();
+        assert!(matches!(storage.get(&hash), Err(Error::FileDamaged(_))));
+        std::fs::rename(&aside, &path).unwrap();
+        assert_eq!(storage.get(&hash).unwrap(), b"Bonjour");
+        assert_eq!(storage.damaged(), 0);
+    }
+
+    #[test]
+    fn what_is_wanted_keeps_its_name_all_the_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let storage = Storage::open(folder.path()).unwrap();
+        let hash = storage.put(b"Bonjour").unwrap();
+        let stop = &std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let path = storage.path(&hash);
+            scope.spawn(move || {
+                while !stop.load(std::sync::atomic::Ordering::SeqCst) {
+                    assert!(path.exists());
+                }
+            });
+            for _ in 0..2_000 {
+                assert!(!storage.remove_untouched(&hash, UtcTime::from_seconds(1_000_000)).unwrap());
+            }
+            stop.store(true, std::sync::atomic::Ordering::SeqCst);
+        });
     }
 
     #[test]
