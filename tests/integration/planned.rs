@@ -624,6 +624,23 @@ async fn the_files_of_an_answer_that_is_thrown_away_are_gone_for_good() {
 }
 
 #[actix_web::test]
+async fn what_was_to_go_with_an_answer_goes_with_its_ticket() {
+    let (desk, ticket) = desk();
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    let fields = [("text", "Voilà."), ("seen", "1"), ("once", "a"), ("send_at", "2027-03-01T08:00")];
+    sends(&zoe, &ticket, &fields, &[("files", "secret.txt", b"un secret")]).await.assert_status(303);
+    let hash = handle_of(&desk, &unsaid(&desk)[0].0).files.0[0].content_hash.clone();
+    desk.test.write(move |db| {
+        use accord::db::schema::tickets;
+        Ok(diesel::delete(tickets::table.filter(tickets::id.eq(ticket.id))).execute(db)?)
+    });
+    assert!(unsaid(&desk).is_empty());
+    let noted =
+        desk.test.read(|db| Ok(thrown_away_files::table.select(thrown_away_files::content_hash).load::<String>(db)?));
+    assert_eq!(noted, [hash]);
+}
+
+#[actix_web::test]
 async fn a_file_that_a_form_still_carries_is_not_removed_and_none_is_left_out_in_silence() {
     let (desk, ticket) = desk();
     let zoe = desk.test.browser_of(desk.zoe).await;
