@@ -80,6 +80,11 @@ pub fn apply(
         mail.finish(db, &applied, worker)?;
         return Ok(applied);
     }
+    if round_trip::was_refused(db, &mail.mailbox, delivery, reading, now)? {
+        let applied = Applied { state: State::Applied, record: mail.record("round_trip_refused"), ticket: None };
+        mail.finish(db, &applied, worker)?;
+        return Ok(applied);
+    }
     let applied = match mail.find_duplicate(db)? {
         Some(ticket) => mail.duplicate(ticket),
         None => {

@@ -7,6 +7,7 @@ use diesel::prelude::*;
 use serde_json::json;
 
 use crate::audit;
+use crate::cards::mask_numbers;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::schema::round_trips;
@@ -17,10 +18,12 @@ use crate::i18n::Texts;
 use crate::intake::{House, Reading};
 use crate::journal::Delivery;
 use crate::mail::address::EmailAddress;
+use crate::mail::delivery_report::Fate;
 use crate::mail::outgoing::{Automatic, OutgoingMail, freeze};
 use crate::mail::{dkim, message_id, test_mark};
-use crate::notifications::Letterhead;
-use crate::outbox::{self, Kind, NewLetter};
+use crate::notifications::{Letterhead, delivery};
+use crate::outbox::{self, Kind, NewLetter, State};
+use crate::outbox::{bouncing, listing};
 use crate::secret::random_handle;
 use crate::teams::mailboxes::Mailbox;
 
@@ -28,6 +31,9 @@ use crate::teams::mailboxes::Mailbox;
 pub const PATIENCE: TimeDelta = TimeDelta::minutes(10);
 /// How long its mail is known: as long as mail servers are patient that ask for it again.
 const KNOWN_FOR: TimeDelta = TimeDelta::hours(24);
+
+/// How its mail stands that did not arrive, and will not.
+pub const OVER: [State; 2] = [State::Dead, State::Suppressed];
 
 /// A test that is written and not yet sent.
 #[derive(Clone, Debug)]
@@ -99,15 +105,18 @@ impl NewRoundTrip {
 /// Has the mail sent; `false` while the mailbox's test before is still waited for.
 pub fn begin(db: &mut DbConnection, new: &NewRoundTrip, by: PersonId, now: UtcTime) -> Result<bool> {
     let mailbox = new.mailbox.id;
-    let waited_for: i64 = round_trips::table
+    let waited_for: Vec<String> = round_trips::table
         .filter(round_trips::mailbox_id.eq(mailbox))
         .filter(round_trips::journal_id.is_null())
         .filter(round_trips::sent_at.gt(now.minus(PATIENCE)))
         .filter(round_trips::sent_at.le(now))
-        .count()
-        .get_result(db)?;
-    if waited_for > 0 {
-        return Ok(false);
+        .select(round_trips::mail_id)
+        .load(db)?;
+    for mail_id in waited_for {
+        // One that was refused does not come any more.
+        if listing::stand_of(db, &mail_id)?.is_some_and(|mail| !OVER.contains(&mail.state)) {
+            return Ok(false);
+        }
     }
     diesel::delete(round_trips::table.filter(round_trips::sent_at.le(now.minus(KNOWN_FOR)))).execute(db)?;
     diesel::insert_into(round_trips::table)
@@ -151,6 +160,37 @@ pub(super) fn has_come_back(
     .set(round_trips::journal_id.eq(delivery.id))
     .execute(db)?;
     Ok(ended > 0)
+}
+
+/// Notes that a report says the mail of a test was refused somewhere; `false` for a report of anything else. Its Message-ID, of
+/// which nobody knows but who had that mail, proves it.
+pub(super) fn was_refused(
+    db: &mut DbConnection,
+    mailbox: &Mailbox,
+    delivery: &Delivery,
+    reading: &Reading,
+    now: UtcTime,
+) -> Result<bool> {
+    let Some(report) = reading.report.as_ref().filter(|report| report.claims_anything()) else { return Ok(false) };
+    if delivery.imported.is_some() {
+        return Ok(false);
+    }
+    let of_test: Option<String> = round_trips::table
+        .filter(round_trips::mailbox_id.eq(mailbox.id))
+        .filter(round_trips::mail_id.eq_any(report.mail_ids.clone()))
+        .filter(round_trips::sent_at.gt(now.minus(KNOWN_FOR)))
+        .select(round_trips::mail_id)
+        .first(db)
+        .optional()?;
+    let Some(mail_id) = of_test else { return Ok(false) };
+    // One that is only late is still waited for.
+    let failed = report.recipients.iter().find(|told| matches!(told.fate, Fate::Failed { .. }));
+    if let Some(failed) = failed {
+        for mail in bouncing::by_mail_id(db, &mail_id)? {
+            delivery::bounced(db, &mail, &mask_numbers(&failed.reason), now)?;
+        }
+    }
+    Ok(true)
 }
 
 /// The newest test of each mailbox, the newest first.

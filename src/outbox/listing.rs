@@ -60,9 +60,20 @@ diesel::alias! {
     const EARLIER: Alias<Earlier> = outbox as earlier;
 }
 
-/// How far the mail of that Message-ID has come, and what its relay last said of it.
-pub fn state_of(db: &mut DbConnection, mail_id: &str) -> Result<Option<(State, Option<String>)>> {
-    let found = outbox::table.filter(outbox::mail_id.eq(mail_id)).select((outbox::state, outbox::last_error));
+/// How far a mail has come.
+#[derive(Clone, Debug, Queryable)]
+pub struct Stand {
+    pub state: State,
+    /// What its relay last said of it, or who reported that it did not arrive.
+    pub said: Option<String>,
+    /// When the relay took it.
+    pub left_at: Option<UtcTime>,
+}
+
+/// How far the mail of that Message-ID has come.
+pub fn stand_of(db: &mut DbConnection, mail_id: &str) -> Result<Option<Stand>> {
+    let of_mail = outbox::table.filter(outbox::mail_id.eq(mail_id));
+    let found = of_mail.select((outbox::state, outbox::last_error, outbox::sent_at));
     Ok(found.first(db).optional()?)
 }
 

@@ -119,6 +119,60 @@ async fn out_08_it_is_known_by_whatever_way_it_comes_back() {
 }
 
 #[actix_web::test]
+async fn out_08_a_test_that_is_refused_on_its_way_comes_back_as_that() {
+    let desk = Desk::open();
+    let anne = desk.test.signed_in(desk.administrator).await;
+    begin(&desk, &anne).await;
+    run_jobs(&desk);
+    let mail = left(&desk).remove(0);
+    let text = String::from_utf8(mail.bytes.clone()).unwrap();
+    let id = text.lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap().to_owned();
+    let report = |id: &str, action: &str| {
+        format!(
+            "From: MAILER-DAEMON@relay.example\r\nTo: {SUPPORT}\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n\
+             Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n\
+             --b\r\nContent-Type: text/plain\r\n\r\nNo.\r\n\
+             --b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; relay.example\r\n\r\n\
+             Final-Recipient: rfc822; {SUPPORT}\r\nAction: {action}\r\nStatus: 5.7.1\r\n\
+             Diagnostic-Code: smtp; 550 5.7.1 not from there\r\n\r\n\
+             --b\r\nContent-Type: text/rfc822-headers\r\n\r\nMessage-ID: {id}\r\n\r\n--b--\r\n"
+        )
+    };
+    let bounce = SentMail { envelope_from: String::new(), ..mail.clone() };
+    // One of a mail that is none of ours proves nothing; one that is late is waited for.
+    comes_in(&desk, Way::Lmtp, &bounce, report("<forged@desk.example>", "failed").into_bytes());
+    assert_eq!(newest(&desk).0, State::Held);
+    comes_in(&desk, Way::Lmtp, &bounce, report(&id, "delayed").into_bytes());
+    assert_eq!(newest(&desk), (State::Applied, "round_trip_refused".to_owned()));
+    anne.get(PAGE).await.assert_says("Il est en route").assert_silent_about("revenu refusé");
+    comes_in(&desk, Way::Lmtp, &bounce, report(&id, "failed").into_bytes());
+    assert_eq!(newest(&desk), (State::Applied, "round_trip_refused".to_owned()));
+    let page = anne.get(PAGE).await;
+    page.assert_says("Il est revenu refusé").assert_says("550 5.7.1 not from there");
+    page.assert_silent_about("Il est en route").assert_says("Envoyer un courriel d’essai");
+    assert!(desk.tickets().is_empty());
+
+    // The next one is not kept waiting by that, and is refused by the relay itself.
+    let refused = SendFailure { kind: FailureKind::Permanent, code: Some(554), text: "no".to_owned() };
+    desk.memory().fail_always(Some(refused));
+    begin(&desk, &anne).await;
+    run_jobs(&desk);
+    let page = anne.get(PAGE).await;
+    page.assert_says("554 no").assert_says("Il n’a pas été envoyé");
+    page.assert_silent_about("Il est en route").assert_silent_about("n’est pas revenu au bout");
+    desk.memory().fail_always(None);
+
+    // The mail that came back may be erased.
+    begin(&desk, &anne).await;
+    run_jobs(&desk);
+    let mail = left(&desk).pop().unwrap();
+    comes_in(&desk, Way::Lmtp, &mail, mail.bytes.clone());
+    assert_eq!(newest(&desk), (State::Applied, "round_trip".to_owned()));
+    desk.test.write(|db| Ok(diesel::delete(rows::table).execute(db)?));
+    anne.get(PAGE).await.assert_status(200);
+}
+
+#[actix_web::test]
 async fn out_08_a_test_that_does_not_come_back_says_where_to_look() {
     let desk = Desk::open();
     let anne = desk.test.signed_in(desk.administrator).await;

@@ -10,11 +10,12 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::error::{Error, Result};
 use crate::i18n::Texts;
-use crate::intake::round_trip::{self, NewRoundTrip, PATIENCE, RoundTrip};
+use crate::intake::round_trip::{self, NewRoundTrip, OVER, PATIENCE, RoundTrip};
 use crate::journal::handling::{self, Handling};
 use crate::mail::transport::Transport;
 use crate::notifications::{Letterhead, delivery};
-use crate::outbox::{self, listing};
+use crate::outbox;
+use crate::outbox::listing::{self, Stand};
 use crate::people::roles::Permission;
 use crate::teams::mailboxes::{self, Mailbox};
 use crate::web::forms::Form;
@@ -67,8 +68,8 @@ pub(super) struct Test {
 
 enum Came {
     Back(Handling),
-    /// Not yet: how far it has come on its way out, and what its relay said of it last.
-    NotBack(Option<(outbox::State, Option<String>)>),
+    /// Not yet: how far it has come on its way out.
+    NotBack(Option<Stand>),
 }
 
 /// Every mailbox with its newest test.
@@ -82,7 +83,7 @@ pub(super) fn load(db: &mut DbConnection) -> Result<Vec<Test>> {
             Some(test) => {
                 let came = match test.journal {
                     Some(mail) => Came::Back(handling::of(db, mail)?),
-                    None => Came::NotBack(listing::state_of(db, &test.mail_id)?),
+                    None => Came::NotBack(listing::stand_of(db, &test.mail_id)?),
                 };
                 Some((test, came))
             }
@@ -142,28 +143,32 @@ impl RoundTripCard {
         }
     }
 
-    fn is_not_back(
-        &mut self,
-        t: &Texts,
-        round_trip: &RoundTrip,
-        on_its_way: Option<&(outbox::State, Option<String>)>,
-        now: UtcTime,
-    ) {
-        self.is_under_way = now.since(round_trip.sent_at) < PATIENCE;
+    fn is_not_back(&mut self, t: &Texts, round_trip: &RoundTrip, on_its_way: Option<&Stand>, now: UtcTime) {
+        let state = on_its_way.map(|mail| mail.state);
+        let is_over = state.is_none_or(|state| OVER.contains(&state));
+        let is_in_time = now.since(round_trip.sent_at) < PATIENCE;
+        self.is_under_way = is_in_time && !is_over;
         let tone = if self.is_under_way { Tone::Plain } else { Tone::Late };
         self.state = Some((tone, word(t, tone)));
-        self.texts.push(t.say(if self.is_under_way { "round-trip-waiting" } else { "round-trip-not-back" }));
-        let (state, said) = on_its_way.map_or((None, None), |(state, said)| (Some(*state), said.as_deref()));
+        let has_left = on_its_way.is_some_and(|mail| mail.left_at.is_some());
+        // Of what will not come nobody needs to read that it is waited for.
+        if self.is_under_way {
+            self.texts.push(t.say("round-trip-waiting"));
+        } else if !is_over {
+            self.texts.push(t.say("round-trip-not-back"));
+        }
         let where_to_look = match state {
             Some(outbox::State::Queued | outbox::State::Leased | outbox::State::Deferred) => "round-trip-still-here",
             Some(outbox::State::Sent) => "round-trip-taken",
+            Some(outbox::State::Dead) if has_left => "round-trip-came-back-refused",
             Some(outbox::State::Dead | outbox::State::Suppressed) | None => "round-trip-refused",
         };
         if !self.is_under_way || state != Some(outbox::State::Sent) {
             self.texts.push(t.say(where_to_look));
         }
-        if let Some(said) = said {
-            self.facts.push((t.say("round-trip-relay-said"), said.to_owned()));
+        if let Some(said) = on_its_way.and_then(|mail| mail.said.as_deref()) {
+            let who = if has_left { "round-trip-report-said" } else { "round-trip-relay-said" };
+            self.facts.push((t.say(who), said.to_owned()));
         }
     }
 }
