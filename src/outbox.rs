@@ -102,6 +102,23 @@ pub struct NewLetter {
 /// repeated job does not mail twice.
 pub fn enqueue(db: &mut DbConnection, letter: &NewLetter, now: UtcTime) -> Result<()> {
     let row = (
+    insert(db, letter, State::Queued, Some(&letter.mime), None, now)
+}
+
+/// Keeps a mail that could not be written among those that did not arrive. It has no bytes, and is not to be tried again.
+pub fn keep_dead(db: &mut DbConnection, letter: &NewLetter, reason: &str, now: UtcTime) -> Result<()> {
+    let reason: String = reason.chars().take(500).collect();
+    insert(db, letter, State::Dead, None, Some(reason), now)
+}
+
+fn insert(
+    db: &mut DbConnection,
+    letter: &NewLetter,
+    state: State,
+    mime: Option<&Vec<u8>>,
+    last_error: Option<String>,
+    now: UtcTime,
+) -> Result<()> {
         outbox::handle.eq(random_handle()),
         outbox::kind.eq(letter.kind),
         outbox::organisation_id.eq(letter.organisation),
@@ -113,14 +130,15 @@ pub fn enqueue(db: &mut DbConnection, letter: &NewLetter, now: UtcTime) -> Resul
         outbox::envelope_from.eq(&letter.envelope_from),
         outbox::mail_id.eq(&letter.mail_id),
         outbox::subject.eq(&letter.subject),
-        outbox::mime.eq(&letter.mime),
-        outbox::state.eq(State::Queued),
+        outbox::mime.eq(mime),
+        outbox::state.eq(state),
         outbox::attempts.eq(0),
         outbox::strikes.eq(0),
         outbox::next_at.eq(now),
         outbox::expires_at.eq(letter.expires_at),
         outbox::created_at.eq(now),
     );
+        outbox::last_error.eq(last_error),
     on_each_backend!(db, db => diesel::insert_into(outbox::table)
         .values(row)
         .on_conflict((outbox::mail_id, outbox::recipient))

@@ -109,6 +109,20 @@ pub struct Finished {
     ticket: Option<Ticket>,
 }
 
+/// A mail that could not be written.
+#[derive(Clone, Debug)]
+pub struct Unwritten {
+    /// Without bytes.
+    letter: NewLetter,
+    reason: String,
+}
+
+impl Unwritten {
+    pub fn kind(&self) -> Kind {
+        self.letter.kind
+    }
+}
+
 /// Who a mail counts as written by, which decides its marks against loops (LP-03).
 enum Writer {
     Person,
@@ -177,6 +191,26 @@ impl Draft {
         };
         let ticket = conversation.map(|conversation| conversation.ticket.clone());
         Ok(Finished { letter, mailbox: self.mailbox.id, ticket })
+    }
+
+    /// What is remembered of it where it cannot be written, and why.
+    pub fn unwritten(&self, letterhead: &Letterhead, reason: &str) -> Unwritten {
+        let conversation = self.conversation.as_ref();
+        let letter = NewLetter {
+            kind: self.kind,
+            organisation: self.organisation,
+            ticket: conversation.map(|conversation| conversation.ticket.id),
+            message: conversation.and_then(|conversation| conversation.message),
+            person: self.person,
+            mailbox: Some(self.mailbox.id),
+            recipient: self.to.as_str().to_owned(),
+            envelope_from: String::new(),
+            mail_id: message_id::mint_unbound(&letterhead.reply_domain),
+            subject: conversation.map(|conversation| conversation.ticket.subject.clone()).unwrap_or_default(),
+            mime: Vec::new(),
+            expires_at: self.expires_at,
+        };
+        Unwritten { letter, reason: reason.to_owned() }
     }
 
     fn words(&self) -> Result<(Words, &[Attachment], Writer)> {
@@ -253,6 +287,18 @@ pub fn post(db: &mut DbConnection, mails: &[Finished], now: UtcTime) -> Result<(
             let id = &mail.letter.mail_id;
             mail_ids::record(db, ticket, mail.letter.message, mail.mailbox, Direction::Out, id, now)?;
         }
+    }
+    Ok(())
+}
+
+/// Keeps what could not be written as a mail that did not arrive, and notes that on its ticket (O-06).
+pub fn post_unwritten(db: &mut DbConnection, mail: &Unwritten, now: UtcTime) -> Result<()> {
+    let letter = &mail.letter;
+    outbox::keep_dead(db, letter, &mail.reason, now)?;
+    if let Some(ticket) = letter.ticket
+        && letter.kind != Kind::Notification
+    {
+        note_failure(db, ticket, letter.message, letter.person, &letter.recipient, now)?;
     }
     Ok(())
 }

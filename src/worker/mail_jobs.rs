@@ -1,15 +1,19 @@
 //! Jobs that write mails: first what is to be said is decided in a transaction, then it is written, then it is put into
-//! the outbox in the transaction that removes the job. A job that runs again after a crash has put nothing there yet.
+//! the outbox in the transaction that removes the job. A job that runs again after a crash has put nothing there yet. One mail
+//! that cannot be written keeps the others of its job for three attempts, and then is kept as one that did not arrive.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::consent::stopping;
 use crate::db::types::ConsentRequestId;
 use crate::error::{Error, Result};
+use crate::notifications::delivery::Unwritten;
 use crate::notifications::{Draft, Finished, Letterhead, account, delivery, digest, ticket_link};
 use crate::outbox::folding::DigestWanted;
 use crate::people::notices::Notice;
-use crate::queue::{InHand, Job};
+use crate::queue::{self, InHand, Job};
 use crate::reactions;
 use crate::tickets::events::TicketChanged;
 use crate::tickets::links::LinkWanted;
@@ -103,11 +107,32 @@ fn write_and_post(
     job: &InHand,
     now: UtcTime,
 ) -> Result<Option<Job>> {
-    let mails: Vec<Finished> =
-        drafts.iter().map(|draft| draft.write(letterhead, &app.storage)).collect::<Result<_>>()?;
+    let write = |draft: &Draft| catch_unwind(AssertUnwindSafe(|| draft.write(letterhead, &app.storage)));
+    let written: Vec<_> = drafts.iter().map(write).collect();
+    // Where one of them can never be written, the others go without it; a job of which nothing can be written is kept as failed.
+    let may_leave_out =
+        job.job.attempts >= queue::STRIKES && written.iter().any(|written| matches!(written, Ok(Ok(_))));
+    let (mut mails, mut unwritten): (Vec<Finished>, Vec<Unwritten>) = (Vec::new(), Vec::new());
+    for (draft, written) in std::iter::zip(drafts, written) {
+        match written {
+            Ok(Ok(mail)) => mails.push(mail),
+            // No fault of the mail's.
+            Ok(Err(error @ (Error::Busy | Error::StorageFull))) => return Err(error),
+            Ok(Err(error)) if may_leave_out => unwritten.push(draft.unwritten(letterhead, &format!("{error:#}"))),
+            Ok(Err(error)) => return Err(error),
+            Err(_) if may_leave_out => unwritten.push(draft.unwritten(letterhead, "writing this mail panicked")),
+            Err(panic) => resume_unwind(panic),
+        }
+    }
+    for mail in &unwritten {
+        tracing::error!(target: "accord::mail", kind = %mail.kind(), "A mail could not be written; the others of its kind go out");
+    }
     let job = job.clone();
     app.database.write_now(move |db| {
         delivery::post(db, &mails, now)?;
+        for mail in &unwritten {
+            delivery::post_unwritten(db, mail, now)?;
+        }
         job.finish(db)
     })
 }

@@ -51,6 +51,7 @@ pub(super) const CALLSITES: &[Callsite] = &[
     event("accord::intake", Level::Info, &["message"], "src/intake/from_form.rs"),
     event("accord::mail", Level::Error, &["message"], "src/worker/incoming_mail.rs"),
     event("accord::mail", Level::Error, &["message", "duration_ms"], "src/worker/incoming_mail.rs"),
+    event("accord::mail", Level::Error, &["message", "kind"], "src/worker/mail_jobs.rs"),
     event("accord::mail", Level::Error, &["message", "kind"], "src/worker/outgoing_mail.rs"),
     event("accord::mail", Level::Error, &["message", "stage"], "src/worker/incoming_mail.rs"),
     event("accord::mail", Level::Warn, &["message"], "src/worker/lmtp/session.rs"),

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
+use accord::access::Actor;
 use accord::app::App;
 use accord::db::schema::journal as rows;
 use accord::error::Result;
@@ -13,6 +14,9 @@ use accord::outbox::listing::{self, Which};
 use accord::queue;
 use accord::queue::{InHand, Job};
 use accord::stumbling::{self, Stage};
+use accord::tickets::events::{self, EventKind};
+use accord::tickets::participants;
+use accord::tickets::status::Status;
 use accord::worker::recurring::{self, Recurring};
 use accord::worker::threads::{Step, Threads, WORK, Work, run_next_job_with};
 use chrono::TimeDelta;
@@ -225,13 +229,34 @@ fn o_08_ft_20_a_mail_over_whose_words_or_bytes_the_code_panics_is_put_aside_afte
         for _ in 0..5 {
             desk.test.pass(TimeDelta::hours(1));
         }
-        let failed = desk.test.read(|db| queue::failed(db, 10));
-        assert_eq!(failed.iter().map(|job| job.attempts).collect::<Vec<_>>(), [3], "{stage:?}: kept, and shown");
+        let dead = desk.test.read(|db| listing::list(db, Which::Dead, None, 10)).rows;
+        let to: Vec<_> = dead.iter().map(|mail| mail.recipient.as_str()).collect();
+        assert_eq!(to, ["bob@acme.example"], "{stage:?}: kept, and shown");
         assert_eq!(desk.tickets().len(), 3, "{stage:?}: what he wrote is there");
         drop(stone);
-        let now = desk.test.now();
-        desk.test.write(move |db| queue::retry_all(db, now));
-        desk.test.run_jobs();
-        assert_eq!(desk.sent_to("bob@acme.example").len(), 1, "{stage:?}: tried again by hand, it goes out once");
     }
+}
+
+#[test]
+fn o_08_one_reader_s_mail_that_cannot_be_written_keeps_no_other_s() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from(CLAIRE));
+    let (ticket, bob, now) = (desk.ticket(), desk.bob, desk.test.now());
+    let joined = ticket.clone();
+    desk.test.write(move |db| participants::approve(db, &joined, bob, &Actor::System, now));
+    desk.test.run_jobs();
+    desk.sent();
+    let stone = stumbling::lay(Stage::Building, "bob@acme.example");
+    desk.answer(&desk.ticket_again(ticket.id), "Redémarrez-le.", Status::WaitingForCustomer);
+    for _ in 0..5 {
+        desk.test.pass(TimeDelta::hours(1));
+    }
+    drop(stone);
+    assert_eq!(desk.sent_to(CLAIRE).len(), 1, "she has hers");
+    assert!(desk.test.read(|db| queue::failed(db, 10)).is_empty(), "the job is done");
+    let dead = desk.test.read(|db| listing::list(db, Which::Dead, None, 10)).rows;
+    let told: Vec<_> = dead.iter().map(|mail| (mail.recipient.as_str(), mail.can_be_retried())).collect();
+    assert_eq!(told, [("bob@acme.example", false)]);
+    let events = desk.test.read(|db| events::of_ticket(db, &ticket, 100));
+    assert!(events.iter().any(|event| event.kind == EventKind::MailFailed), "{events:?}");
 }
