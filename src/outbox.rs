@@ -4,6 +4,7 @@
 
 pub mod bouncing;
 pub mod courier;
+pub mod crew;
 pub mod folding;
 pub mod listing;
 pub mod relays;
@@ -101,7 +102,6 @@ pub struct NewLetter {
 /// Has the mail sent after the transaction around this. The same mail to the same recipient is kept once, so that a
 /// repeated job does not mail twice.
 pub fn enqueue(db: &mut DbConnection, letter: &NewLetter, now: UtcTime) -> Result<()> {
-    let row = (
     insert(db, letter, State::Queued, Some(&letter.mime), None, now)
 }
 
@@ -119,6 +119,7 @@ fn insert(
     last_error: Option<String>,
     now: UtcTime,
 ) -> Result<()> {
+    let row = (
         outbox::handle.eq(random_handle()),
         outbox::kind.eq(letter.kind),
         outbox::organisation_id.eq(letter.organisation),
@@ -137,8 +138,8 @@ fn insert(
         outbox::next_at.eq(now),
         outbox::expires_at.eq(letter.expires_at),
         outbox::created_at.eq(now),
-    );
         outbox::last_error.eq(last_error),
+    );
     on_each_backend!(db, db => diesel::insert_into(outbox::table)
         .values(row)
         .on_conflict((outbox::mail_id, outbox::recipient))

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::mail::transport::{FailureKind, SendFailure, Transport};
 use crate::notifications::delivery;
 use crate::outbox::courier::{Courier, Permit};
+use crate::outbox::crew::AtWork;
 use crate::outbox::sending::{self, Reachable, Sending};
 use crate::outbox::{Letter, Settled};
 use crate::reactions::waiting;
@@ -24,6 +25,19 @@ struct Lane<'a> {
     transport: &'a Transport,
     courier: &'a Courier,
     permit: Permit<'a>,
+    /// The thread, once it goes by this way.
+    at_work: Option<AtWork<'a>>,
+}
+
+impl Lane<'_> {
+    /// Its place among all ways out.
+    fn way(&self) -> usize {
+        way(self.relay)
+    }
+}
+
+fn way(relay: Option<usize>) -> usize {
+    relay.map_or(0, |index| index + 1)
 }
 
 /// Claims and sends one mail.
@@ -39,6 +53,12 @@ pub fn deliver_next(app: &App, worker: &str) -> Result<Step> {
         let verdict = if letter.is_over(now) { Some(Sending::Expired) } else { waiting::verdict(db, &letter)? };
         Ok((letter, verdict))
     })?;
+    let letter = if verdict.is_none() && letter.expires_at <= now {
+        let worker = worker.to_owned();
+        app.database.write_now(move |db| sending::live_on(db, letter.clone(), &worker, now))?
+    } else {
+        letter
+    };
     app.courier.goes_for(letter.organisation);
     serving::for_organisation(letter.organisation, || {
         let span = tracing::info_span!(
@@ -53,19 +73,16 @@ pub fn deliver_next(app: &App, worker: &str) -> Result<Step> {
     Ok(Step::Worked(1))
 }
 
-    let letter = if verdict.is_none() && letter.expires_at <= now {
-        let worker = worker.to_owned();
-        app.database.write_now(move |db| sending::live_on(db, letter.clone(), &worker, now))?
-    } else {
-        letter
-    };
 /// The ways out that are open: a relay that does not answer is left alone for now, and the others are not.
 fn lanes(app: &App, now: UtcTime) -> Vec<Lane<'_>> {
     let house = (None, &app.transport, &app.courier);
     let others = app.relays.iter().map(|(index, relay)| (Some(index), &relay.transport, &relay.courier));
     let open = std::iter::once(house).chain(others).filter_map(|(relay, transport, courier)| {
+        if !app.relays.crew().may_go(way(relay)) {
+            return None;
+        }
         let permit = courier.permit(now)?;
-        Some(Lane { relay, transport, courier, permit })
+        Some(Lane { relay, transport, courier, permit, at_work: None })
     });
     open.collect()
 }
@@ -128,7 +145,7 @@ fn settle(app: &App, letter: Letter, worker: &str, sending: Sending, now: UtcTim
 }
 
 fn claim_one<'a>(
-    app: &App,
+    app: &'a App,
     mut lanes: Vec<Lane<'a>>,
     worker: &str,
     now: UtcTime,
@@ -150,10 +167,16 @@ fn claim_one<'a>(
         {
             continue;
         }
+        lanes[at].at_work = app.relays.crew().go(lanes[at].way());
+        if lanes[at].at_work.is_none() {
+            // Other threads were faster, and this one is for another way.
+            continue;
+        }
         let (id, worker) = (candidate.id, worker.to_owned());
         if app.database.write_now(move |db| sending::claim(db, id, &worker, now))? {
             return Ok(Some((id, lanes.swap_remove(at))));
         }
+        lanes[at].at_work = None;
     }
     Ok(None)
 }

@@ -14,8 +14,7 @@ use crate::clock::UtcTime;
 use crate::error::{Error, Result};
 use crate::journal::{self, claiming};
 use crate::mail::limits::PARSE_SLOTS;
-use crate::outbox::courier::CONNECTIONS;
-use crate::outbox::sending;
+use crate::outbox::{relays, sending};
 use crate::queue::{self, InHand, Job};
 use crate::secret::random_handle;
 use crate::web::metrics;
@@ -36,9 +35,6 @@ const JOB_THREADS: usize = 4;
 const JOBS_IN_A_ROW: u64 = 16;
 /// No further one is claimed after this, whatever those before took.
 const ROW: Duration = Duration::from_secs(1);
-/// Threads that send mail in one process, and so many more for each relay beside the installation's as that may have
-/// connections: each may wait two minutes for a relay that hangs, and the mail of the others goes on (FT-08).
-const DELIVERY_THREADS: usize = 3;
 const DELIVERY: &str = "outgoing-mail";
 
 /// What one look for work came to.
@@ -53,11 +49,12 @@ pub enum Step {
 /// One kind of work, done by a thread of its own, a step at a time.
 pub type Work = fn(&App, worker: &str) -> Result<Step>;
 
-/// Every kind: its name, how many threads, and one step of it.
+/// Every kind: its name, how many threads, and one step of it. How many send mail depends on the relays
+/// ([`crate::outbox::crew`]).
 pub const WORK: &[(&str, usize, Work)] = &[
     ("jobs", JOB_THREADS, run_next_job),
     ("incoming-mail", PARSE_SLOTS, incoming_mail::process_next),
-    (DELIVERY, DELIVERY_THREADS, outgoing_mail::deliver_next),
+    (DELIVERY, relays::THREADS, outgoing_mail::deliver_next),
     ("destroying", 1, destroying::destroy_next),
 ];
 
@@ -69,7 +66,7 @@ impl Threads {
     pub fn start(app: &Arc<App>, stop: &CancellationToken) -> std::io::Result<Threads> {
         let mut work = WORK.to_vec();
         for (_, threads, _) in work.iter_mut().filter(|(name, _, _)| *name == DELIVERY) {
-            *threads += CONNECTIONS * app.relays.iter().count();
+            *threads = app.relays.crew().threads();
         }
         Threads::start_with(app, stop, &work)
     }
