@@ -98,3 +98,15 @@ pub fn of(db: &mut DbConnection, id: JournalId) -> Result<Handling> {
         original: unprocessed::original(db, id)?,
     })
 }
+
+/// Forgets from which machines the mails came that were received before then, and how those greeted. What is still to be read
+/// keeps it, for SPF is about it.
+pub fn forget_clients(db: &mut DbConnection, before: UtcTime) -> Result<usize> {
+    let known = journal::table
+        .filter(journal::client_address.is_not_null())
+        .filter(journal::received_at.lt(before))
+        .filter(journal::state.ne_all([State::Accepted, State::Parsed]));
+    Ok(diesel::update(known)
+        .set((journal::client_address.eq(None::<String>), journal::client_name.eq(None::<String>)))
+        .execute(db)?)
+}

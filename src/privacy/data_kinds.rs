@@ -45,6 +45,9 @@ use InBackup::{Nothing, Whole, Without};
 /// revoked would be good again after a restore. Nor is what a grant opened, for then destroying its key would not destroy
 /// it (see `diagnostics::sealing`).
 ///
+/// From which machine a mail came stands in `journal` no longer than a sign-in tells from where
+/// (`journal::handling::forget_clients`).
+///
 /// The hashes of links to one ticket are, and a restore makes all of them too old: then they open nothing, and offer to mail a
 /// new one to whom they were mailed (`tickets::links`). Mail that waits or failed holds one in bytes that are never changed
 /// (O-02), as does every mail in somebody's mailbox; without the hash it would lead nowhere.

@@ -11,6 +11,7 @@ use crate::clock::UtcTime;
 use crate::consent::{expiring, links, stopping};
 use crate::db::{DbConnection, LOG_ALARM_BYTES, LOG_CRITICAL_BYTES};
 use crate::error::Result;
+use crate::journal::handling;
 use crate::people::{mail_habits, one_time_tokens, sessions};
 use crate::web::request_log;
 use crate::worker::{clock_watch, destroying, planned_answers};
@@ -42,6 +43,7 @@ pub const TABLE: &[Recurring] = &[
     Recurring { name: "end_consents", every: TimeDelta::seconds(15), removes: false, run: end_consents },
     Recurring { name: "forget_consent_links", every: TimeDelta::hours(24), removes: true, run: forget_consent_links },
     Recurring { name: "forget_mail_habits", every: TimeDelta::hours(24), removes: true, run: forget_mail_habits },
+    Recurring { name: "forget_mail_clients", every: TimeDelta::hours(24), removes: true, run: forget_mail_clients },
     Recurring { name: "remove_access_logs", every: TimeDelta::hours(6), removes: true, run: remove_access_logs },
     Recurring {
         name: "late_answers",
@@ -147,6 +149,12 @@ fn forget_sessions(app: &App, now: UtcTime) -> Result<()> {
 
 fn forget_mail_habits(app: &App, now: UtcTime) -> Result<()> {
     app.database.write_now(move |db| mail_habits::forget_old(db, now))
+}
+
+/// From which machine a mail came is kept as long as from where somebody signed in; what followed from it is written down.
+fn forget_mail_clients(app: &App, now: UtcTime) -> Result<()> {
+    let before = now.minus(TimeDelta::days(i64::from(app.config.log.access_days)));
+    app.database.write_now(move |db| handling::forget_clients(db, before).map(drop))
 }
 
 /// Who signed in from where is kept as long as the access log, and then only that it happened (B13, G-05).

@@ -670,6 +670,12 @@ async fn a_file_that_a_form_still_carries_is_not_removed_and_none_is_left_out_in
         sends(&zoe, &ticket, &fields, &[]).await.assert_status(422).assert_says("n’est plus disponible");
     }
     assert_eq!(desk.messages(&ticket).len(), 2);
+    sends(&zoe, &ticket, &fields, &[("files", "mode.txt", b"un deux")]).await.assert_status(303);
+    desk.test.pass(TimeDelta::seconds(20));
+    let fields = [("text", "Si."), ("seen", "3"), ("once", "e"), ("lost", "1"), ("without_files", "true")];
+    sends(&zoe, &ticket, &fields, &[]).await.assert_status(303);
+    desk.test.pass(TimeDelta::seconds(20));
+    assert_eq!(desk.messages(&ticket).len(), 4);
 }
 
 #[test]
@@ -685,29 +691,6 @@ fn an_answer_whose_job_is_lost_goes_out_late() {
     assert_eq!((desk.messages(&ticket).len(), desk.sent_to(CLAIRE).len()), (2, 1));
 }
 
-/// Workers of several processes, a customer and the agent, all at the same moment.
-#[test]
-fn an_answer_is_said_once_or_taken_back_or_held_whoever_is_faster() {
-    for round in 0..12 {
-        let (desk, ticket) = desk();
-        let handle = plan_for(&desk, &ticket, "Un.", Release::AtOnce { undo_secs: 15 });
-        let answer = handle_of(&desk, &handle);
-        desk.test.clock.advance(TimeDelta::seconds(17));
-        let (now, by, app) = (desk.test.now(), desk.actor(desk.zoe), desk.test.app.clone());
-        std::thread::scope(|scope| {
-            for _ in 0..3 {
-                let (app, answer) = (app.clone(), answer.clone());
-                scope.spawn(move || {
-                    let words = Words::on_page(&answer.text);
-                    for _ in 0..20 {
-                        let answer = answer.clone();
-                        let words = words.clone();
-                        match app.database.write_now(move |db| releasing::release(db, &answer, &words, now)) {
-                            Ok(Released::Sent(_) | Released::Held(_) | Released::NotDue) => return,
-                            Err(Error::Busy) => {}
-                            Err(error) => panic!("{error:?}"),
-                        }
-                    }
 /// Whoever writes in a ticket locks that first and then what waits in it, so that none has what the other wants (40P01).
 #[test]
 fn an_answer_that_is_sent_all_the_same_and_a_customer_who_writes_wait_for_each_other_in_one_order() {
@@ -742,6 +725,29 @@ fn an_answer_that_is_sent_all_the_same_and_a_customer_who_writes_wait_for_each_o
     }
 }
 
+/// Workers of several processes, a customer and the agent, all at the same moment.
+#[test]
+fn an_answer_is_said_once_or_taken_back_or_held_whoever_is_faster() {
+    for round in 0..12 {
+        let (desk, ticket) = desk();
+        let handle = plan_for(&desk, &ticket, "Un.", Release::AtOnce { undo_secs: 15 });
+        let answer = handle_of(&desk, &handle);
+        desk.test.clock.advance(TimeDelta::seconds(17));
+        let (now, by, app) = (desk.test.now(), desk.actor(desk.zoe), desk.test.app.clone());
+        std::thread::scope(|scope| {
+            for _ in 0..3 {
+                let (app, answer) = (app.clone(), answer.clone());
+                scope.spawn(move || {
+                    let words = Words::on_page(&answer.text);
+                    for _ in 0..20 {
+                        let answer = answer.clone();
+                        let words = words.clone();
+                        match app.database.write_now(move |db| releasing::release(db, &answer, &words, now)) {
+                            Ok(Released::Sent(_) | Released::Held(_) | Released::NotDue) => return,
+                            Err(Error::Busy) => {}
+                            Err(error) => panic!("{error:?}"),
+                        }
+                    }
                     panic!("it was never to be had");
                 });
             }

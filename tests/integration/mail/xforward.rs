@@ -5,6 +5,8 @@ use accord::db::types::Json;
 use accord::journal::{Record, State};
 use accord::mail::client::Client;
 use accord::worker::local_socket;
+use accord::worker::recurring;
+use chrono::TimeDelta;
 use diesel::prelude::*;
 
 use super::lmtp::{Peer, listen};
@@ -175,4 +177,33 @@ async fn s_07_au_03_the_pipe_hands_the_machine_over_and_a_page_says_what_was_fou
     let zoe = desk.test.browser_of(desk.zoe).await;
     let page = zoe.get(&format!("/messages/{handle}/handling")).await;
     page.assert_says("DKIM : rien à vérifier · SPF : réussi · DMARC : réussi").assert_says("192.0.2.1");
+}
+
+#[actix_web::test]
+async fn b_13_from_which_machine_a_mail_came_is_forgotten_like_from_where_somebody_signed_in() {
+    let (desk, _folder) = trusting();
+    let listening = listen(&desk);
+    let mut peer = Peer::greeted(&listening).await;
+    assert!(peer.ask("XFORWARD NAME=mail.acme.example ADDR=192.0.2.1").await.starts_with("250"));
+    assert!(peer.deliver_from("claire@acme.example", &letter("claire@acme.example")).await.starts_with("250"));
+    let days = i64::from(desk.test.app.config.log.access_days);
+    let recur_after = |time: TimeDelta| {
+        let now = desk.test.now();
+        // A few hours at a time, as when the program runs.
+        while desk.test.now() < now.plus(time) {
+            desk.test.clock.advance(TimeDelta::hours(6));
+            recurring::run_due(&desk.test.app, desk.test.now()).unwrap();
+        }
+        newest(&desk).2
+    };
+    run_jobs(&desk);
+    let (state, record, ..) = newest(&desk);
+    assert_eq!((state, record.checked.spf.as_str()), (State::Applied, "pass"));
+    assert!(recur_after(TimeDelta::days(days - 1)).is_some());
+    assert_eq!(recur_after(TimeDelta::days(2)), None);
+    assert_eq!(newest(&desk).3, None);
+    assert_eq!(newest(&desk).1.checked.spf, "pass", "what followed from it stays");
+    assert!(peer.ask("XFORWARD NAME=mail.acme.example ADDR=192.0.2.1").await.starts_with("250"));
+    assert!(peer.deliver_from("claire@acme.example", &letter("claire@acme.example")).await.starts_with("250"));
+    assert!(recur_after(TimeDelta::days(days + 2)).is_some(), "nobody has read it yet");
 }
