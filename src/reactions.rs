@@ -57,7 +57,7 @@ pub fn follow(db: &mut DbConnection, event: EventId, letterhead: &Letterhead, no
                 return Ok(Vec::new());
             }
             let may_be_withheld = recipients::may_be_withheld(&message, false);
-            if is_machine_made(&message) || may_be_withheld && is_quiet(db, &ticket, now)? {
+            if is_machine_made(db, &message)? || may_be_withheld && is_quiet(db, &ticket, now)? {
                 return Ok(Vec::new());
             }
             recipients::of_customer_message(db, letterhead, &ticket, &message, false, now)
@@ -150,7 +150,7 @@ fn opened(
         return Ok(Vec::new());
     }
     let mut drafts = Vec::new();
-    if !is_machine_made(&first) {
+    if !is_machine_made(db, &first)? {
         drafts = recipients::of_customer_message(db, letterhead, ticket, &first, true, now)?;
         if event.details.0.ticket.is_some() {
             drafts.extend(recipients::of_follow_up(db, letterhead, ticket, &first, now)?);
@@ -197,6 +197,13 @@ fn is_old_news(db: &mut DbConnection, message: &Message) -> Result<bool> {
     message.ingest_id.map_or(Ok(false), |ingest| journal::outcome::is_imported(db, ingest))
 }
 
-fn is_machine_made(message: &Message) -> bool {
-    message.remark == Some(Remark::Automatic)
+/// Whether nobody is told of it: a machine made it, and passes on no words of a person (D15).
+fn is_machine_made(db: &mut DbConnection, message: &Message) -> Result<bool> {
+    match (message.remark, message.ingest_id) {
+        (Some(Remark::Automatic), Some(ingest)) => {
+            let record = journal::outcome::record_of(db, ingest)?;
+            Ok(!record.flags.iter().any(|flag| flag == journal::outcome::PASSED_ON))
+        }
+        (remark, _) => Ok(remark == Some(Remark::Automatic)),
+    }
 }

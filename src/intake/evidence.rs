@@ -175,13 +175,18 @@ fn token_evidence(
     let mut found = TokenFound { evidence: TokenEvidence::Absent, ticket: None, holder: None, is_bounce: false };
     for address in at_reply_domain.take(addressing::TOKENS) {
         let token = reply_address::parse(address.local_part());
-        // Only machines answer at the address for bounces.
-        let usable = token.filter(|token| token.purpose == AddressPurpose::Reply || automatic);
-        let genuine = match &usable {
+        let genuine = match &token {
             Some(token) => addressing::find_genuine(db, letterhead, token)?,
             None => None,
         };
-        let (Some(token), Some((ticket, of))) = (usable, genuine) else {
+        // Machines answer at the address for bounces. Of a person who found it, what else the mail answers decides.
+        if genuine.is_some()
+            && !automatic
+            && token.as_ref().is_some_and(|token| token.purpose == AddressPurpose::Bounce)
+        {
+            continue;
+        }
+        let (Some(token), Some((ticket, of))) = (token, genuine) else {
             if found.evidence == TokenEvidence::Absent {
                 found.evidence = TokenEvidence::NotGenuine;
             }

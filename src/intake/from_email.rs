@@ -277,6 +277,10 @@ impl Mail<'_> {
                 Ok(applied(State::Applied, "append_restricted", record, Some(ticket.clone())))
             }
             (threading::Outcome::AttachAutomatic, Some(ticket)) => {
+                if self.reading.passes_on {
+                    // Agents are mailed of it, and an agent's address may lead to that very program (LP-05).
+                    floods::count_for_ticket(db, ticket, self.now)?;
+                }
                 let person = gathered.person.clone().map_or_else(|| self.sender_person(db), Ok)?;
                 self.append(db, ticket, person, Visibility::Staff, Some(Remark::Automatic), false)?;
                 Ok(applied(State::Applied, "automatic", record, Some(ticket.clone())))
@@ -294,6 +298,8 @@ impl Mail<'_> {
                     if flood == Flood::Begins {
                         floods::tell_of_sender(db, &collecting, self.sender_address(), self.now)?;
                     }
+                    // Of a flood agents are told once, whoever wrote what is in it.
+                    record.flags.retain(|flag| flag != journal::outcome::PASSED_ON);
                     return Ok(applied(State::Applied, "collected", record, Some(collecting)));
                 }
                 record.may_acknowledge = !is_flood && self.may_acknowledge(decision);

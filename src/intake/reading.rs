@@ -19,7 +19,7 @@ use crate::mail::automatic::{self, Class, Traits};
 use crate::mail::complaint::{self, Complaint};
 use crate::mail::delivery_report::{self, DeliveryReport};
 use crate::mail::incoming::{Attachment, Level, ParsedMail, parse_within};
-use crate::mail::invitation::{Invitation, Purpose};
+use crate::mail::invitation::Invitation;
 use crate::mail::limits::Cut;
 use crate::mail::message_id::read_loop_mark;
 use crate::mail::reply_address;
@@ -39,6 +39,8 @@ pub struct Reading {
     /// Where the original is kept.
     pub original_hash: String,
     pub class: Class,
+    /// A program made it, and passes on what a person wrote there.
+    pub passes_on: bool,
     pub is_looping: bool,
     /// What it says of another mail, if it is a report.
     pub report: Option<DeliveryReport>,
@@ -89,6 +91,7 @@ pub fn read(
         _ => ParsedMail::default(),
     };
     let class = class(house, delivery, surroundings, &mail);
+    let passes_on = with_traits(house, delivery, surroundings, &mail, automatic::passes_on_words_of_a_person);
     let is_looping = with_traits(house, delivery, surroundings, &mail, automatic::is_looping);
     let report = with_traits(house, delivery, surroundings, &mail, |traits| {
         automatic::is_delivery_report(traits)
@@ -126,6 +129,7 @@ pub fn read(
         files,
         original_hash,
         class,
+        passes_on,
         is_looping,
         report,
         complaint,
@@ -177,7 +181,7 @@ fn with_traits<T>(
         is_addressed_to_us: mail.to.iter().chain(&mail.cc).filter_map(|to| to.identity.as_ref()).any(is_ours),
         came_to_bounce_address: came_to_address_for("b+"),
         came_to_reply_address: came_to_address_for("r+"),
-        is_calendar_answer: mail.invitation.as_ref().is_some_and(|invitation| invitation.purpose == Purpose::Answer),
+        is_calendar_answer: mail.is_calendar_answer,
         has_our_loop_mark,
     })
 }

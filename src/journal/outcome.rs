@@ -18,6 +18,9 @@ use crate::db::types::{JournalId, Json, MailboxId, OrganisationId, TicketId};
 use crate::error::{Error, Result};
 use crate::mail::sender_check::Checks;
 
+/// What is recorded of a mail that a program made and in which it passes on what a person wrote: agents are told of it.
+pub const PASSED_ON: &str = "passed_on";
+
 /// How a mail was understood, for those who ask later why it went where it went. No address, no text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

@@ -2,9 +2,11 @@
 //! answered by a person: what a machine made never reopens a ticket, while mail that only must not be acknowledged is
 //! otherwise read like any other. The text of a mail has no say in this, only its envelope and header.
 
+mod passed_on;
 mod senders;
 mod wordings;
 
+pub use passed_on::passes_on_words_of_a_person;
 pub use senders::asks_for_no_reply;
 
 /// What may follow from a mail, narrowest first.
@@ -49,7 +51,7 @@ pub struct Traits<'a> {
     pub came_to_bounce_address: bool,
     /// Whether it came to an address for answers (`reply_address`, genuine or not).
     pub came_to_reply_address: bool,
-    /// Whether it tells that an invitation is accepted or declined (`METHOD:REPLY` of RFC 5546).
+    /// Whether it tells that an invitation is accepted or declined, as calendars do (`METHOD:REPLY` of RFC 5546).
     pub is_calendar_answer: bool,
     /// Whether it carries a loop mark that is ours (`message_id::read_loop_mark`).
     pub has_our_loop_mark: bool,
@@ -95,6 +97,16 @@ pub fn is_looping(mail: &Traits<'_>) -> bool {
 }
 
 fn is_machine_made(mail: &Traits<'_>) -> bool {
+    is_marked_automatic(mail) || is_machine_made_besides(mail)
+}
+
+/// Whether the field of RFC 3834 says so.
+fn is_marked_automatic(mail: &Traits<'_>) -> bool {
+    values(mail, "auto-submitted").any(|value| keyword(value) != "no")
+}
+
+/// Whether anything but the field of RFC 3834 says so.
+fn is_machine_made_besides(mail: &Traits<'_>) -> bool {
     /// Fields that responders put into what they write and nobody else does, of Gmail, cPanel, BoxTrapper, DTC, CommuniGate,
     /// FirstClass and Exim, as their documentation names them.
     const MARKS: [&str; 12] = [
@@ -112,15 +124,13 @@ fn is_machine_made(mail: &Traits<'_>) -> bool {
         "x-failed-recipients",
     ];
     let precedence = || values(mail, "precedence").chain(values(mail, "x-precedence"));
-    values(mail, "auto-submitted").any(|value| keyword(value) != "no")
-        || has_null_sender(mail)
+    has_null_sender(mail)
         || is_report(mail, None)
         || MARKS.iter().any(|name| has(mail, name))
         || precedence().any(|value| matches!(keyword(value).as_str(), "auto_reply" | "auto-reply"))
         || is_of_autoresponder(mail)
         || (wordings::says_absent_of_our_mail(mail.subject) && is_answer(mail))
-        // Nobody reads this address in a mail; what answers by itself finds it in the envelope (RFC 3834, 4).
-        || mail.came_to_bounce_address
+        || (mail.came_to_bounce_address && answers_the_envelope(mail))
         || is_delivery_report(mail)
         || is_looping(mail)
         || mail.is_from_our_mailbox
@@ -151,7 +161,11 @@ fn must_not_be_acknowledged(mail: &Traits<'_>) -> bool {
     values(mail, "precedence").any(|value| matches!(keyword(value).as_str(), "bulk" | "list" | "junk"))
         || mail.headers.iter().any(|(name, _)| name.starts_with("list-"))
         || MARKS.iter().any(|name| has(mail, name))
-        || mail.sender_local_part.is_some_and(senders::is_unattended)
+        || mail.sender_local_part.is_some_and(|local_part| {
+            senders::is_unattended(local_part) || (senders::is_of_a_device(local_part) && !has_signs_of_a_client(mail))
+        })
+        // Whoever wrote there, mail to it is never acknowledged (BN-01).
+        || mail.came_to_bounce_address
         || wordings::says_absent(mail.subject)
         || wordings::is_aggregate_report(mail.subject)
         || mail.is_calendar_answer
@@ -159,6 +173,50 @@ fn must_not_be_acknowledged(mail: &Traits<'_>) -> bool {
         || (values(mail, "x-ms-tnef-correlator").any(|value| !value.trim().is_empty())
             && wordings::says_recalled(mail.subject))
         || !mail.is_addressed_to_us
+}
+
+/// Whether what came to an address for bounces shows that a machine sent it. That address stands in no field that people
+/// read, and what answers by itself finds it in the envelope (RFC 3834, 4). So do some clients, and address books learn it from
+/// them: what shows no machine may be what a person says.
+fn answers_the_envelope(mail: &Traits<'_>) -> bool {
+    is_mail_daemon(mail)
+        || says_undelivered(mail)
+        || wordings::says_absent(mail.subject)
+        || wordings::says_automatic(mail.subject)
+        || values(mail, "precedence").any(|value| matches!(keyword(value).as_str(), "bulk" | "junk"))
+}
+
+/// Whether a program in which people write mail names itself. Scanners, fax servers and scripts do not have these. What a mail
+/// server adds to all that is submitted to it (`Thread-Index` of Exchange, Gmail's Message-ID) says nothing, for scripts submit
+/// there too, and nor do the programs that scripts call (`User-Agent: Heirloom mailx`, mutt).
+fn has_signs_of_a_client(mail: &Traits<'_>) -> bool {
+    /// How the programs call themselves in User-Agent and X-Mailer. Outlook with its version: what devices write is older.
+    const PROGRAMS: [&str; 20] = [
+        "mozilla/5.0",
+        "mozilla thunderbird",
+        "thunderbird",
+        "betterbird",
+        "roundcube webmail",
+        "internet messaging program (imp)",
+        "squirrelmail",
+        "k-9 mail",
+        "kmail",
+        "evolution",
+        "microsoft-macoutlook",
+        "microsoft outlook 14.",
+        "microsoft outlook 15.",
+        "microsoft outlook 16.",
+        "apple mail",
+        "iphone mail",
+        "ipad mail",
+        "open-xchange mailer",
+        "mailspring",
+        "emclient",
+    ];
+    ["user-agent", "x-mailer"].iter().flat_map(|name| values(mail, name)).any(|value| {
+        let value = value.trim().to_ascii_lowercase();
+        PROGRAMS.iter().any(|program| value.starts_with(program))
+    })
 }
 
 /// Whether it answers a mail, as far as its header tells.
@@ -188,11 +246,6 @@ fn has_null_sender(mail: &Traits<'_>) -> bool {
     }
 }
 
-/// Whether it is known that the envelope named a sender.
-fn has_sender(mail: &Traits<'_>) -> bool {
-    !has_null_sender(mail) && (mail.return_path.is_some() || has(mail, "return-path"))
-}
-
 /// `multipart/report`, of the given report type or of any.
 fn is_report(mail: &Traits<'_>, report_type: Option<&str>) -> bool {
     values(mail, "content-type").any(|value| {
@@ -209,12 +262,18 @@ fn is_report(mail: &Traits<'_>, report_type: Option<&str>) -> bool {
     })
 }
 
-/// Senders that mail systems use for themselves. Behind "postmaster" a person reads and writes too (RFC 5321, 4.5.1), under an
-/// envelope of their own, and to no address for bounces.
+/// Senders that mail systems use for themselves. Behind "postmaster" a person reads and writes too (RFC 5321, 4.5.1), so there
+/// has to be more that speaks for a machine: the null sender, the address for bounces, the field of RFC 3834.
 fn is_mail_system(mail: &Traits<'_>) -> bool {
+    let is_postmaster = mail.sender_local_part.is_some_and(|local_part| local_part.eq_ignore_ascii_case("postmaster"));
+    is_mail_daemon(mail)
+        || (is_postmaster && (has_null_sender(mail) || mail.came_to_bounce_address || is_marked_automatic(mail)))
+}
+
+/// Senders under which only mail systems write.
+fn is_mail_daemon(mail: &Traits<'_>) -> bool {
     mail.sender_local_part.is_some_and(|local_part| {
         ["mailer-daemon", "mail-daemon", "mdaemon"].iter().any(|name| local_part.eq_ignore_ascii_case(name))
-            || (local_part.eq_ignore_ascii_case("postmaster") && (!has_sender(mail) || mail.came_to_bounce_address))
             // Exchange signs with its name and a number of 128 bits.
             || local_part.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("microsoftexchange"))
     })

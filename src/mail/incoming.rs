@@ -52,6 +52,9 @@ pub struct ParsedMail {
     pub attachments: Vec<Attachment>,
     /// The meeting that it invites to, or that it answers about.
     pub invitation: Option<Invitation>,
+    /// The mail is itself an answer to an invitation, made by a calendar (RFC 6047, 2.4), and not one that somebody attached to
+    /// words of theirs.
+    pub is_calendar_answer: bool,
     pub protection: Protection,
     /// The header block of the message itself, top first: names in lower case, values unfolded but not decoded. Without
     /// the fields by which Accord is steered (S-01).

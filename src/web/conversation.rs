@@ -179,6 +179,7 @@ fn marks(record: &Record) -> Vec<&'static str> {
     let key = |flag: &String| match flag.as_str() {
         "imported" => Some("mail-mark-imported"),
         "signed" => Some("mail-mark-signed"),
+        "passed_on" => Some("mail-mark-passed-on"),
         "same_id_other_content" => Some("mail-mark-same-id"),
         _ => None,
     };

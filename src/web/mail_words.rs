@@ -136,6 +136,7 @@ pub fn flag(t: &Texts, flag: &str) -> String {
         "not_genuine" => "handling-flag-not-genuine",
         "not_to_be_acknowledged" => "handling-flag-no-ack",
         "out_of_reach" => "handling-flag-out-of-reach",
+        "passed_on" => "mail-mark-passed-on",
         "repeated_request" => "handling-flag-repeated",
         "reply_to_elsewhere" => "mail-mark-reply-to",
         "reply_to_staff" => "mail-mark-reply-to-staff",

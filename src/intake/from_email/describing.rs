@@ -6,6 +6,7 @@ use crate::db::DbConnection;
 use crate::error::Result;
 use crate::i18n::Texts;
 use crate::journal::Record;
+use crate::journal::outcome::PASSED_ON;
 use crate::mail::address::EmailAddress;
 use crate::mail::authentication::are_aligned;
 use crate::mail::automatic::Class;
@@ -161,6 +162,9 @@ impl Mail<'_> {
             Class::MachineMade => flags.push("machine_made".to_owned()),
             Class::NoAcknowledgement => flags.push("not_to_be_acknowledged".to_owned()),
             Class::Human => {}
+        }
+        if reading.passes_on {
+            flags.push(PASSED_ON.to_owned());
         }
         if self.is_answer_address_foreign() {
             flags.push("reply_to_elsewhere".to_owned());

@@ -8,7 +8,7 @@ use regex::Regex;
 /// Local parts behind which nobody reads.
 pub(super) fn is_unattended(local_part: &str) -> bool {
     /// Accounts under which programs of a machine run, what watches it, and what sends by itself.
-    const PROGRAMS: [&str; 47] = [
+    const PROGRAMS: [&str; 33] = [
         "root",
         "daemon",
         "nobody",
@@ -42,6 +42,16 @@ pub(super) fn is_unattended(local_part: &str) -> bool {
         "auto-reply",
         "autoresponder",
         "autorespond",
+    ];
+    asks_for_no_reply(local_part)
+        || local_part.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("bounce"))
+        || is_among(&PROGRAMS, local_part)
+}
+
+/// Local parts of devices and of notices, which some people have as their address too: there has to be more that speaks for one
+/// or the other.
+pub(super) fn is_of_a_device(local_part: &str) -> bool {
+    const DEVICES: [&str; 14] = [
         "postmaster",
         "alert",
         "alerts",
@@ -57,9 +67,7 @@ pub(super) fn is_unattended(local_part: &str) -> bool {
         "copier",
         "printer",
     ];
-    asks_for_no_reply(local_part)
-        || local_part.get(..6).is_some_and(|start| start.eq_ignore_ascii_case("bounce"))
-        || is_among(&PROGRAMS, local_part)
+    is_among(&DEVICES, local_part)
 }
 
 fn is_among(names: &[&str], local_part: &str) -> bool {

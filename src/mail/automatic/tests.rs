@@ -276,3 +276,132 @@ fn lp_01_a_subject_that_begins_with_auto_counts_before_one_of_ours_only() {
         assert_eq!(classify(&Traits { subject, ..traits(&answering) }), expected, "{subject}");
     }
 }
+
+#[test]
+fn lp_01_what_comes_to_the_address_for_bounces_is_a_machine_s_where_something_shows_it() {
+    let class = |fields: &[(&str, &str)], return_path, local_part, subject| {
+        let headers = headers(fields);
+        classify(&Traits {
+            return_path,
+            sender_local_part: Some(local_part),
+            subject,
+            came_to_bounce_address: true,
+            ..traits(&headers)
+        })
+    };
+    let anne = Some("anne@acme.example");
+    for (fields, return_path, local_part, subject) in [
+        (vec![], Some("<>"), "anne", "Re: [ACC-7Q4KD2WM9K] Screen"),
+        (vec![], Some("MAILER-DAEMON"), "anne", "Vacation"),
+        (vec![], anne, "MAILER-DAEMON", "Re: [ACC-7Q4KD2WM9K] Screen"),
+        (vec![], anne, "anne", "Undeliverable: [ACC-7Q4KD2WM9K] Screen"),
+        (vec![], anne, "anne", "Automatic reply: [ACC-7Q4KD2WM9K] Screen"),
+        (vec![], anne, "anne", "Auto: whatever"),
+        (vec![("Precedence", "bulk")], anne, "anne", "Re: [ACC-7Q4KD2WM9K] Screen"),
+        (vec![("Auto-Submitted", "auto-replied")], anne, "anne", "Re: [ACC-7Q4KD2WM9K] Screen"),
+    ] {
+        assert_eq!(class(&fields, return_path, local_part, subject), MachineMade, "{fields:?} {local_part} {subject}");
+    }
+    for (return_path, local_part) in [(anne, "anne"), (None, "anne"), (anne, "postmaster")] {
+        for subject in ["Re: [ACC-7Q4KD2WM9K] Screen", "Another question"] {
+            // Heard, and answered by nobody but a person.
+            assert_eq!(class(&[], return_path, local_part, subject), NoAcknowledgement, "{return_path:?} {subject}");
+        }
+    }
+}
+
+#[test]
+fn lp_01_the_person_behind_postmaster_is_one_whether_the_envelope_is_known_or_not() {
+    let subject = "Mail delivery failure between your servers and ours";
+    for return_path in [None, Some("postmaster@acme.example")] {
+        let person = Traits { subject, return_path, sender_local_part: Some("postmaster"), ..traits(&[]) };
+        assert!(!is_delivery_report(&person), "{return_path:?}");
+        assert!(classify(&person).may_reopen(), "{return_path:?}");
+    }
+    let marked = headers(&[("Auto-Submitted", "auto-generated")]);
+    for mail in [
+        Traits { return_path: Some(""), ..traits(&[]) },
+        Traits { came_to_bounce_address: true, ..traits(&[]) },
+        traits(&marked),
+    ] {
+        let mail = Traits { subject, sender_local_part: Some("postmaster"), ..mail };
+        assert!(is_delivery_report(&mail), "{mail:?}");
+        assert_eq!(classify(&mail), MachineMade);
+    }
+}
+
+#[test]
+fn lp_01_an_address_of_a_device_is_a_person_s_where_a_client_shows() {
+    let signs = [
+        ("User-Agent", "Mozilla Thunderbird"),
+        ("X-Mailer", "iPhone Mail (20A362)"),
+        ("X-Mailer", "Microsoft Outlook 16.0"),
+        ("User-Agent", "Microsoft-MacOutlook/16.80"),
+        ("X-Mailer", "Evolution 3.50.1"),
+    ];
+    // What scripts, devices and the servers that they submit to write as well.
+    let no_signs = [
+        ("X-Mailer", "KONICA MINOLTA bizhub"),
+        ("X-Mailer", "Microsoft Outlook Express 6.00.2900"),
+        ("X-Mailer", "Microsoft CDO for Windows 2000"),
+        ("User-Agent", "Heirloom mailx 12.5 7/5/10"),
+        ("User-Agent", "s-nail v14.9.22"),
+        ("User-Agent", "Mutt/1.10.1"),
+        ("User-Agent", ""),
+        ("Thread-Index", "AdpX"),
+        ("X-MS-Has-Attach", ""),
+        ("Accept-Language", "en-US"),
+        ("Message-ID", "<CAAx@mail.gmail.com>"),
+    ];
+    for local_part in ["fax", "printer", "Newsletter", "scan", "alerts", "postmaster", "notify"] {
+        let class =
+            |headers: &[(String, String)]| classify(&Traits { sender_local_part: Some(local_part), ..traits(headers) });
+        for sign in no_signs {
+            assert_eq!(class(&headers(&[sign])), NoAcknowledgement, "{local_part} {sign:?}");
+        }
+        for sign in signs {
+            assert_eq!(class(&headers(&[sign])), Human, "{local_part} {sign:?}");
+        }
+    }
+    // Programs have no client, whatever they say.
+    let thunderbird = headers(&[signs[0]]);
+    for local_part in ["root", "www-data", "no-reply", "bounces"] {
+        let class = classify(&Traits { sender_local_part: Some(local_part), ..traits(&thunderbird) });
+        assert_eq!(class, NoAcknowledgement, "{local_part}");
+    }
+}
+
+#[test]
+fn d15_words_of_a_person_that_a_tracker_passes_on_are_known_as_such() {
+    let generated = ("Auto-Submitted", "auto-generated");
+    let jira = ("X-JIRA-FingerPrint", "0123");
+    let anna = ("From", "\"Anna (Jira)\" <jira@acme.example>");
+    let passes_on = |fields: &[(&str, &str)]| {
+        let headers = headers(fields);
+        let mail = Traits { return_path: Some("jira@acme.example"), ..traits(&headers) };
+        let found = passes_on_words_of_a_person(&mail);
+        assert!(!found || classify(&mail) == MachineMade, "{fields:?}");
+        found
+    };
+    for fields in [
+        vec![generated, jira, anna],
+        vec![generated, ("X-Redmine-Host", "acme.example"), ("X-Redmine-Sender", "anna")],
+        vec![generated, ("X-GitLab-Project", "app"), ("From", "Anna (@anna) <gitlab@acme.example>")],
+        vec![generated, ("X-GitHub-Sender", "anna")],
+        vec![("Auto-Submitted", "AUTO-GENERATED; x=y"), ("X-Bugzilla-Who", "anna@acme.example")],
+    ] {
+        assert!(passes_on(&fields), "{fields:?}");
+    }
+    for fields in [
+        // Jira itself, an answer by itself, a report, a reply of a responder; and what is no machine's anyway.
+        vec![generated, jira, ("From", "Acme Service <jira@acme.example>")],
+        vec![("Auto-Submitted", "auto-replied"), jira, anna],
+        vec![generated, jira, anna, ("Content-Type", "multipart/report")],
+        vec![generated, jira, anna, ("X-Autoreply", "yes")],
+        vec![generated, ("X-Redmine-Host", "acme.example"), ("X-Redmine-Sender", "")],
+        vec![jira, anna],
+        vec![generated],
+    ] {
+        assert!(!passes_on(&fields), "{fields:?}");
+    }
+}

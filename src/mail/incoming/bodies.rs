@@ -13,7 +13,7 @@ use super::{AsItCame, Attachment, ParsedMail, Protection, is_sound_id, tnef, uue
 use crate::html;
 use crate::html::file_name::FileName;
 use crate::mail::decoding;
-use crate::mail::invitation::{self, Invitation};
+use crate::mail::invitation::{self, Invitation, Purpose};
 use crate::mail::limits::{
     Cut, Cuts, PART_TEXT_BYTES, PARTS, TEXT_BYTES_MIN, TEXT_PER_RAW_BYTE, within_parameter_limits,
 };
@@ -202,6 +202,11 @@ impl Bodies<'_> {
             let charset = content_type.charset.as_deref();
             self.note_file(&bytes);
             let inside = self.look_inside(&bytes, media_type, &name, charset, is_the_mail);
+            // Calendars name the method beside the type (RFC 6047, 2.4), and the poorer ones do not, but name no file either.
+            let method = content_type.parameters.get("method");
+            self.mail.is_calendar_answer |= is_the_mail
+                && media_type == "text/calendar"
+                && method.map_or(name.is_empty(), |method| method.trim().eq_ignore_ascii_case("reply"));
             if !inside.is_unpacked {
                 self.attach(bytes.into_owned(), media_type.to_owned(), &name, content_id, is_inline);
                 if let Some(attachment) = self.mail.attachments.last_mut() {
@@ -419,7 +424,11 @@ impl Bodies<'_> {
                 segments.push(std::mem::take(&mut self.packed));
             }
         }
-        if self.spare.says_something() && !segments.iter().any(Segment::has_words) {
+        let is_answer = |invitation: &Invitation| invitation.purpose == Purpose::Answer;
+        let has_words = segments.iter().any(Segment::has_words);
+        self.mail.is_calendar_answer =
+            self.mail.invitation.as_ref().is_some_and(is_answer) && (self.mail.is_calendar_answer || !has_words);
+        if self.spare.says_something() && !has_words {
             opened = opened.or_else(|| Some(as_it_came(&segments)));
             segments.push(std::mem::take(&mut self.spare));
         }

@@ -133,6 +133,7 @@ mail-mark-same-id = Another mail bears the same Message-ID and says something el
 mail-mark-imported = Imported from another mailbox, with the date it had
 mail-mark-reply-to = Reply-To asks for answers to another organisation’s address; answers still go to the sender’s address only
 mail-mark-reply-to-staff = Reply-To names an agent’s address, but an agent did not write this
+mail-mark-passed-on = Written by a person in another program, which passed it on. Answer them there or by mail; nothing reopens by it
 mail-mark-cut = Too large or too intricate to be read to its end; the original has everything
 message-handling = How this mail was handled
 handling-title = How this mail was handled

@@ -133,6 +133,7 @@ mail-mark-same-id = Un autre courriel porte le même Message-ID et dit autre cho
 mail-mark-imported = Importé d’une autre boîte, avec la date qu’il y avait
 mail-mark-reply-to = Reply-To demande de répondre à l’adresse d’une autre organisation ; les réponses ne vont qu’à l’adresse de l’expéditeur
 mail-mark-reply-to-staff = Reply-To porte l’adresse d’un agent, mais ce n’est pas lui qui écrit
+mail-mark-passed-on = Écrit par une personne dans un autre logiciel, qui l’a transmis. Répondez-lui là-bas ou par courriel ; cela ne rouvre rien
 mail-mark-cut = Trop grand ou trop complexe pour être lu en entier ; l’original contient tout
 message-handling = Traitement de ce courriel
 handling-title = Traitement de ce courriel

@@ -212,6 +212,31 @@ fn bn_01_an_absence_told_to_the_address_for_bounces_is_no_failure() {
     assert!(desk.sent().is_empty());
 }
 
+/// Some clients answer where a mail came from, and address books learn that.
+#[test]
+fn lp_01_what_a_person_writes_to_the_address_for_bounces_is_heard_and_no_machine_answers_it() {
+    let desk = Desk::open();
+    let (ticket, sent) = answered(&desk, "claire@acme.example");
+    let answer = Letter::answering("claire@acme.example", &sent).to(&sent.envelope_from).text("Toujours noir.\r\n");
+    desk.receive(&answer);
+    assert_eq!(desk.ticket_again(ticket.id).status, Status::WaitingForUs);
+    let said = desk.public_messages(&ticket).pop().unwrap();
+    assert_eq!((said.body_text.trim(), said.remark), ("Toujours noir.", None));
+    let told: Vec<String> = desk.sent().into_iter().map(|sent| sent.recipient).collect();
+    assert_eq!(told, ["zoe@staff.example"]);
+
+    // One that answers nothing any more is a request of its own, which agents are told of.
+    let anew =
+        Letter::from("claire@acme.example").to(&sent.envelope_from).subject("Autre chose").text("Le son aussi.\r\n");
+    desk.receive(&anew);
+    let opened = desk.tickets().pop().unwrap();
+    assert_ne!(opened.id, ticket.id);
+    assert_eq!(desk.messages(&opened)[0].remark, None);
+    let told: Vec<String> = desk.sent().into_iter().map(|sent| sent.recipient).collect();
+    assert_eq!(told, ["zoe@staff.example"]);
+    assert_eq!(state_of(&desk, &ticket, &sent), State::Sent);
+}
+
 /// A ticket in which mails to Claire came back twice.
 fn suppressed(desk: &Desk) -> Ticket {
     let (ticket, first) = answered(desk, "claire@acme.example");

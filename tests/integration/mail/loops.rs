@@ -7,10 +7,12 @@ use accord::consent::{Component, Level, Scope, Subject};
 use accord::error::Error;
 use accord::journal::unprocessed;
 use accord::throttle::{self, Rate};
-use accord::tickets::messages::{self, NewNote, Words};
+use accord::tickets::events::EventKind;
+use accord::tickets::messages::{self, NewNote, Remark, Words};
 use accord::tickets::status::Status;
 use accord::tickets::{assignment, participants};
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
 
 use crate::support::desk::{Desk, Letter, Sent};
 
@@ -49,6 +51,72 @@ fn lp_01_lp_02_mail_of_machines_and_lists_is_never_acknowledged() {
         desk.receive(&Letter::from(from));
     }
     assert!(desk.sent().iter().all(|sent| !sent.envelope_from.is_empty()));
+}
+
+/// D15 keeps what a tracker passes on from customers and leaves the ticket as it is; somebody wrote it, so agents hear of it.
+#[actix_web::test]
+async fn d15_agents_are_told_of_what_a_person_wrote_in_a_tracker_and_nobody_else_is() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from(CLAIRE));
+    desk.sent();
+    desk.answer(&desk.ticket(), "Fini.", Status::Closed);
+    let sent = desk.sent_to(CLAIRE).remove(0);
+    let note = || {
+        Letter::answering("\"Anna (Jira)\" <jira@acme.example>", &sent)
+            .header("Auto-Submitted", "auto-generated")
+            .text("Chez nous aussi.\r\n")
+    };
+    // Without the field by which Jira is known nobody can tell it from any other program.
+    for (fingerprint, told) in [(None, 0), (Some("0123456789abcdef"), 1)] {
+        let note = fingerprint.iter().fold(note(), |note, value| note.header("X-JIRA-FingerPrint", value));
+        desk.receive(&note.header("Message-ID", &format!("<{told}@jira.acme.example>")));
+        let to: Vec<String> = desk.sent().into_iter().map(|sent| sent.recipient).collect();
+        assert_eq!(to, vec![ZOE.to_owned(); told], "{fingerprint:?}");
+    }
+    let ticket = desk.ticket();
+    assert_eq!(ticket.status, Status::Closed);
+    assert_eq!(desk.messages(&ticket).last().unwrap().remark, Some(Remark::Automatic));
+    assert!(desk.public_messages(&ticket).iter().all(|said| !said.body_text.contains("Chez nous")));
+    let path = format!("/tickets/{}", ticket.reference);
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    zoe.get(&path).await.assert_says("Écrit par une personne dans un autre logiciel, qui l’a transmis");
+    desk.test.write(move |db| Ok(db.batch_execute("UPDATE people SET language = 'en'")?));
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    zoe.get(&path).await.assert_says("Written by a person in another program, which passed it on");
+    // One that belongs to no ticket opens one, of which agents are told and Jira is not.
+    desk.receive(
+        &Letter::from("\"Anna (Jira)\" <jira@acme.example>")
+            .subject("[JIRA] (SUP-12) Écran")
+            .header("Auto-Submitted", "auto-generated")
+            .header("X-JIRA-FingerPrint", "0123456789abcdef"),
+    );
+    let to: Vec<String> = desk.sent().into_iter().map(|sent| sent.recipient).collect();
+    assert_eq!((desk.tickets().len(), to), (2, vec![ZOE.to_owned()]));
+}
+
+/// Where an agent's address leads to the tracker itself, each mail to the agent would make the next note.
+#[test]
+fn lp_05_notes_that_a_tracker_passes_on_again_and_again_are_mailed_to_agents_for_a_while_only() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from(CLAIRE));
+    desk.answer(&desk.ticket(), "Fini.", Status::WaitingForCustomer);
+    let sent = desk.sent_to(CLAIRE).remove(0);
+    let mut mailed = 0;
+    for number in 0..30 {
+        desk.test.clock.advance(TimeDelta::seconds(10));
+        let note = Letter::answering("\"Anna (Jira)\" <jira@acme.example>", &sent)
+            .header("Auto-Submitted", "auto-generated")
+            .header("X-JIRA-FingerPrint", "0123456789abcdef")
+            .header("Message-ID", &format!("<{number}@jira.acme.example>"));
+        desk.receive(&note.text(&format!("Note {number}.\r\n")));
+        mailed += desk.sent().len();
+    }
+    assert!((1..=12).contains(&mailed), "{mailed}");
+    let ticket = desk.ticket();
+    assert_eq!(desk.messages(&ticket).len(), 32, "nothing is lost");
+    let events = desk.test.read(|db| accord::tickets::events::of_ticket(db, &ticket, 200));
+    let throttled = events.iter().filter(|event| event.kind == EventKind::MailThrottled).count();
+    assert_eq!(throttled, 1, "agents are told once");
 }
 
 #[test]
