@@ -179,7 +179,7 @@ pub fn accept(db: &mut DbConnection, mail: &NewMail, now: UtcTime) -> Result<Vec
             journal::imported.eq(mail.imported),
             journal::is_from_before.eq(mail.is_from_before.then_some(true)),
             journal::client_address.eq(mail.client.as_ref().map(|client| client.address().to_string())),
-            journal::client_name.eq(mail.client.as_ref().map(Client::name)),
+            journal::client_name.eq(mail.client.as_ref().map(Client::kept_name)),
             journal::only_queue_id.eq(mail.only_queue),
         );
         let added = on_each_backend!(db, db => diesel::insert_into(journal::table)

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod mac;
 pub mod mbox;
 pub mod message_id;
+pub mod organisation;
 pub mod outgoing;
 pub mod reply_address;
 pub mod reply_text;

@@ -82,7 +82,7 @@ impl Mail {
             // No server runs here: the mail is written down by this process, if it may.
             return write_down(config, recipient, sender, client, raw);
         };
-        let client = client.map(|client| (client.address(), client.name().to_owned()));
+        let client = client.map(|client| (client.address(), client.kept_name().to_owned()));
         let ask = Ask::TakeMail { recipient, sender, client, size: raw.len() };
         match asking::ask(server, &ask, &raw)? {
             Answer::Taken => Ok(()),

@@ -6,6 +6,8 @@ mod provider;
 
 pub use provider::read_topmost;
 
+use super::organisation::is_shared_suffix;
+
 /// What is known of the sender's domain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Authentication {
@@ -18,12 +20,12 @@ pub enum Authentication {
 }
 
 impl Authentication {
-    /// The word under which it is recorded.
     /// The result of that [`Authentication::name`].
     pub fn from_name(name: &str) -> Option<Authentication> {
         [Authentication::Pass, Authentication::None, Authentication::Fail].into_iter().find(|one| one.name() == name)
     }
 
+    /// The word under which it is recorded.
     pub fn name(self) -> &'static str {
         match self {
             Authentication::Pass => "pass",
@@ -102,14 +104,13 @@ fn judge(results: &[MethodResult], from_domain: &str) -> Authentication {
     }
 }
 
-/// Whether two domains belong to one organisation, as far as can be told without the list of public suffixes: they are
-/// the same, or one is below the other and the upper one has at least two labels. Relaxed alignment proper would also
-/// join two sub-domains of one domain; this is stricter there, and more generous only for a domain whose sub-domains
-/// are given to strangers, which publishes a DMARC policy if it cares.
+/// Whether two domains belong to one organisation: they are the same, or one is below the other and the upper one is no suffix
+/// under which strangers have their domains. Relaxed alignment proper would also join two sub-domains of one domain; this is
+/// stricter, for a domain whose sub-domains are given to others publishes a DMARC policy if it cares.
 pub fn are_aligned(one: &str, other: &str) -> bool {
     let (one, other) = (one.to_ascii_lowercase(), other.to_ascii_lowercase());
     let is_below = |lower: &str, upper: &str| {
-        upper.contains('.') && lower.strip_suffix(upper).is_some_and(|rest| rest.ends_with('.'))
+        lower.strip_suffix(upper).is_some_and(|rest| rest.ends_with('.')) && !is_shared_suffix(upper)
     };
     !one.is_empty() && (one == other || is_below(&one, &other) || is_below(&other, &one))
 }
@@ -488,5 +489,11 @@ mod tests {
         assert!(!are_aligned("xacme.example", "acme.example"));
         assert!(!are_aligned("example", "acme.example"));
         assert!(!are_aligned("", "acme.example"));
+        // Who has a name below a suffix has none of the suffix's own.
+        for suffix in ["co.uk", "uk.com", "github.io"] {
+            assert!(!are_aligned(&format!("evil.{suffix}"), suffix), "{suffix}");
+            assert!(!are_aligned(suffix, &format!("acme.{suffix}")), "{suffix}");
+        }
+        assert!(are_aligned("mail.acme.co.uk", "acme.co.uk"));
     }
 }

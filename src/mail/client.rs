@@ -5,20 +5,33 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// The longest name that a machine may say (RFC 5321, 4.5.3.1.2).
 const LONGEST_NAME: usize = 255;
+/// How a greeting is kept that is no name of a machine. It is none itself, having no dot, and an address is not in it.
+const USELESS: &str = "[]";
 
 /// A machine of the internet at large. One of our own network stands behind a server of ours, and says nothing of a sender.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Client {
     address: IpAddr,
-    /// In lower case; empty where it is no name of a machine.
-    name: String,
+    greeting: Greeting,
+}
+
+/// What a machine said of itself (HELO, EHLO).
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Greeting {
+    /// The server that heard it does not tell.
+    Unknown,
+    /// It was no name of a machine, so SPF finds nothing for it, whatever it was (RFC 7208, 2.3 and 4.3).
+    Useless,
+    /// In lower case.
+    Name(String),
 }
 
 impl Client {
-    /// The machine with that address, which greeted with that name; nothing for one of a network of ours.
+    /// The machine with that address, which greeted with that name, or of whose greeting nothing is known where that is empty;
+    /// nothing for one of a network of ours.
     pub fn new(address: IpAddr, greeting: &str) -> Option<Client> {
         let address = address.to_canonical();
-        is_public(address).then(|| Client { address, name: name_in(greeting).unwrap_or_default() })
+        is_public(address).then(|| Client { address, greeting: Greeting::read(greeting) })
     }
 
     /// What [`Client::new`] was told and the journal kept.
@@ -32,7 +45,34 @@ impl Client {
 
     /// The name that it greeted with, or nothing.
     pub fn name(&self) -> &str {
-        &self.name
+        match &self.greeting {
+            Greeting::Name(name) => name,
+            Greeting::Unknown | Greeting::Useless => "",
+        }
+    }
+
+    /// Whether it greeted with what is no name of a machine, so that nothing can be found for it.
+    pub fn greeted_uselessly(&self) -> bool {
+        self.greeting == Greeting::Useless
+    }
+
+    /// What is kept of its greeting, for [`Client::from_kept`] and [`Client::new`]: no more than what follows from it.
+    pub fn kept_name(&self) -> &str {
+        match &self.greeting {
+            Greeting::Name(name) => name,
+            Greeting::Useless => USELESS,
+            Greeting::Unknown => "",
+        }
+    }
+}
+
+impl Greeting {
+    fn read(greeting: &str) -> Greeting {
+        match name_in(greeting) {
+            Some(name) => Greeting::Name(name),
+            None if greeting.is_empty() => Greeting::Unknown,
+            None => Greeting::Useless,
+        }
     }
 }
 
@@ -136,7 +176,9 @@ mod tests {
         let mapped = Client::from_kept("::ffff:192.0.2.1", "Mail.Acme.example.").unwrap();
         assert_eq!((mapped.address(), mapped.name()), ("192.0.2.1".parse().unwrap(), "mail.acme.example"));
         for greeting in ["[192.0.2.1]", "192.0.2.1", "localhost", "", "a b.example", "x..example", "é.example"] {
-            assert_eq!(Client::from_kept("192.0.2.1", greeting).unwrap().name(), "", "{greeting}");
+            let client = Client::from_kept("192.0.2.1", greeting).unwrap();
+            assert_eq!((client.name(), client.greeted_uselessly()), ("", !greeting.is_empty()), "{greeting}");
+            assert_eq!(Client::from_kept("192.0.2.1", client.kept_name()), Some(client), "{greeting}");
         }
     }
 }

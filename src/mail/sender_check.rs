@@ -34,6 +34,8 @@ use tokio::time::Instant;
 use super::address::EmailAddress;
 use super::authentication::Authentication;
 use super::client::Client;
+use super::limits::{HEADER_BLOCK_BYTES, HEADER_FIELDS};
+use super::organisation::{may_speak_for, organisation_of};
 use crate::clock::UtcTime;
 use crate::config::sender_checks::SenderChecks;
 use name_servers::NameServers;
@@ -46,6 +48,9 @@ use verdict::{Found, Path, verdict};
 const QUESTION: Duration = Duration::from_secs(2);
 /// More signatures than mail collects on an honest way. Each costs a look-up.
 const MOST_SIGNATURES: usize = 8;
+/// More names of signed fields (`h=`) than anybody signs: who seals every field of a list twice has a hundred. Each is searched
+/// for among all the fields of the mail, and among the names before it.
+const MOST_SIGNED_NAMES: usize = 200;
 /// Fields of which a mail has one (RFC 5322, 3.6; RFC 2045). A signature is about the last; a client may show the first.
 const SINGLE: [&str; 12] = [
     "from",
@@ -193,7 +198,7 @@ impl SenderCheck {
         from: &str,
         now: UtcTime,
     ) -> Option<Found> {
-        let organisation = two_labels(from);
+        let organisation = organisation_of(from);
         runtime.block_on(async {
             let authenticator = self.authenticator(now)?;
             let began = Instant::now();
@@ -255,17 +260,19 @@ fn message_with_signatures<'a>(raw: &'a [u8], mail: &Arrived<'_>) -> Option<Auth
     }
     let ours = mail.headers.iter().map(|(name, _)| Cow::from(name.as_str()));
     let theirs = message.headers.iter().map(|(name, _)| String::from_utf8_lossy(name));
-    if !is_unambiguous(ours) || !is_unambiguous(theirs) {
+    // Of a header past these limits we read a part (L-02), and a signature, which costs as much as it names, is of all of it.
+    let is_within_limits = message.headers.len() <= HEADER_FIELDS && message.raw_headers().len() <= HEADER_BLOCK_BYTES;
+    if !is_within_limits || !is_unambiguous(ours) || !is_unambiguous(theirs) {
         message.dkim_headers.clear();
     }
-    let organisation = two_labels(mail.from.domain());
     message.dkim_headers.retain(|field| {
         let signature = &field.header;
         // RFC 8301 and RFC 6376, 5.4: such a signature says nothing, and the library takes both. One of another organisation
-        // says nothing of the sender, and whoever forges would choose what it costs to find that out.
+        // says nothing of the sender, and whoever forges would choose what it costs to find that out, as by how many names it has.
         signature.a != Algorithm::RsaSha1
+            && signature.h.len() <= MOST_SIGNED_NAMES
             && signature.h.iter().any(|name| name.eq_ignore_ascii_case("from"))
-            && two_labels(&signature.d) == organisation
+            && may_speak_for(&signature.d, mail.from.domain())
     });
     for field in &mut message.dkim_headers {
         // Nobody is sent reports, and nobody else signs for a domain.
@@ -318,11 +325,4 @@ fn in_whole_lines(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
         }
         _ => None,
     }
-}
-
-/// The last two labels of a domain: an organisation, or a suffix that many share. In doubt two domains are of one.
-fn two_labels(domain: &str) -> String {
-    let domain = domain.to_ascii_lowercase();
-    let labels: Vec<&str> = domain.trim_end_matches('.').rsplit('.').take(2).collect();
-    labels.join(".")
 }

@@ -230,6 +230,50 @@ fn au_03_a_signature_counts_only_for_a_mail_that_can_be_read_in_one_way() {
     assert!(message_with_signatures(ours.as_bytes(), &Arrived { from: &from, ..mail }).is_none());
 }
 
+/// The library looks for each name among all fields and among the names before it, so 1 MB of them took minutes.
+#[test]
+fn b_03_au_04_a_signature_that_names_more_fields_than_anybody_signs_is_not_looked_at() {
+    let naming = |count: usize| {
+        let names: Vec<String> = (1..count).map(|number| format!("x{number}")).collect();
+        let names: Vec<&str> = std::iter::once("From").chain(names.iter().map(String::as_str)).collect();
+        signed_oddly(&names, false)
+    };
+    let check = published(&[REJECT], &["acme.example"]);
+    // Behind the fields that are read in any case.
+    let last = |fields: &str, mail: &str| mail.replacen("Content-Type:", &format!("{fields}Content-Type:"), 1);
+    let named_last = |count: usize| last(naming(count).strip_suffix(MAIL).unwrap(), MAIL);
+    for (raw, wanted) in [
+        (naming(MOST_SIGNED_NAMES), Authentication::Pass),
+        (named_last(MOST_SIGNED_NAMES), Authentication::Pass),
+        (named_last(MOST_SIGNED_NAMES + 1), Authentication::None),
+        (named_last(150_000), Authentication::None),
+        // A header of which only a part is read.
+        (last(&"X-A: b\r\n".repeat(HEADER_FIELDS), &naming(2)), Authentication::None),
+        (last(&format!("X-A: {}\r\n", "b\r\n ".repeat(HEADER_BLOCK_BYTES / 4)), &naming(2)), Authentication::None),
+    ] {
+        assert_eq!(judge(&check, &raw, ""), wanted, "{}", &raw[..60]);
+        let mail = incoming::parse(raw.as_bytes());
+        let from = mail.from.identity.as_ref().unwrap();
+        let arrived = Arrived { raw: raw.as_bytes(), headers: &mail.headers, from, envelope_from: "", client: None };
+        let counted = message_with_signatures(raw.as_bytes(), &arrived).unwrap().dkim_headers.len();
+        assert_eq!(counted, usize::from(wanted == Authentication::Pass), "{}", &raw[..60]);
+    }
+}
+
+/// What one stranger's names cost is not their neighbours' under a suffix (FT-31).
+#[test]
+fn ft_31_neighbours_under_a_shared_suffix_do_not_share_patience() {
+    for suffix in ["co.uk", "github.io"] {
+        let check = published(&[], &[]);
+        let slow = organisation_of(&format!("mail.slow.{suffix}")).into_owned();
+        let neighbour = organisation_of(&format!("acme.{suffix}")).into_owned();
+        check.patience.end(&slow, Duration::from_secs(60), now(), Instant::now().into_std());
+        let left = |of: &str| check.patience.begin(of, now(), Instant::now().into_std());
+        assert!(left(&slow) < Duration::from_secs(1), "{slow}");
+        assert_eq!(left(&neighbour), Duration::from_secs(5), "{neighbour}");
+    }
+}
+
 #[test]
 fn au_04_where_nothing_is_to_be_looked_up_nothing_is_known() {
     let check = SenderCheck::new(&SenderChecks::Off);

@@ -3,14 +3,15 @@
 use mail_auth::dmarc::Policy;
 use mail_auth::{DkimOutput, DkimResult, DmarcOutput, DmarcResult, SpfOutput, SpfResult};
 
-use super::{Arrived, Checks, two_labels};
+use super::{Arrived, Checks};
 use crate::mail::authentication::{Authentication, are_aligned};
 use crate::mail::client::Client;
+use crate::mail::organisation::may_speak_for;
 
 /// The way that a mail came, as far as SPF can speak for the domain in From.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Path<'a> {
-    /// It cannot: the envelope names a sender elsewhere.
+    /// It cannot: the envelope names a sender elsewhere, or nobody for whom anything can be found.
     Elsewhere,
     /// It may, and it is not known which machine delivered, or whom the envelope names.
     Unknown,
@@ -25,7 +26,7 @@ pub(super) enum Path<'a> {
 
 impl<'a> Path<'a> {
     pub(super) fn of(mail: &Arrived<'a>) -> Path<'a> {
-        let is_of_from = |domain: &str| two_labels(domain) == two_labels(mail.from.domain());
+        let is_of_from = |domain: &str| may_speak_for(domain, mail.from.domain());
         match (mail.envelope_from.rsplit_once('@'), mail.client) {
             (Some((local_part, domain)), client) => {
                 let domain = idna::domain_to_ascii(domain.trim_end_matches(['>', '.'])).unwrap_or_default();
@@ -35,12 +36,16 @@ impl<'a> Path<'a> {
                     None => Path::Unknown,
                 }
             }
-            (None, Some(client)) if mail.envelope_from == "<>" && !client.name().is_empty() => {
-                match is_of_from(client.name()) {
-                    true => Path::Known { client, sender: String::new(), domain: client.name().to_owned() },
-                    false => Path::Elsewhere,
-                }
-            }
+            // The null sender stands for the name of the machine (RFC 7208, 2.4). Where that is no name, nothing can be found
+            // for it (4.3), so nothing passes; where the server does not tell what it was, that is not known.
+            (None, Some(client)) if is_null(mail.envelope_from) => match client.name() {
+                "" if client.greeted_uselessly() => Path::Elsewhere,
+                "" => Path::Unknown,
+                name if is_of_from(name) => Path::Known { client, sender: String::new(), domain: name.to_owned() },
+                _ => Path::Elsewhere,
+            },
+            // A sender without a domain: nothing can be found for it either.
+            (None, Some(_)) if !mail.envelope_from.trim().is_empty() => Path::Elsewhere,
             (None, _) => Path::Unknown,
         }
     }
@@ -52,6 +57,12 @@ impl<'a> Path<'a> {
             Path::Elsewhere | Path::Unknown => "",
         }
     }
+}
+
+/// The null sender, as envelopes have it and as Postfix hands it to programs (pipe(8), `null_sender`).
+fn is_null(envelope_from: &str) -> bool {
+    let bare = envelope_from.trim();
+    bare == "<>" || bare.trim_matches(['<', '>']).eq_ignore_ascii_case("mailer-daemon")
 }
 
 /// What was found, as far as the verdict needs it.
@@ -129,8 +140,8 @@ fn name_of_path(result: &SpfResult) -> &'static str {
 
 /// pass: the policy of the domain is met by a signature or the path, or it has none and one of them is its own. fail: it asks
 /// for quarantine or refusal, no signature meets it, and the way that the mail came did not and cannot have met it either.
-/// Everything else is none (AU-03), also where a signature or path of the same two labels holds: the library takes it for
-/// another organisation's when it cannot look up which it is.
+/// Everything else is none (AU-03), also where a signature or path of the same organisation holds: the library takes it for
+/// another's when it cannot look up which it is.
 pub(super) fn verdict(found: &Found, from: &str, path: &Path<'_>) -> Authentication {
     let path_passed = found.path == Some(SpfResult::Pass);
     let path_in_doubt = *path == Path::Unknown || path_passed || found.path == Some(SpfResult::TempError);

@@ -9,6 +9,8 @@ use crate::mail::client::{Client, parse_address};
 pub(super) const ATTRIBUTES: &str = "NAME ADDR PORT PROTO HELO IDENT SOURCE";
 /// How the server says that it does not know.
 const UNAVAILABLE: &str = "[UNAVAILABLE]";
+/// Stands for a greeting that cannot be read, and is as little a name.
+const UNREADABLE: &str = "[]";
 
 /// What was told since the last mail. One command after another adds to it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,19 +47,25 @@ impl Forwarded {
         words.peek()?;
         for word in words {
             let (name, value) = word.split_once('=')?;
-            let value = decoded(value)?;
             match name.to_ascii_uppercase().as_str() {
-                "ADDR" => self.address = parse_address(&value)?,
-                "HELO" if value.eq_ignore_ascii_case(UNAVAILABLE) => self.greeting.clear(),
-                "HELO" => self.greeting = value,
+                "ADDR" => self.address = parse_address(&decoded(value)?)?,
+                "HELO" if value.is_empty() => return None,
+                // Whoever sends mail chooses it: one that cannot be read is known to be no name, and takes nothing else with it.
+                "HELO" => {
+                    self.greeting = match decoded(value) {
+                        Some(greeting) if greeting.eq_ignore_ascii_case(UNAVAILABLE) => String::new(),
+                        Some(greeting) => greeting,
+                        None => UNREADABLE.to_owned(),
+                    }
+                }
                 "SOURCE" => {
-                    self.is_local = match value.to_ascii_uppercase().as_str() {
+                    self.is_local = match decoded(value)?.to_ascii_uppercase().as_str() {
                         "LOCAL" => true,
                         "REMOTE" | UNAVAILABLE => false,
                         _ => return None,
                     }
                 }
-                "NAME" | "PORT" | "PROTO" | "IDENT" => {}
+                "NAME" | "PORT" | "PROTO" | "IDENT" if !value.is_empty() => {}
                 _ => return None,
             }
         }
@@ -136,15 +144,32 @@ mod tests {
             &["XFORWARD ADDR=192.0.2.1 SHOE=44"],
             &["XFORWARD ADDR=192.0.2.1 SOURCE=MOON"],
             &["XFORWARD ADDR=mail.acme.example"],
-            &["XFORWARD ADDR=192.0.2.1 HELO=a+0D+0Ab"],
-            &["XFORWARD ADDR=192.0.2.1 HELO=a+4"],
-            &["XFORWARD ADDR=192.0.2.1 HELO=a+ZZ"],
-            &["XFORWARD ADDR=192.0.2.1 HELO=+FF"],
+            &["XFORWARD ADDR=192.0.2.1+4"],
+            &["XFORWARD ADDR=192.0.2.1 NAME="],
             // What was told before something odd is no surer than it.
             &["XFORWARD ADDR=192.0.2.1", "XFORWARD HELO"],
         ] {
             assert_eq!(told(lines), None, "{lines:?}");
         }
+    }
+
+    /// Else a sender would rid the mail of the address that it comes from.
+    #[test]
+    fn au_03_a_greeting_that_cannot_be_read_is_no_name_and_hides_no_address() {
+        let mut lines: Vec<String> = ["a+0D+0Ab", "a+4", "a+ZZ", "+FF", "[192.0.2.1]", "localhost", "+C3+28.example"]
+            .map(|greeting| format!("XFORWARD ADDR=192.0.2.1 HELO={greeting}"))
+            .into();
+        lines.push("XFORWARD NAME=a+FF ADDR=192.0.2.1 IDENT=+4 HELO=+00".to_owned());
+        for line in lines {
+            let mut forwarded = Forwarded::default();
+            assert!(forwarded.add(format!("{line}\r\n").as_bytes()), "{line}");
+            let client = forwarded.client().unwrap();
+            assert_eq!((client.address().to_string().as_str(), client.name()), ("192.0.2.1", ""), "{line}");
+            assert!(client.greeted_uselessly(), "{line}");
+        }
+        let mut forwarded = Forwarded::default();
+        forwarded.add(b"XFORWARD ADDR=192.0.2.1 HELO=[UNAVAILABLE]\r\n");
+        assert!(!forwarded.client().unwrap().greeted_uselessly(), "the server does not tell");
     }
 
     #[test]

@@ -54,10 +54,57 @@ fn au_03_spf_that_passes_for_another_domain_is_none() {
     let strict = [("_dmarc.acme.example", "v=DMARC1; p=reject; aspf=s"), ("news.acme.example", SPF.1)];
     let judged = came(&published(&strict, &[]), MAIL, "x@news.acme.example", &client(OURS, ""));
     assert_eq!((judged.authentication, judged.checks.spf), (Authentication::None, "pass"));
-    // A neighbour under a suffix that many share.
-    let mail = MAIL.replace("acme.example", "acme.co.test");
-    let judged = came(&published(&[("evil.co.test", "v=spf1 +all")], &[]), &mail, "x@evil.co.test", &client(OURS, ""));
-    assert_eq!((judged.authentication, judged.checks.spf), (Authentication::None, "pass"));
+    // A neighbour under a suffix that many share, and under one that a host lets out, is anybody else, and hides no forgery.
+    for suffix in ["co.uk", "github.io"] {
+        let (acme, evil) = (format!("acme.{suffix}"), format!("evil.{suffix}"));
+        let mail = MAIL.replace("acme.example", &acme);
+        let policy = format!("_dmarc.{acme}");
+        for (policy, wanted) in
+            [(None, Authentication::None), (Some((policy.as_str(), "v=DMARC1; p=reject")), Authentication::Fail)]
+        {
+            let records: Vec<_> = std::iter::once((evil.as_str(), "v=spf1 +all")).chain(policy).collect();
+            let check = published(&records, &[&evil]);
+            let judged = came(&check, &signed_by(&evil, &mail), &format!("x@{evil}"), &client(OURS, ""));
+            assert_eq!((judged.authentication, judged.checks.spf, judged.checks.dkim), (wanted, "", "none"), "{evil}");
+        }
+    }
+    // Nor does who has a name below a suffix speak for who lets it out.
+    let mail = MAIL.replace("acme.example", "uk.com");
+    let check = published(&[("_dmarc.uk.com", "v=DMARC1; p=none"), ("evil.uk.com", "v=spf1 +all")], &["evil.uk.com"]);
+    let judged = came(&check, &signed_by("evil.uk.com", &mail), "x@evil.uk.com", &client(OURS, ""));
+    assert_eq!(judged.authentication, Authentication::None);
+}
+
+/// RFC 7208, 2.4 and 4.3: the null sender stands for the greeting, and where that is no name nothing is found, so that a policy
+/// is not met by it. Whoever forges chooses both.
+#[test]
+fn au_03_a_null_sender_and_a_greeting_that_is_no_name_do_not_leave_a_forgery_in_doubt() {
+    for (envelope_from, greeting) in [
+        ("<>", "[192.0.2.1]"),
+        ("<>", "localhost"),
+        ("<>", "a b"),
+        ("<>", "\u{fffd}"),
+        ("MAILER-DAEMON", "[]"),
+        ("<>", "mail.evil.test"),
+        // A sender without a domain.
+        ("claire", "mail.acme.example"),
+        ("<claire>", ""),
+    ] {
+        for (records, wanted) in [(vec![SPF, REJECT], Authentication::Fail), (vec![SPF], Authentication::None)] {
+            let judged = came(&published(&records, &[]), MAIL, envelope_from, &client(OURS, greeting));
+            assert_eq!((judged.authentication, judged.checks.spf), (wanted, ""), "{envelope_from} {greeting}");
+        }
+        // A signature that holds is as good as ever.
+        let check = published(&[SPF, REJECT], &["acme.example"]);
+        let judged = came(&check, &signed_by("acme.example", MAIL), envelope_from, &client(STRANGER, greeting));
+        assert_eq!(judged.authentication, Authentication::Pass, "{envelope_from} {greeting}");
+    }
+    // The name itself may pass, and may not.
+    let helo = [("mail.acme.example", SPF.1), REJECT];
+    for (address, wanted) in [(OURS, Authentication::Pass), (STRANGER, Authentication::Fail)] {
+        let judged = came(&published(&helo, &[]), MAIL, "MAILER-DAEMON", &client(address, "mail.acme.example"));
+        assert_eq!(judged.authentication, wanted, "{address}");
+    }
 }
 
 #[test]
@@ -99,7 +146,8 @@ fn au_03_without_a_machine_or_a_sender_in_the_envelope_spf_is_not_asked() {
         ("claire@acme.example", None),
         ("<>", None),
         ("", Some(client(OURS, "mail.acme.example"))),
-        ("<>", Some(client(OURS, "[192.0.2.1]"))),
+        // The server does not tell how it greeted.
+        ("<>", Some(client(OURS, ""))),
     ] {
         let judged = judge_delivered(&check, &runtime(), MAIL, envelope_from, client.as_ref(), now());
         assert_eq!(judged, Judgement::NOTHING, "{envelope_from} {client:?}");
