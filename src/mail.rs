@@ -17,6 +17,7 @@ pub mod mbox;
 pub mod message_id;
 pub mod organisation;
 pub mod outgoing;
+pub mod public_providers;
 pub mod reply_address;
 pub mod reply_text;
 pub mod sender_check;

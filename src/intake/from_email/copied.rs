@@ -31,7 +31,9 @@ impl Mail<'_> {
         let people = self.people_in_copy(db, sender.id)?;
         let domain = if people.is_empty() { None } else { self.copied_domain(db, ticket, sender)? };
         for (person, address) in people {
-            if domain.as_deref() == Some(address.domain()) {
+            if domain.as_deref() == Some(address.domain())
+                && copied_domain::lets_in(db, ticket.organisation_id, person)?
+            {
                 participants::let_in_from_copy(db, ticket, person, self.now)?;
             } else {
                 participants::propose(db, ticket, person, Maker::Mail, self.now)?;

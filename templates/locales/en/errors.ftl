@@ -7,6 +7,7 @@ error-vat-number = This is not an intra-community VAT number. Example: FR 40 303
 error-contract-dates = The contract cannot end before it starts.
 error-domain = Please give a domain, such as acme.example.
 error-domain-unproven = No member of the organisation has a confirmed address at this domain.
+error-domain-public = Anybody can have an address at this domain, so it cannot say who belongs to the organisation.
 error-day = Write a date: year-month-day, for example 2026-11-23.
 error-already-member = This person is already a member of the organisation.
 error-site-unknown = Choose a site from the list.

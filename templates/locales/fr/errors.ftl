@@ -7,6 +7,7 @@ error-vat-number = Ce n’est pas un numéro de TVA intracommunautaire. Exemple�
 error-contract-dates = La fin du contrat ne peut pas précéder son début.
 error-domain = Veuillez indiquer un domaine, comme acme.example.
 error-domain-unproven = Aucun membre de l’organisation n’a d’adresse confirmée dans ce domaine.
+error-domain-public = N’importe qui peut avoir une adresse dans ce domaine : il ne dit pas qui fait partie de l’organisation.
 error-day = Écrivez une date : année-mois-jour, par exemple 2026-11-23.
 error-already-member = Cette personne est déjà membre de l’organisation.
 error-site-unknown = Choisissez un site de la liste.

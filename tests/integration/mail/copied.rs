@@ -2,13 +2,17 @@
 
 use accord::audit;
 use accord::i18n::Locale;
-use accord::people::{copied_domain, organisations};
+use accord::people::copied_domain;
+use accord::people::memberships::{self, Rights};
+use accord::people::organisations::{self, Contract, Information};
+use accord::people::person::{self, Origin};
 use accord::teams::mailboxes::{self, MailboxDescription};
 use accord::tickets::messages::{self, Reading};
 use accord::tickets::participants::{self, Standing};
 use accord::tickets::status::Status;
 use accord::tickets::ticket::Ticket;
 use chrono::TimeDelta;
+use diesel::connection::SimpleConnection;
 
 use crate::support::desk::{Desk, Letter, SUPPORT, address};
 
@@ -110,6 +114,51 @@ fn th_07_they_read_from_then_on_and_who_was_removed_stays_out() {
 }
 
 #[test]
+fn th_07_who_is_shut_out_or_belongs_elsewhere_is_proposed_and_comes_in_by_no_domain() {
+    let desk = open();
+    let (acme, anne, now) = (desk.acme, desk.administrator, desk.test.now());
+    let named = ["shut", "contractor", "loner"].map(|name| address(&format!("{name}@acme.example")));
+    desk.test.write(move |db| {
+        let mut people = Vec::new();
+        for address in &named {
+            people.push(person::find_or_create_by_address(db, address, "", Origin::Mail, Locale::Fr, now)?);
+        }
+        person::disable(db, people[0].id, anne, now)?;
+        let information = Information::named("Ailleurs", Locale::Fr);
+        let elsewhere = organisations::create(db, &information, Contract::NONE, None, now)?;
+        memberships::add(db, people[1].id, elsewhere.id, Rights::default(), None, now)?;
+        // Who wrote before has an organisation of their own.
+        organisations::create_individual(db, people[2].id, "Loner", Locale::Fr, now)?;
+        assert_ne!(elsewhere.id, acme);
+        Ok(())
+    });
+    let cc = "shut@acme.example, contractor@acme.example, loner@acme.example, new@acme.example";
+    desk.receive(&Letter::from(CLAIRE).header("Cc", cc).authenticated("pass"));
+    let expected = [
+        is("shut@acme.example", Standing::Proposed),
+        is("contractor@acme.example", Standing::Proposed),
+        is("loner@acme.example", Standing::Active),
+        is("new@acme.example", Standing::Active),
+    ];
+    assert_eq!(standings(&desk, &desk.ticket()), expected);
+}
+
+/// Set before such domains were refused, or by hand.
+#[test]
+fn th_07_a_domain_at_which_anybody_gets_an_address_never_lets_in_anybody() {
+    let desk = Desk::open();
+    desk.test.write(|db| Ok(db.batch_execute("UPDATE organisations SET copied_domain = 'gmail.com'")?));
+    let (acme, now) = (desk.acme, desk.test.now());
+    desk.test.write(move |db| {
+        let (fr, from) = (Locale::Fr, address("claire@gmail.com"));
+        let claire = person::find_or_create_by_address(db, &from, "Claire", Origin::Mail, fr, now)?;
+        memberships::add(db, claire.id, acme, Rights::default(), None, now)
+    });
+    desk.receive(&Letter::from("claire@gmail.com").header("Cc", "mallory@gmail.com").authenticated("pass"));
+    assert_eq!(standings(&desk, &desk.ticket()), [is("mallory@gmail.com", Standing::Proposed)]);
+}
+
+#[test]
 fn th_07_at_most_twenty_of_a_mail_take_part() {
     let desk = open();
     let cc: Vec<String> = (0..60).map(|number| format!("p{number}@acme.example")).collect();
@@ -136,6 +185,14 @@ async fn th_07_the_operator_says_so_on_the_page_of_the_organisation_and_the_ledg
     };
     anne.post(&format!("{path}/contract"), &form("else.example", "1")).await.assert_status(422);
     anne.post(&format!("{path}/contract"), &form("no domain", "1")).await.assert_status(422);
+    for public in ["gmail.com", "Yahoo.co.uk", "co.uk", "github.io"] {
+        let refused = anne.post(&format!("{path}/contract"), &form(public, "1")).await;
+        refused.assert_status(422).assert_says("N’importe qui peut avoir une adresse dans ce domaine");
+    }
+    desk.test.write(|db| Ok(db.batch_execute("UPDATE people SET language = 'en'")?));
+    let refused = anne.post(&format!("{path}/contract"), &form("gmail.com", "1")).await;
+    refused.assert_says("Anybody can have an address at this domain");
+    desk.test.write(|db| Ok(db.batch_execute("UPDATE people SET language = 'fr'")?));
     anne.post(&format!("{path}/contract"), &form("acme.example", "1")).await.assert_status(303);
     anne.get(&path).await.assert_says("value=\"acme.example\"");
     assert_eq!(desk.test.read(|db| copied_domain::find(db, acme.id)).as_deref(), Some("acme.example"));
