@@ -1,5 +1,7 @@
 //! The other tickets of the same requester and the same organisation, for the side of the ticket page.
 
+use std::collections::HashSet;
+
 use diesel::prelude::*;
 
 use crate::access::{self, Actor};
@@ -47,4 +49,14 @@ pub fn of_organisation(db: &mut DbConnection, actor: &Actor, ticket: &Ticket) ->
         .filter(tickets::organisation_id.eq(ticket.organisation_id))
         .filter(tickets::requester_id.ne(ticket.requester_id));
     Ok(latest!(others).load(db)?)
+}
+
+/// Which of these references are of tickets that `actor` may see. Of the others nothing is told, be it that they exist.
+pub fn seen(db: &mut DbConnection, actor: &Actor, references: &[&str]) -> Result<HashSet<String>> {
+    if references.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let found: Vec<String> =
+        access::visible_to(actor).filter(tickets::reference.eq_any(references)).select(tickets::reference).load(db)?;
+    Ok(found.into_iter().collect())
 }

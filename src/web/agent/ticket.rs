@@ -5,7 +5,7 @@ mod history;
 mod mails;
 mod planned;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
@@ -102,6 +102,8 @@ pub struct Loaded {
     around: Around,
     events: Vec<Event>,
     names: HashMap<PersonId, String>,
+    /// The references of the other tickets in `events` that the reader of this page may see.
+    seen: HashSet<String>,
     requester: Person,
     organisation: Organisation,
     sites: Vec<Site>,
@@ -291,7 +293,10 @@ pub fn load(
         Some(reader) => tickets::planned::of_ticket(db, &ticket, reader)?,
         None => Vec::new(),
     };
+    let named = events.iter().filter(|event| history::names_another_ticket(event.kind));
+    let named: Vec<&str> = named.filter_map(|event| event.details.0.ticket.as_deref()).collect();
     Ok(Loaded {
+        seen: related::seen(db, actor, &named)?,
         names: names(db, &ticket, &events, &planned)?,
         participants: participants::shown(db, &ticket)?,
         readers: readers::of_answers(db, letterhead, &ticket, actor.person())?,
@@ -351,7 +356,7 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, mark: String, reader: PersonI
     let first_new = seen.and_then(|seen| messages.get(seen)).map(|message| message.handle.clone());
     let new_count = seen.map_or(0, |seen| messages.len().saturating_sub(seen));
     let history: Vec<EventView> =
-        loaded.events.iter().map(|event| history::event_view(&t, event, names, &loaded.queues)).collect();
+        loaded.events.iter().map(|event| history::event_view(&t, event, names, &loaded.queues, &loaded.seen)).collect();
     let place = place_view(&loaded);
     let assignee_handle = loaded
         .colleagues
@@ -451,11 +456,9 @@ fn items(t: &Texts, messages: Vec<MessageView>, loaded: &Loaded) -> Vec<Item> {
     let told =
         |kind| !matches!(kind, EventKind::Opened | EventKind::CustomerWrote | EventKind::Replied | EventKind::Noted);
     let events = loaded.events.iter().filter(|event| told(event.kind) && Some(event.created_at) >= since);
-    items.extend(
-        events.map(|event| {
-            (event.created_at, 1, Item::Event(history::event_view(t, event, &loaded.names, &loaded.queues)))
-        }),
-    );
+    items.extend(events.map(|event| {
+        (event.created_at, 1, Item::Event(history::event_view(t, event, &loaded.names, &loaded.queues, &loaded.seen)))
+    }));
     items.sort_by_key(|(at, kind, _)| (*at, *kind));
     items.into_iter().map(|(_, _, item)| item).collect()
 }

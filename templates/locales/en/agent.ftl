@@ -440,8 +440,11 @@ event-answer-released-of = { $who } sent the answer by { $name }
 event-answer-held = An answer by { $name } was not sent.
 event-answer-taken-back = { $who } took back an answer by { $name }
 event-may-belong-to = May belong to { $ticket }
+event-may-belong-to-unseen = May belong to a ticket in a queue that you do not work in
 event-follows-up = Goes on from { $ticket }
+event-follows-up-unseen = Goes on from a ticket in a queue that you do not work in
 event-goes-on-in = Goes on in { $ticket }
+event-goes-on-in-unseen = Goes on in a ticket in a queue that you do not work in
 
 # Searching
 search-title = Search

@@ -440,8 +440,11 @@ event-answer-released-of = { $who } a envoyé la réponse de { $name }
 event-answer-held = Une réponse de { $name } n’a pas été envoyée.
 event-answer-taken-back = { $who } a repris une réponse de { $name }
 event-may-belong-to = Fait peut-être partie de { $ticket }
+event-may-belong-to-unseen = Fait peut-être partie d’un ticket d’une file que vous ne traitez pas
 event-follows-up = Fait suite à { $ticket }
+event-follows-up-unseen = Fait suite à un ticket d’une file que vous ne traitez pas
 event-goes-on-in = A pour suite { $ticket }
+event-goes-on-in-unseen = A pour suite un ticket d’une file que vous ne traitez pas
 
 # Searching
 search-title = Recherche

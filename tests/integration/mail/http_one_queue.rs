@@ -4,7 +4,7 @@
 use accord::db::types::QueueId;
 use accord::journal::State;
 use accord::people::api_tokens::{self, NewApiToken, Scope};
-use accord::teams::{mailboxes, queues};
+use accord::teams::{mailboxes, members, queues};
 use accord::tickets::Ticket;
 use accord::tickets::events::{self, EventKind};
 use accord::tickets::moving;
@@ -118,6 +118,35 @@ async fn s_05_d11_nothing_in_a_mail_of_one_queue_reaches_a_ticket_that_moved_to_
             assert_eq!(desk.messages(&ticket).len(), before.0 + 1, "{case}");
         }
     }
+}
+
+/// The number of a ticket tells that it is there and to whom it may belong; only who works there reads it.
+#[actix_web::test]
+async fn a_01_who_does_not_work_in_the_queue_of_a_ticket_reads_its_number_in_no_hint() {
+    let desk = Desk::open();
+    let browser = desk.test.browser().await;
+    let (ticket, sent) = moved(&desk);
+    let (own, other) = both_queues(&desk);
+    // What the customer's mail quotes of ours, agents read in any case.
+    let answer = Letter::answering("claire@acme.example", &sent).subject("Re: écran").text("Merci.\r\n");
+    let path = format!("/api/v1/inbound?recipient={}", answer.recipient.replace('+', "%2B"));
+    let secret = secret_of(&desk, own);
+    assert_eq!(status(&browser, request(&path, &secret).set_payload(answer.bytes())).await, 202);
+    desk.test.run_jobs();
+    let new = desk.tickets().pop().unwrap();
+    assert!(kinds(&desk, &new).contains(&EventKind::MayBelongTo));
+    let page = format!("/tickets/{}", new.reference);
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    let shown = zoe.get(&page).await;
+    shown.assert_says("Fait peut-être partie d’un ticket d’une file que vous ne traitez pas");
+    shown.assert_silent_about(&ticket.reference);
+    let (zoe_id, now) = (desk.zoe, desk.test.now());
+    desk.test.write(move |db| {
+        let queue = queues::all(db)?.into_iter().find(|queue| queue.id == other).unwrap();
+        members::add(db, &queue, zoe_id, None, now)
+    });
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    zoe.get(&page).await.assert_says(&format!("Fait peut-être partie de {}", ticket.reference));
 }
 
 #[actix_web::test]

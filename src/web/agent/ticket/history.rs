@@ -1,6 +1,6 @@
 //! What happened in a ticket, each event worded for agents.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::{priority_key, queue_name};
 use crate::clock::UtcTime;
@@ -28,9 +28,26 @@ pub(super) struct EventView {
     pub(super) href: String,
 }
 
-/// The event in the reader's language; `names` are those of everybody whom it may name.
-pub(super) fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, String>, queues: &[Queue]) -> EventView {
+/// Whether the event is about another ticket, which it names.
+pub(super) fn names_another_ticket(kind: EventKind) -> bool {
+    matches!(kind, EventKind::MayBelongTo | EventKind::FollowsUp | EventKind::GoesOnIn)
+}
+
+/// The event in the reader's language; `names` are those of everybody whom it may name, `seen` the references of the other
+/// tickets that the reader may see.
+pub(super) fn event_view(
+    t: &Texts,
+    event: &Event,
+    names: &HashMap<PersonId, String>,
+    queues: &[Queue],
+    seen: &HashSet<String>,
+) -> EventView {
     let details: &Details = &event.details.0;
+    let other = details.ticket.as_deref().filter(|other| names_another_ticket(event.kind) && seen.contains(*other));
+    let about_another = |key: &str, key_of_unseen: &str| match other {
+        Some(other) => t.with(key, "ticket", other),
+        None => t.say(key_of_unseen),
+    };
     let who = match event.actor_id.and_then(|id| names.get(&id)) {
         Some(name) => name.clone(),
         None => t.say(match event.maker {
@@ -133,15 +150,9 @@ pub(super) fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, Str
         EventKind::AnswerTakenBack => {
             ("undo", t.with2("event-answer-taken-back", "who", who, "name", name_of(details.person)))
         }
-        EventKind::MayBelongTo => {
-            ("link", t.with("event-may-belong-to", "ticket", details.ticket.as_deref().unwrap_or_default()))
-        }
-        EventKind::FollowsUp => {
-            ("link", t.with("event-follows-up", "ticket", details.ticket.as_deref().unwrap_or_default()))
-        }
-        EventKind::GoesOnIn => {
-            ("link", t.with("event-goes-on-in", "ticket", details.ticket.as_deref().unwrap_or_default()))
-        }
+        EventKind::MayBelongTo => ("link", about_another("event-may-belong-to", "event-may-belong-to-unseen")),
+        EventKind::FollowsUp => ("link", about_another("event-follows-up", "event-follows-up-unseen")),
+        EventKind::GoesOnIn => ("link", about_another("event-goes-on-in", "event-goes-on-in-unseen")),
         EventKind::ConsentRequested
         | EventKind::ConsentApproved
         | EventKind::ConsentGranted
@@ -156,8 +167,6 @@ pub(super) fn event_view(t: &Texts, event: &Event, names: &HashMap<PersonId, Str
             (icon, t.with(key, "who", who))
         }
     };
-    let names_another = matches!(event.kind, EventKind::MayBelongTo | EventKind::FollowsUp | EventKind::GoesOnIn);
-    let other = details.ticket.as_deref().filter(|_| names_another);
     let href = other.map(|other| format!("/tickets/{other}")).unwrap_or_default();
     EventView { icon, text, at: event.created_at, href }
 }
