@@ -246,17 +246,20 @@ fn b_03_au_04_a_signature_that_names_more_fields_than_anybody_signs_is_not_looke
         (naming(MOST_SIGNED_NAMES), Authentication::Pass),
         (named_last(MOST_SIGNED_NAMES), Authentication::Pass),
         (named_last(MOST_SIGNED_NAMES + 1), Authentication::None),
-        (named_last(150_000), Authentication::None),
-        // A header of which only a part is read.
-        (last(&"X-A: b\r\n".repeat(HEADER_FIELDS), &naming(2)), Authentication::None),
-        (last(&format!("X-A: {}\r\n", "b\r\n ".repeat(HEADER_BLOCK_BYTES / 4)), &naming(2)), Authentication::None),
     ] {
         assert_eq!(judge(&check, &raw, ""), wanted, "{}", &raw[..60]);
-        let mail = incoming::parse(raw.as_bytes());
-        let from = mail.from.identity.as_ref().unwrap();
-        let arrived = Arrived { raw: raw.as_bytes(), headers: &mail.headers, from, envelope_from: "", client: None };
-        let counted = message_with_signatures(raw.as_bytes(), &arrived).unwrap().dkim_headers.len();
-        assert_eq!(counted, usize::from(wanted == Authentication::Pass), "{}", &raw[..60]);
+    }
+    // Of a header of which only a part is read nobody is the sender, either.
+    let from = EmailAddress::parse("claire@acme.example").unwrap();
+    for (raw, counted) in [
+        (naming(2), 1),
+        (named_last(150_000), 0),
+        (last(&"X-A: b\r\n".repeat(HEADER_FIELDS), &naming(2)), 0),
+        (last(&format!("X-A: {}\r\n", "b\r\n ".repeat(HEADER_BLOCK_BYTES / 4)), &naming(2)), 0),
+    ] {
+        let arrived = Arrived { raw: raw.as_bytes(), headers: &[], from: &from, envelope_from: "", client: None };
+        let message = message_with_signatures(raw.as_bytes(), &arrived).unwrap();
+        assert_eq!(message.dkim_headers.len(), counted, "{}", &raw[..60]);
     }
 }
 
