@@ -14,7 +14,8 @@ const SETTLE = 40;
 
 /**
  * Connections that somebody's mail caused: those that name the hostile host, and those that say nothing. Chromium opens
- * a silent one for a frame whose address the policy then refuses to ask for, so only what says something is a request.
+ * a silent one for a frame whose address the policy then refuses to ask for, and may do so late: what the policy alone
+ * keeps quiet comes last, and there only what says something is a request.
  */
 function counter() {
   const connections = [];
@@ -87,22 +88,32 @@ async function opened() {
   };
 }
 
+/** What each construct did in the window of its layer; what takes its time is counted too, if not beside its construct. */
+async function faultsOf(layer, written) {
+  const show = await opened();
+  const faults = [];
+  for (const construct of constructs) {
+    for (const what of await show(...written(construct))) faults.push([what, `    ${construct.raw}\n    ${construct.sanitized}`]);
+  }
+  await new Promise((later) => setTimeout(later, 1000));
+  for (const what of await show("", {}, "/")) faults.push([what, "    at the end"]);
+  return faults.map(([what, of]) => ({ what, text: `${layer}: ${what}\n${of}` }));
+}
+
 await main(browser, async () => {
+  const page = ({ sanitized }) => [`<!doctype html><meta charset="utf-8"><title>-</title>${sanitized}`, {}, "/"];
+  const framed = ({ raw }) => [frame.replace("HERE", () => raw), { "content-security-policy": policy }, "/around"];
+  const faults = [
+    ...await faultsOf("sanitized, no policy", page),
+    ...(await faultsOf("as it came, in the frame", framed)).filter(({ what }) => what !== SILENT),
+  ];
   // What is counted is counted: neither layer holds here.
   const harmful = await (await opened())(`<!doctype html><img src="http://evil.example/x"><script>pwned = 1; alert(1)</script>`, {}, "/");
-  for (const what of ["a dialog", "a connection", "a script ran"]) {
+  for (const what of ["a dialog", "a connection: GET", "a script ran"]) {
     if (!harmful.some((one) => one.startsWith(what))) throw new Error(`${what} would not be noticed: ${harmful}`);
   }
-  const faults = [];
-  const show = await opened();
-  for (const { raw, sanitized } of constructs) {
-    for (const what of await show(`<!doctype html><meta charset="utf-8"><title>-</title>${sanitized}`, {}, "/")) faults.push(`sanitized, no policy: ${what}\n    ${raw}\n    ${sanitized}`);
-    for (const what of await show(frame.replace("HERE", () => raw), { "content-security-policy": policy }, "/around")) if (what !== SILENT) faults.push(`as it came, in the frame: ${what}\n    ${raw}`);
-  }
-  // What takes its time is counted too, if not beside its construct.
-  for (const what of await new Promise((later) => setTimeout(later, 1000)).then(() => show("", {}, "/"))) faults.push(`at the end: ${what}`);
   console.log(`${constructs.length} constructs, each sanitized and each in the frame`);
-  if (faults.length > 0) throw new Error(faults.join("\n"));
+  if (faults.length > 0) throw new Error(faults.map(({ text }) => text).join("\n"));
 });
 desk.close();
 outside.server.close();
