@@ -3,6 +3,7 @@
 
 pub mod fields;
 
+pub mod addresses;
 pub mod copied_domain;
 pub mod countries;
 pub mod environments;

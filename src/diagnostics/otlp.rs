@@ -28,7 +28,7 @@ use crate::diagnostics::sealing::GrantKey;
 use crate::diagnostics::trace_store::{self, Appended, Dropped, NewChunk};
 use crate::diagnostics::words;
 use crate::error::{Error, Result};
-use crate::people::person;
+use crate::people::{addresses, person};
 
 /// Bytes of one request, after decompression.
 pub const REQUEST_BYTES: usize = 4 << 20;
@@ -137,7 +137,8 @@ impl Admission {
         let person = match grant.subject {
             Subject::Organisation => None,
             Subject::Person(id) => {
-                let addresses = person::addresses(db, id)?.into_iter().filter(|address| address.confirmed_at.is_some());
+                let addresses =
+                    addresses::of_person(db, id)?.into_iter().filter(|address| address.confirmed_at.is_some());
                 let names = addresses.map(|address| address.canonical).chain([person::by_id(db, id)?.handle]);
                 Some(Person::called(names, user_attributes))
             }

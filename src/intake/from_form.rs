@@ -19,7 +19,7 @@ use crate::mail::address::EmailAddress;
 use crate::people::fields::{self, NAME_LENGTH};
 use crate::people::organisations::OrganisationKind;
 use crate::people::person::{self, Origin, Person, PersonState};
-use crate::people::{environments, organisations, sites};
+use crate::people::{addresses, environments, organisations, sites};
 use crate::settings;
 use crate::teams::mailboxes;
 use crate::teams::queues::{self, Queue, QueueKind};
@@ -234,7 +234,7 @@ pub fn confirm_address(
         return Ok(());
     }
     if let Some(address) = EmailAddress::parse(&person.address) {
-        person::confirm_address(db, person.id, &address, now)?;
+        addresses::confirm(db, person.id, &address, now)?;
     }
     moving::confirm_address(db, ticket, by, now)
 }

@@ -18,7 +18,7 @@ use crate::people::person::{self, NewPerson, Origin, PersonState};
 use crate::people::roles::{self, Permission};
 use crate::people::sessions::{Limits, Place};
 use crate::people::sign_in::{self, SignedIn};
-use crate::people::{fields, organisations, staff};
+use crate::people::{addresses, fields, organisations, staff};
 use crate::throttle::{self, Rate};
 
 /// Invitations that one person may send.
@@ -189,7 +189,7 @@ pub fn accept(
             person::create(db, &new, Some((organisation, rights)), Some(invitation.by), now)?
         }
     };
-    person::confirm_address(db, person.id, &invitation.address, now)?;
+    addresses::confirm(db, person.id, &invitation.address, now)?;
     if passwords::changed_at(db, person.id)?.is_some() {
         return Ok(Some(Accepted::KnownPerson));
     }

@@ -11,6 +11,7 @@ use crate::db::types::{OrganisationId, PersonId};
 use crate::error::{Error, Result};
 use crate::i18n::Locale;
 use crate::mail::address::{EmailAddress, shown_address};
+use crate::people::addresses;
 use crate::people::api_tokens;
 use crate::people::invitations::Invitation;
 use crate::people::one_time_tokens::{self, Purpose};
@@ -328,7 +329,7 @@ fn active_owner(db: &mut DbConnection, typed: &EmailAddress) -> Result<Option<(P
 
 /// The address that is kept, where somebody has it, whoever typed it in whatever letters.
 fn as_stored(db: &mut DbConnection, typed: &EmailAddress) -> Result<EmailAddress> {
-    Ok(person::stored_address(db, typed)?.unwrap_or_else(|| typed.clone()))
+    Ok(addresses::stored(db, typed)?.unwrap_or_else(|| typed.clone()))
 }
 
 /// The stored primary address of somebody who may act.

@@ -8,16 +8,14 @@ use crate::audit;
 use crate::cards;
 use crate::clock::UtcTime;
 use crate::db::one_text::one_text;
-use crate::db::schema::{mailboxes, people, person_addresses};
+use crate::db::schema::{people, person_addresses};
 use crate::db::types::{Language, OrganisationId, PersonId, text_enum};
 use crate::db::{DbConnection, dialect};
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::Locale;
 use crate::mail::address::{EmailAddress, shown_address};
 use crate::people::memberships::{self, Rights};
-use crate::people::notices::{self, Notice};
-use crate::people::one_time_tokens::{self, Purpose};
-use crate::people::{fields, organisations, sessions, staff, suppression};
+use crate::people::{addresses, fields, one_time_tokens, organisations, sessions, staff};
 use crate::secret::random_handle;
 
 /// The zone of people of whom nothing is known: the operator's customers are French before anything else.
@@ -161,18 +159,6 @@ impl Profile {
     }
 }
 
-/// One address of a person.
-#[derive(Clone, Debug, Queryable)]
-pub struct Address {
-    pub address: String,
-    pub canonical: String,
-    pub is_primary: bool,
-    pub confirmed_at: Option<UtcTime>,
-    pub suppressed_at: Option<UtcTime>,
-    /// Since when nothing is mailed there because it came back to a mailbox of ours (LP-08).
-    pub looped_at: Option<UtcTime>,
-}
-
 macro_rules! with_address {
     () => {
         people::table
@@ -254,7 +240,7 @@ fn create_unknown(
             .returning(people::id)
     )
     .get_result(db)?;
-    insert_address(db, id, &new.address, true, new.address_confirmed_at, now)?;
+    addresses::insert(db, id, &new.address, true, new.address_confirmed_at, now)?;
     match organisation {
         Some((organisation, rights)) => memberships::add(db, id, organisation, rights, by, now)?,
         None => {
@@ -374,89 +360,6 @@ pub fn complete(
     Ok(())
 }
 
-/// The addresses of `person`, the primary one first.
-pub fn addresses(db: &mut DbConnection, person: PersonId) -> Result<Vec<Address>> {
-    Ok(one_text!(
-        person_addresses::table
-            .filter(person_addresses::person_id.eq(person))
-            .order((person_addresses::is_primary.desc(), person_addresses::id))
-            .select((
-                person_addresses::address,
-                person_addresses::canonical,
-                person_addresses::is_primary,
-                person_addresses::confirmed_at,
-                person_addresses::suppressed_at,
-                person_addresses::looped_at,
-            ))
-    )
-    .load(db)?)
-}
-
-/// Notes that the person reads mail at an address of theirs; gives whether it is one of theirs.
-pub fn confirm_address(db: &mut DbConnection, person: PersonId, address: &EmailAddress, now: UtcTime) -> Result<bool> {
-    let own = person_addresses::table
-        .filter(person_addresses::person_id.eq(person))
-        .filter(person_addresses::canonical.eq(address.canonical()));
-    diesel::update(own.filter(person_addresses::confirmed_at.is_null()))
-        .set(person_addresses::confirmed_at.eq(now))
-        .execute(db)?;
-    let count: i64 = own.count().get_result(db)?;
-    if count == 1 {
-        suppression::end(db, address, now)?;
-    }
-    Ok(count == 1)
-}
-
-/// Uses a link that was mailed to a new address; gives whether there was one in force.
-pub fn use_address_link(db: &mut DbConnection, token: &str, now: UtcTime) -> Result<bool> {
-    let used = one_time_tokens::consume::<notices::MailboxProof>(db, Purpose::Address, token, now)?;
-    let Some((id, proof)) = used.and_then(|used| Some((used.person?, used.payload))) else { return Ok(false) };
-    let person = by_id(db, id)?;
-    if person.state != PersonState::Active {
-        return Ok(false);
-    }
-    change_address(db, &person, &proof.address, now)?;
-    Ok(true)
-}
-
-/// Makes `address`, where the person was just seen to read mail, their primary one. The old one stays theirs, so that
-/// mail from it is still theirs; it is told (U-05), and every other link they hold is dead (U-03).
-pub fn change_address(db: &mut DbConnection, person: &Person, address: &EmailAddress, now: UtcTime) -> Result<()> {
-    if let Some(owner) = find_by_address(db, address)?
-        && owner.id != person.id
-    {
-        return Err(Error::Conflict("conflict-address-taken".into()));
-    }
-    if !confirm_address(db, person.id, address, now)? {
-        insert_address(db, person.id, address, false, Some(now), now)?;
-    }
-    let own = person_addresses::table.filter(person_addresses::person_id.eq(person.id));
-    diesel::update(own.filter(person_addresses::is_primary.eq(true)))
-        .set(person_addresses::is_primary.eq(false))
-        .execute(db)?;
-    diesel::update(own.filter(person_addresses::canonical.eq(address.canonical())))
-        .set(person_addresses::is_primary.eq(true))
-        .execute(db)?;
-    one_time_tokens::kill_all(db, person.id, now)?;
-    notices::send(db, &Notice::AddressChanged { person: person.id, old_address: person.address.clone() }, now)?;
-    record(db, "address_changed", Some(person.id), person.id, now)
-}
-
-/// Gives up an address that is not the primary one; gives whether there was one.
-pub fn remove_address(db: &mut DbConnection, person: PersonId, address: &EmailAddress, now: UtcTime) -> Result<bool> {
-    let removed = diesel::delete(
-        person_addresses::table
-            .filter(person_addresses::person_id.eq(person))
-            .filter(person_addresses::canonical.eq(address.canonical()))
-            .filter(person_addresses::is_primary.eq(false)),
-    )
-    .execute(db)?;
-    if removed > 0 {
-        record(db, "address_removed", Some(person), person, now)?;
-    }
-    Ok(removed > 0)
-}
-
 /// Keeps somebody from signing in and acting: their sessions, links and API secrets are dead at once (U-04).
 pub fn disable(db: &mut DbConnection, person: PersonId, by: PersonId, now: UtcTime) -> Result<()> {
     record(db, "person_disabled", Some(by), person, now)?;
@@ -498,32 +401,6 @@ fn set_state(db: &mut DbConnection, person: PersonId, state: PersonState, now: U
     diesel::update(people::table.find(person))
         .set((people::state.eq(state), people::updated_at.eq(now)))
         .execute(db)?;
-    Ok(())
-}
-
-fn insert_address(
-    db: &mut DbConnection,
-    person: PersonId,
-    address: &EmailAddress,
-    is_primary: bool,
-    confirmed_at: Option<UtcTime>,
-    now: UtcTime,
-) -> Result<()> {
-    // Mail to such a person would come back to us, and go round in circles (LP-08).
-    let mailboxes: i64 =
-        one_text!(mailboxes::table.filter(mailboxes::canonical.eq(address.canonical())).count()).get_result(db)?;
-    if mailboxes > 0 {
-        return Err(Error::invalid("address", "error-address-of-mailbox"));
-    }
-    one_text!(diesel::insert_into(person_addresses::table).values((
-        person_addresses::person_id.eq(person),
-        person_addresses::address.eq(address.as_str()),
-        person_addresses::canonical.eq(address.canonical()),
-        person_addresses::is_primary.eq(is_primary),
-        person_addresses::confirmed_at.eq(confirmed_at),
-        person_addresses::created_at.eq(now),
-    )))
-    .run(db)?;
     Ok(())
 }
 
@@ -579,18 +456,6 @@ pub fn find_by_address(db: &mut DbConnection, address: &EmailAddress) -> Result<
     .first(db)
     .optional()?;
     owner.map(|id| by_id(db, id)).transpose()
-}
-
-/// How that address is written where it is kept, which is where its mail goes (I-06); nothing for one that nobody has.
-pub fn stored_address(db: &mut DbConnection, address: &EmailAddress) -> Result<Option<EmailAddress>> {
-    let stored: Option<String> = one_text!(
-        person_addresses::table
-            .filter(person_addresses::canonical.eq(address.canonical()))
-            .select(person_addresses::address)
-    )
-    .first(db)
-    .optional()?;
-    Ok(stored.and_then(|stored| EmailAddress::parse(&stored)))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::people::passwords::{self, StoredHash};
 use crate::people::person::{self, NewPerson, Origin, Person, PersonState};
 use crate::people::sessions::{Limits, Place};
 use crate::people::sign_in::{self, SignedIn};
-use crate::people::{fields, staff};
+use crate::people::{addresses, fields, staff};
 
 /// The form as typed. The first five are mandatory, the rest may be left out and change nothing (E1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -192,7 +192,7 @@ pub fn complete(
             memberships::add(db, person.id, organisation.id, Rights::ALL, Some(person.id), now)?;
             let Registration { first_name, last_name, telephone, .. } = &registration;
             person::complete(db, &person, first_name, last_name, telephone, now)?;
-            person::confirm_address(db, person.id, &registration.address, now)?;
+            addresses::confirm(db, person.id, &registration.address, now)?;
             person
         }
         None => create_contact(db, &registration, organisation.id, now)?,

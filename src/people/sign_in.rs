@@ -10,6 +10,7 @@ use crate::db::DbConnection;
 use crate::db::types::PersonId;
 use crate::error::{Error, Result};
 use crate::mail::address::EmailAddress;
+use crate::people::addresses;
 use crate::people::notices::{self, MailboxProof, Notice};
 use crate::people::one_time_tokens::{self, Purpose};
 use crate::people::passwords::{self, Checked, StoredHash};
@@ -162,7 +163,7 @@ pub fn by_link(
         return Ok(None);
     };
     let Some(person) = active(db, used.person)? else { return Ok(None) };
-    if !person::confirm_address(db, person.id, &used.payload.address, now)? {
+    if !addresses::confirm(db, person.id, &used.payload.address, now)? {
         // The address has gone to somebody else, or nowhere.
         return Ok(None);
     }
@@ -182,7 +183,7 @@ pub fn by_new_password(
         return Ok(None);
     };
     let Some(person) = active(db, used.person)? else { return Ok(None) };
-    if !person::confirm_address(db, person.id, &used.payload.address, now)? {
+    if !addresses::confirm(db, person.id, &used.payload.address, now)? {
         return Ok(None);
     }
     passwords::change(db, &person, hash, now)?;

@@ -12,7 +12,8 @@ use crate::mail::address::EmailAddress;
 use crate::notifications::{digest, recipients};
 use crate::outbox::folding;
 use crate::outbox::{Kind, Letter, Sending};
-use crate::people::person::{self, Address, PersonState};
+use crate::people::addresses::{self, Address};
+use crate::people::person::{self, PersonState};
 use crate::tickets::messages::{self, Visibility};
 use crate::tickets::participants;
 use crate::tickets::ticket::{self, Ticket};
@@ -86,5 +87,5 @@ fn has_a_say_in(db: &mut DbConnection, organisation: OrganisationId, reader: Per
 /// Any of their addresses: somebody who reads mail at a new one still has the old one until they give it up.
 fn address_of(db: &mut DbConnection, reader: PersonId, recipient: &str) -> Result<Option<Address>> {
     let Some(recipient) = EmailAddress::parse(recipient) else { return Ok(None) };
-    Ok(person::addresses(db, reader)?.into_iter().find(|address| address.canonical == recipient.canonical()))
+    Ok(addresses::of_person(db, reader)?.into_iter().find(|address| address.canonical == recipient.canonical()))
 }

@@ -15,7 +15,9 @@ use accord::people::person::{self, NewPerson, Origin, Profile};
 use accord::people::sessions::{self, Limits, Place};
 use accord::people::setup::SetupForm;
 use accord::people::sign_in::{self, Outcome, Start};
-use accord::people::{api_tokens, invitations, memberships, organisations, registration, roles, setup, staff};
+use accord::people::{
+    addresses, api_tokens, invitations, memberships, organisations, registration, roles, setup, staff,
+};
 use accord::queue;
 use accord::secret::{Secret, hash_token};
 
@@ -446,17 +448,17 @@ fn u_05_a_new_address_is_proven_first_and_the_old_one_is_told() {
     let person = given.read(|db| person::by_id(db, id));
     let taken = given.try_write({
         let person = person.clone();
-        move |db| person::change_address(db, &person, &address("marc@exemple.fr"), now)
+        move |db| addresses::change(db, &person, &address("marc@exemple.fr"), now)
     });
     assert!(matches!(taken, Err(Error::Conflict(_))));
-    given.write(move |db| person::change_address(db, &person, &address("claire@neuf.example"), now));
+    given.write(move |db| addresses::change(db, &person, &address("claire@neuf.example"), now));
     let letters = given.letters();
     assert_eq!((letters[0].kind, letters[0].to.as_str()), (LetterKind::AddressChanged, "claire@exemple.fr"));
     assert_eq!(given.read(|db| person::by_id(db, id)).address, "claire@neuf.example");
-    let addresses = given.read(|db| person::addresses(db, id));
+    let addresses = given.read(|db| addresses::of_person(db, id));
     assert_eq!(addresses.iter().map(|a| a.is_primary).collect::<Vec<_>>(), [true, false]);
-    assert!(!given.write(move |db| person::remove_address(db, id, &address("claire@neuf.example"), now)));
-    assert!(given.write(move |db| person::remove_address(db, id, &address("claire@exemple.fr"), now)));
+    assert!(!given.write(move |db| addresses::remove(db, id, &address("claire@neuf.example"), now)));
+    assert!(given.write(move |db| addresses::remove(db, id, &address("claire@exemple.fr"), now)));
 }
 
 #[test]
@@ -842,8 +844,8 @@ fn adv_09_a_sign_in_link_dies_with_the_address_it_was_sent_to() {
     let token = token_of(&given.letters()[0]);
     given.write(move |db| {
         let person = person::by_id(db, id)?;
-        person::change_address(db, &person, &address("claire@neuf.example"), now)?;
-        person::remove_address(db, id, &address("claire@exemple.fr"), now)
+        addresses::change(db, &person, &address("claire@neuf.example"), now)?;
+        addresses::remove(db, id, &address("claire@exemple.fr"), now)
     });
     let used = given.write(move |db| sign_in::by_link(db, &token, &at("192.0.2.1"), &LIMITS, now).map(|u| u.is_some()));
     assert!(!used);

@@ -5,6 +5,7 @@ use accord::i18n::Locale;
 use accord::mail::address::EmailAddress;
 use accord::mail::incoming;
 use accord::mail::transport::Transport;
+use accord::people::addresses;
 use accord::people::memberships::{self, Rights};
 use accord::people::person::{self, Origin, Person};
 use accord::teams::queues::{self, QueueKind};
@@ -167,7 +168,7 @@ async fn who_has_no_address_is_not_invited_and_the_page_offers_it_once_there_is_
     let (id, now) = (odette.id, app.now());
     app.write(move |db| {
         let odette = person::by_id(db, id)?;
-        person::change_address(db, &odette, &EmailAddress::parse("odette@lacaze.example").unwrap(), now)
+        addresses::change(db, &odette, &EmailAddress::parse("odette@lacaze.example").unwrap(), now)
     });
     anne.get(&path).await.assert_says(&offered).assert_says("odette@lacaze.example").assert_silent_about(".invalid");
     anne.post(&offered, &[]).await.assert_status(303);

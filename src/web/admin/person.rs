@@ -14,6 +14,7 @@ use crate::db::types::StaffRoleId;
 use crate::error::{Error, FieldErrors, Result};
 use crate::i18n::{Message, Texts};
 use crate::mail::address::{EmailAddress, shown_address, visible};
+use crate::people::addresses::{self, Address};
 use crate::people::memberships;
 use crate::people::notices::{self, Notice};
 use crate::people::organisations::OrganisationKind;
@@ -289,7 +290,7 @@ async fn person_page(
 
 struct Found {
     person: Person,
-    addresses: Vec<person::Address>,
+    addresses: Vec<Address>,
     belongings: Vec<memberships::Belonging>,
     is_staff: bool,
     own_roles: Vec<StaffRoleId>,
@@ -304,7 +305,7 @@ fn load(db: &mut DbConnection, handle: &str, limits: &Limits, now: UtcTime) -> R
     let person = person::find_by_handle(db, handle)?.ok_or(Error::NotFound)?;
     let member = staff::all(db)?.into_iter().find(|member| member.person_id == person.id);
     Ok(Found {
-        addresses: person::addresses(db, person.id)?,
+        addresses: addresses::of_person(db, person.id)?,
         belongings: memberships::belongings(db, person.id)?,
         is_staff: member.is_some(),
         own_roles: staff::roles_of(db, person.id)?,

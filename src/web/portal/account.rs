@@ -16,6 +16,7 @@ use crate::clock::UtcTime;
 use crate::error::{Error, FieldErrors};
 use crate::i18n::{Message, Texts};
 use crate::mail::address::{EmailAddress, shown_address};
+use crate::people::addresses;
 use crate::people::memberships::{self, Belonging};
 use crate::people::notices::{self, Notice};
 use crate::people::one_time_tokens;
@@ -234,7 +235,7 @@ pub async fn change_address(
 pub async fn remove_address(app: Data<App>, reader: SignedIn, Form(form): Form<WhichAddress>) -> PageResult {
     let address = EmailAddress::parse(&form.address).ok_or(Error::NotFound)?;
     let (now, person) = (app.clock.now(), reader.person.id);
-    let removed = app.database.write(move |db| person::remove_address(db, person, &address, now)).await?;
+    let removed = app.database.write(move |db| addresses::remove(db, person, &address, now)).await?;
     if removed { Ok(redirect_saying("/account", "said-account-saved")) } else { Err(Error::NotFound.into()) }
 }
 
@@ -271,7 +272,7 @@ pub async fn use_address_link(
 ) -> PageResult {
     let (now, token) = (app.clock.now(), token.into_inner());
     let wanted = token.clone();
-    let outcome = app.database.write(move |db| person::use_address_link(db, &wanted, now)).await;
+    let outcome = app.database.write(move |db| addresses::use_link(db, &wanted, now)).await;
     match outcome {
         Ok(true) if visitor.signed_in.is_some() => Ok(redirect_saying("/account", "said-address-changed")),
         Ok(true) => Ok(redirect_saying(&format!("/{}/sign-in", visitor.locale), "said-address-changed")),
@@ -383,7 +384,7 @@ async fn information(
     let (addresses, belongings, has_password) = app
         .database
         .read(move |db| {
-            let addresses = person::addresses(db, person)?;
+            let addresses = addresses::of_person(db, person)?;
             let belongings = memberships::belongings(db, person)?;
             Ok((addresses, belongings, passwords::changed_at(db, person)?.is_some()))
         })

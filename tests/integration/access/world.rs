@@ -27,12 +27,12 @@ use accord::people::notices::MailboxProof;
 use accord::people::one_time_tokens::{self, Purpose};
 use accord::people::organisations::{self, Information};
 use accord::people::passwords::{self, Password};
-use accord::people::person;
 use accord::people::registration::RegistrationForm;
 use accord::people::roles::{self, BuiltinRole};
 use accord::people::sessions::{self, Limits};
 use accord::people::sites::{self, SiteDescription};
 use accord::people::staff;
+use accord::people::{addresses, person};
 use accord::queue;
 use accord::secret::random_handle;
 use accord::teams::mailboxes::{self, MailboxDescription};
@@ -705,9 +705,9 @@ fn everybody(test: &TestApp, cast: &Cast, things: &mut Things) -> BTreeMap<Role,
         }
         // Paul wrote from another address before.
         let paul = person::by_id(db, paul)?;
-        person::change_address(db, &paul, &address("ancien@arnaud.example"), now)?;
+        addresses::change(db, &paul, &address("ancien@arnaud.example"), now)?;
         let paul = person::by_id(db, paul.id)?;
-        person::change_address(db, &paul, &address("paul@arnaud.example"), now)
+        addresses::change(db, &paul, &address("paul@arnaud.example"), now)
     });
     let handle = |person| test.read(|db| person::by_id(db, person)).handle;
     (things.paul, things.claire, things.claimant) = (handle(cast.paul), handle(cast.claire), handle(cast.lea));

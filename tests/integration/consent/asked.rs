@@ -6,6 +6,7 @@ use accord::db::types::PersonId;
 use accord::mail::address::EmailAddress;
 use accord::mail::transport::{FailureKind, SendFailure};
 use accord::outbox::listing::{self, Which};
+use accord::people::addresses;
 use accord::people::memberships::{self, Rights};
 use accord::people::person::{NewPerson, Origin};
 use accord::people::roles::{self, BuiltinRole};
@@ -120,8 +121,8 @@ fn a_question_to_an_address_that_was_given_up_is_a_failure_that_is_seen() {
         let new = EmailAddress::parse("claire.lefevre@arnaud.example").expect("an address");
         let old = EmailAddress::parse("claire@arnaud.example").expect("an address");
         let before = person::by_id(db, claire)?;
-        person::change_address(db, &before, &new, now)?;
-        person::remove_address(db, claire, &old, now)
+        addresses::change(db, &before, &new, now)?;
+        addresses::remove(db, claire, &old, now)
     });
     let sent = after_an_hour(&story);
     assert!(sent.contains("paul@arnaud.example"), "{sent:?}");

@@ -13,7 +13,7 @@ use accord::mail::transport::{FailureKind, SendFailure};
 use accord::notifications::readers;
 use accord::outbox::State;
 use accord::outbox::listing::{self, Outgoing, Which};
-use accord::people::person;
+use accord::people::{addresses, person};
 use accord::tickets::Ticket;
 use accord::tickets::events::{self, Event, EventKind};
 use accord::tickets::messages::Remark;
@@ -386,7 +386,7 @@ fn bn_03_who_writes_from_the_address_or_confirms_it_is_mailed_again() {
     desk.receive(&shapes::postfix(&sent, "failed", "5.1.1", "550 5.1.1 User unknown"));
     assert!(is_suppressed(&desk, claire));
     let now = desk.test.now();
-    desk.test.write(move |db| person::confirm_address(db, claire, &address("claire@acme.example"), now));
+    desk.test.write(move |db| addresses::confirm(db, claire, &address("claire@acme.example"), now));
     assert!(!is_suppressed(&desk, claire));
 }
 

@@ -5,7 +5,7 @@ use accord::db::types::{PersonId, TicketId};
 use accord::mail::transport::{FailureKind, SendFailure};
 use accord::outbox::State;
 use accord::outbox::listing::{self, Which};
-use accord::people::{mail_wishes, person};
+use accord::people::{addresses, mail_wishes, person};
 use accord::teams::queues::{self, QueueKind};
 use accord::tickets::events::{self, EventKind};
 use accord::tickets::status::Status;
@@ -101,13 +101,13 @@ fn move_house(desk: &Desk, id: PersonId, to: &str) {
     let (to, now) = (address(to), desk.test.now());
     desk.test.write(move |db| {
         let before = person::by_id(db, id)?;
-        person::change_address(db, &before, &to, now)
+        addresses::change(db, &before, &to, now)
     });
 }
 
 fn give_up(desk: &Desk, id: PersonId, old: &str) {
     let (old, now) = (address(old), desk.test.now());
-    assert!(desk.test.write(move |db| person::remove_address(db, id, &old, now)));
+    assert!(desk.test.write(move |db| addresses::remove(db, id, &old, now)));
 }
 
 fn disable(desk: &Desk, id: PersonId) {
