@@ -395,6 +395,22 @@ fn no_text_stands_twice_in_the_catalogue() {
     }
 }
 
+/// French sets `:`, `;`, `?`, `!`, `»` and `%` apart from the word before them, and `«` from the one after it, by a space at
+/// which no line breaks: U+00A0, the same one everywhere.
+#[test]
+fn no_french_text_breaks_before_its_punctuation() {
+    let mut wrong = Vec::new();
+    for file in files_below(&root().join("templates/locales/fr"), "ftl") {
+        for line in fs::read_to_string(&file).unwrap().lines().filter(|line| !line.starts_with('#')) {
+            let breaks = [" :", " ;", " ?", " !", " »", " %", "« "].iter().any(|mark| line.contains(mark));
+            if breaks || line.contains('\u{202f}') {
+                wrong.push(line.to_owned());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "an ordinary space, or a narrow one, in {wrong:#?}");
+}
+
 /// A template without its comments, in which partials show how they are used.
 fn without_comments(text: &str) -> String {
     let (mut kept, mut depth, mut rest) = (String::new(), 0, text);

@@ -53,7 +53,7 @@ person-access-hint = Ce qui touche à l’identité est inscrit au journal des p
 person-access-staff = L’accès d’un collaborateur se règle avec le droit de gérer les rôles.
 person-state = État
 person-active = Actif
-person-address-looped = revient dans l’une de nos boîtes ; rien n’y est envoyé depuis { $time }
+person-address-looped = revient dans l’une de nos boîtes ; rien n’y est envoyé depuis { $time }
 person-address-suppressed = courriels revenus, plus d’envoi depuis le { $time }
 person-complaint = A signalé notre courriel comme indésirable, ne reçoit donc plus de nouvelles
 person-disabled = désactivé
@@ -109,7 +109,7 @@ queue-description-hint = Les clients lisent le nom sur le formulaire.
 said-queue-added = La file est ajoutée. Indiquez maintenant qui y travaille.
 mailboxes-title = Boîtes aux lettres
 mailboxes-hint = Les adresses auxquelles le courrier arrive, et d’où partent les réponses.
-mailboxes-reply-domain-of-staff = Le domaine des réponses signées, { $domain }, est aussi celui d’adresses de votre équipe. Réservez-leur un sous-domaine, comme reponse.{ $domain } (réglage mail.reply_domain) : ce qui y arrive ne doit arriver qu’à Accord.
+mailboxes-reply-domain-of-staff = Le domaine des réponses signées, { $domain }, est aussi celui d’adresses de votre équipe. Réservez-leur un sous-domaine, comme reponse.{ $domain } (réglage mail.reply_domain) : ce qui y arrive ne doit arriver qu’à Accord.
 mailboxes-empty = Aucune boîte aux lettres
 mailboxes-empty-hint = Ajoutez l’adresse de votre assistance.
 mailboxes-help = Comment le courrier arrive
@@ -128,14 +128,14 @@ mailbox-language-hint = Celle des accusés de réception à qui n’est pas enco
 mailbox-acknowledges = Accuser réception
 mailbox-acknowledges-hint = Jamais à une machine, et jamais deux fois pour une demande.
 mailbox-names-agents = Nommer l’agent qui répond
-mailbox-names-agents-hint = Comme dans « Camille Morel (Assistance) ». Sinon, l’expéditeur est le nom affiché seul ; la réponse elle-même dit toujours qui l’a écrite.
+mailbox-names-agents-hint = Comme dans « Camille Morel (Assistance) ». Sinon, l’expéditeur est le nom affiché seul ; la réponse elle-même dit toujours qui l’a écrite.
 mailbox-signature = Signature
-mailbox-signature-hint = Sous chaque réponse aux clients, après le nom de l’agent. En Markdown, comme les réponses. Vide : le nom de votre maison.
+mailbox-signature-hint = Sous chaque réponse aux clients, après le nom de l’agent. En Markdown, comme les réponses. Vide : le nom de votre maison.
 mailbox-closed = Quand un client répond à une demande close
 mailbox-closed-hint = De même par courrier, sur la page de la demande et pour les programmes.
 mailbox-closed-reopen = Elle est rouverte
 mailbox-closed-reopen_within = Rouverte un temps, ensuite une nouvelle
-mailbox-closed-follow_up = Close ; une nouvelle lui fait suite
+mailbox-closed-follow_up = Close ; une nouvelle lui fait suite
 mailbox-reopen-days = Jours
 mailbox-reopen-days-hint = Pendant combien de temps elle est rouverte, si c’est pour quelques jours.
 mailbox-default = par défaut
@@ -192,74 +192,74 @@ status-ledger = Journal des preuves
 status-ledger-broken = La chaîne est rompue.
 status-room = Place sur le disque
 status-room-left = { $size } libres
-status-room-without-ballast = { $size } libres. La réserve pour un disque plein n’est pas constituée : faites de la place.
+status-room-without-ballast = { $size } libres. La réserve pour un disque plein n’est pas constituée : faites de la place.
 status-room-unknown = La place libre n’a pas pu être lue.
 status-backup = Sauvegarde
 status-backup-made = Dernière sauvegarde { $ago } ({ $time })
-status-backup-never = Aucune sauvegarde n’a été faite : voir accord backup --help.
-status-backup-unclear = Ce qui a été noté de la dernière sauvegarde est illisible : voir le fichier last-backup du dossier de données.
-status-backup-elsewhere = Elle revient aux outils de PostgreSQL. Ils peuvent la signaler ici : accord backup --made.
+status-backup-never = Aucune sauvegarde n’a été faite : voir accord backup --help.
+status-backup-unclear = Ce qui a été noté de la dernière sauvegarde est illisible : voir le fichier last-backup du dossier de données.
+status-backup-elsewhere = Elle revient aux outils de PostgreSQL. Ils peuvent la signaler ici : accord backup --made.
 status-mail-in = Courrier entrant
 status-mail-in-counts = { $waiting } en attente, { $held } à examiner, { $failed } en échec
-imap-account = Courrier relevé : { $name }
+imap-account = Courrier relevé : { $name }
 imap-connected = Connecté depuis le { $since }.
 imap-not-connected = Pas encore connecté.
 imap-last-mail = Dernier courriel { $ago }.
 imap-no-mail = Aucun courriel n’a encore été pris.
 imap-since = Depuis le { $since }.
-imap-said = Réponse : « { $words } ».
+imap-said = Réponse : « { $words } ».
 imap-stuck = { $count ->
-    [one] Un courriel ne peut pas y être relevé ; il est réessayé chaque heure.
-   *[other] { $count } courriels ne peuvent pas y être relevés ; ils sont réessayés chaque heure.
+    [one] Un courriel ne peut pas y être relevé ; il est réessayé chaque heure.
+   *[other] { $count } courriels ne peuvent pas y être relevés ; ils sont réessayés chaque heure.
 }
 imap-trouble-unreachable = Le serveur est injoignable.
-imap-trouble-unprotected = La connexion ne peut pas être protégée ; rien n’a été dit au serveur.
-imap-trouble-sign-in = Le serveur refuse l’accès : vérifiez l’utilisateur et le mot de passe, ou le jeton.
-imap-trouble-tokens = Le fournisseur ne donne pas de jeton : autorisez à nouveau le compte et réglez le nouveau jeton.
+imap-trouble-unprotected = La connexion ne peut pas être protégée ; rien n’a été dit au serveur.
+imap-trouble-sign-in = Le serveur refuse l’accès : vérifiez l’utilisateur et le mot de passe, ou le jeton.
+imap-trouble-tokens = Le fournisseur ne donne pas de jeton : autorisez à nouveau le compte et réglez le nouveau jeton.
 imap-trouble-slow = Le serveur met trop de temps à répondre.
 imap-trouble-closed = Le serveur a fermé la connexion.
 imap-trouble-odd = Le serveur ne répond pas comme il le devrait.
 imap-trouble-folder = Un dossier du réglage ne peut pas être ouvert.
 imap-trouble-refused = Le serveur ne fait pas ce qui lui est demandé.
 imap-trouble-untidied = Le courrier est pris, mais il n’est ni marqué ni déplacé sur le serveur.
-imap-trouble-no-mailbox = Aucune boîte n’a l’adresse de ce compte : ajoutez-la dans Boîtes aux lettres, ou corrigez le réglage.
-imap-trouble-desk = Ce qui est relevé ne peut pas être gardé : disque plein, ou base de données occupée ?
+imap-trouble-no-mailbox = Aucune boîte n’a l’adresse de ce compte : ajoutez-la dans Boîtes aux lettres, ou corrigez le réglage.
+imap-trouble-desk = Ce qui est relevé ne peut pas être gardé : disque plein, ou base de données occupée ?
 imap-trouble-fault = Un défaut de ce programme l’interrompt. Le journal technique en dit plus.
 status-mail-out = Courrier sortant
 status-mail-out-counts = { $waiting } en attente, { $dead } en échec
-status-mail-to-files = Les courriels ne partent pas : chacun est écrit dans un fichier. Pour qu’ils partent, réglez mail.smtp.host, et mail.outgoing sur smtp.
+status-mail-to-files = Les courriels ne partent pas : chacun est écrit dans un fichier. Pour qu’ils partent, réglez mail.smtp.host, et mail.outgoing sur smtp.
 relay-of-all = Relais { $host }
-relay-named = Relais « { $name } » ({ $host })
-relay-unknown-mailboxes = Les réglages nomment des boîtes qui n’existent pas : { $mailboxes }. Leur courrier ne passe pas par ce relais. Ajoutez-les sous Boîtes aux lettres, ou corrigez les réglages.
+relay-named = Relais « { $name } » ({ $host })
+relay-unknown-mailboxes = Les réglages nomment des boîtes qui n’existent pas : { $mailboxes }. Leur courrier ne passe pas par ce relais. Ajoutez-les sous Boîtes aux lettres, ou corrigez les réglages.
 relay-waiting = { $count ->
     [0] Aucun courriel ne l’attend.
     [one] Un courriel l’attend.
    *[other] { $count } courriels l’attendent.
 }
-relay-trouble = Il ne prend pas de courrier pour le moment : « { $error } ». Nouvel essai le { $at }.
+relay-trouble = Il ne prend pas de courrier pour le moment : « { $error } ». Nouvel essai le { $at }.
 relay-trouble-means = Cela ne compte pour aucun de leurs essais, et ils partent d’eux-mêmes dès qu’il répond. Le courrier des autres relais part comme d’habitude.
 status-jobs = Tâches
 status-jobs-counts = { $waiting } en attente, { $failed } en échec
 status-destroyed = Diagnostics détruits
 status-destroyed-gone = Il n’en reste rien de lisible dans les fichiers de la base.
-status-destroyed-owed = Ce qui a été détruit depuis le { $since } peut encore se trouver dans les fichiers de la base : quelqu’un en lit un état ancien. L’effacement est réessayé chaque minute.
+status-destroyed-owed = Ce qui a été détruit depuis le { $since } peut encore se trouver dans les fichiers de la base : quelqu’un en lit un état ancien. L’effacement est réessayé chaque minute.
 status-looped = Courriels qui reviennent
-status-looped-addresses = Rien n’est envoyé à { $addresses } : les courriels y sont renvoyés vers une boîte de cette assistance. Il faut arrêter ce transfert, puis rétablir l’envoi.
+status-looped-addresses = Rien n’est envoyé à { $addresses } : les courriels y sont renvoyés vers une boîte de cette assistance. Il faut arrêter ce transfert, puis rétablir l’envoi.
 status-files = Fichiers conservés
 status-files-damaged = { $count ->
     [0] Tous ceux qui ont été demandés étaient intacts.
-    [one] Un fichier demandé est absent ou abîmé ; le journal du serveur le nomme. Une sauvegarde le rend.
-   *[other] { $count } fichiers demandés sont absents ou abîmés ; le journal du serveur les nomme. Une sauvegarde les rend.
+    [one] Un fichier demandé est absent ou abîmé ; le journal du serveur le nomme. Une sauvegarde le rend.
+   *[other] { $count } fichiers demandés sont absents ou abîmés ; le journal du serveur les nomme. Une sauvegarde les rend.
 }
 status-clock = Horloge
 status-clock-goes-on = Elle suit son cours.
-status-clock-ahead = Elle a plus d’un jour d’avance sur le dernier travail fait, le { $since } : rien n’est effacé pour son âge tant que vous n’avez pas confirmé l’heure.
+status-clock-ahead = Elle a plus d’un jour d’avance sur le dernier travail fait, le { $since } : rien n’est effacé pour son âge tant que vous n’avez pas confirmé l’heure.
 status-clock-confirm = L’heure est juste, reprendre
 status-complaints = Plaintes
 status-complaints-count = { $count ->
     [0] Personne n’a signalé nos courriels comme indésirables ces 30 derniers jours.
-    [one] Une personne a signalé nos courriels comme indésirables ces 30 derniers jours ; le registre dit laquelle. Elle ne reçoit plus de nouvelles.
-   *[other] { $count } personnes ont signalé nos courriels comme indésirables ces 30 derniers jours ; le registre dit lesquelles. Elles ne reçoivent plus de nouvelles.
+    [one] Une personne a signalé nos courriels comme indésirables ces 30 derniers jours ; le registre dit laquelle. Elle ne reçoit plus de nouvelles.
+   *[other] { $count } personnes ont signalé nos courriels comme indésirables ces 30 derniers jours ; le registre dit lesquelles. Elles ne reçoivent plus de nouvelles.
 }
 status-failed-jobs = Tâches en échec
 status-failed-jobs-hint = Elles ont été tentées plusieurs fois. Corrigez la cause, puis relancez-les : rien n’est fait deux fois.
@@ -293,8 +293,8 @@ ledger-sign-in-failed = Connexion refusée
 ledger-set-up = Première installation
 ledger-password-changed = Mot de passe changé
 ledger-address-changed = Adresse changée
-ledger-address-looped = Plus de courriel à l’adresse : ils nous reviennent
-ledger-address-suppressed = Plus de courriel à l’adresse : des courriels sont revenus
+ledger-address-looped = Plus de courriel à l’adresse : ils nous reviennent
+ledger-address-suppressed = Plus de courriel à l’adresse : des courriels sont revenus
 ledger-suppression-lifted = De nouveau des courriels à l’adresse
 ledger-mail-complaint = Notre courriel signalé comme indésirable
 ledger-address-removed = Adresse retirée
@@ -435,7 +435,7 @@ unprocessed-reason-forged = L’authentification de l’expéditeur a échoué.
 unprocessed-reason-staff = Le courrier porte l’adresse d’un collaborateur sans preuve qu’il vient de lui.
 unprocessed-reason-report = Le courrier dit qu’un autre n’a pas été remis, sans preuve qu’il s’agisse de l’un des nôtres.
 unprocessed-reason-complaint = Le courrier se plaint d’un autre, sans preuve qu’il s’agisse de l’un des nôtres.
-unprocessed-reason-imported = Le courrier importé va de nous à nous-mêmes ; on ne peut dire de quelle affaire il s’agit.
+unprocessed-reason-imported = Le courrier importé va de nous à nous-mêmes ; on ne peut dire de quelle affaire il s’agit.
 unprocessed-reason-other = Le courrier n’a pas pu être attribué avec certitude.
 unprocessed-what = Ce que nous savons
 unprocessed-content = Ce qu’il dit
@@ -468,42 +468,42 @@ unprocessed-header = En-tête
 unprocessed-text = Texte du message
 
 setup-check-title = Réglage du courrier
-setup-check-hint = Vos courriels seront-ils crus, et les réponses reviendront-elles ? Rien n’est consulté avant que vous ne le demandiez ; alors les serveurs de noms de cette machine sont interrogés sur vos domaines, et le relais est appelé. Cela prend dix secondes au plus et ne change rien.
+setup-check-hint = Vos courriels seront-ils crus, et les réponses reviendront-elles ? Rien n’est consulté avant que vous ne le demandiez ; alors les serveurs de noms de cette machine sont interrogés sur vos domaines, et le relais est appelé. Cela prend dix secondes au plus et ne change rien.
 setup-check-look = Consulter maintenant
-setup-check-large-receivers = Les grands destinataires comptent aussi les plaintes : sous 0,1 % tout va bien, 0,3 % jamais. Qui envoie plus de 5 000 courriels par jour doit offrir un bouton de désinscription ; ici, les avis aux agents en ont un.
+setup-check-large-receivers = Les grands destinataires comptent aussi les plaintes : sous 0,1 % tout va bien, 0,3 % jamais. Qui envoie plus de 5 000 courriels par jour doit offrir un bouton de désinscription ; ici, les avis aux agents en ont un.
 setup-dns = Serveurs de noms
-setup-no-servers = Cette machine ne nomme aucun serveur de noms à interroger : { $error }
+setup-no-servers = Cette machine ne nomme aucun serveur de noms à interroger : { $error }
 setup-unanswered = Personne n’a répondu à temps. Réessayez, ou vérifiez ailleurs.
 setup-spf = Qui peut envoyer (SPF)
-setup-spf-found = Publié : { $record }. Assurez-vous que votre relais y figure.
-setup-spf-missing = Aucun enregistrement n’est publié. Publiez-en un qui nomme votre relais, comme : v=spf1 include:relay.example -all
+setup-spf-found = Publié : { $record }. Assurez-vous que votre relais y figure.
+setup-spf-missing = Aucun enregistrement n’est publié. Publiez-en un qui nomme votre relais, comme : v=spf1 include:relay.example -all
 setup-spf-twice = Plusieurs enregistrements sont publiés, si bien qu’aucun ne compte. N’en laissez qu’un.
-setup-spf-everybody = Il laisse tout le monde envoyer : { $record }. Terminez-le par -all.
+setup-spf-everybody = Il laisse tout le monde envoyer : { $record }. Terminez-le par -all.
 setup-dkim = Signature (DKIM)
 setup-dkim-found = La clé qui signe ici est publiée.
-setup-dkim-missing = La clé signe mais n’est pas publiée : les destinataires trouvent les signatures fausses. Publiez ce qu’affiche accord dkim records.
-setup-dkim-other = Une autre clé que celle qui signe est publiée : les destinataires trouvent les signatures fausses. Publiez ce qu’affiche accord dkim records.
-setup-dkim-elsewhere = Accord ne signe aucun courriel de ce domaine. Si votre relais ne le fait pas non plus, créez des clés : accord dkim make.
-setup-dkim-unsigned = Accord signe les courriels d’autres domaines, et aucun de celui-ci : aucune clé de mail.dkim n’est de ce domaine. Créez-en une : accord dkim make.
+setup-dkim-missing = La clé signe mais n’est pas publiée : les destinataires trouvent les signatures fausses. Publiez ce qu’affiche accord dkim records.
+setup-dkim-other = Une autre clé que celle qui signe est publiée : les destinataires trouvent les signatures fausses. Publiez ce qu’affiche accord dkim records.
+setup-dkim-elsewhere = Accord ne signe aucun courriel de ce domaine. Si votre relais ne le fait pas non plus, créez des clés : accord dkim make.
+setup-dkim-unsigned = Accord signe les courriels d’autres domaines, et aucun de celui-ci : aucune clé de mail.dkim n’est de ce domaine. Créez-en une : accord dkim make.
 setup-dmarc = Politique (DMARC)
-setup-dmarc-found = Les destinataires sont priés d’écarter les courriels qui ne sont pas les vôtres : { $record }
-setup-dmarc-watching = La politique publiée ne demande rien : { $record }. Demandez quarantine ou reject une fois que tous vos courriels sont signés.
-setup-dmarc-missing = Aucune politique n’est publiée, et les grands destinataires en veulent une. Commencez par : v=DMARC1; p=none
+setup-dmarc-found = Les destinataires sont priés d’écarter les courriels qui ne sont pas les vôtres : { $record }
+setup-dmarc-watching = La politique publiée ne demande rien : { $record }. Demandez quarantine ou reject une fois que tous vos courriels sont signés.
+setup-dmarc-missing = Aucune politique n’est publiée, et les grands destinataires en veulent une. Commencez par : v=DMARC1; p=none
 setup-mx = Où arrivent les réponses (MX)
 setup-mx-found = Elles sont livrées à { $names }, qui doit les remettre à Accord.
-setup-mx-missing = Personne ne prend le courrier de ce domaine : réponses et avis d’échec se perdent. Publiez un enregistrement MX.
+setup-mx-missing = Personne ne prend le courrier de ce domaine : réponses et avis d’échec se perdent. Publiez un enregistrement MX.
 setup-ptr = Nom du relais (PTR)
 setup-ptr-found = { $address } s’appelle { $name }, et ce nom y ramène.
 setup-ptr-missing = { $address } n’a pas de nom qui y ramène. Si le relais envoie depuis cette adresse, demandez-en un à son hébergeur.
-setup-ptr-inside = Le relais est tout proche : le monde voit une autre adresse, qu’on ne peut connaître d’ici.
+setup-ptr-inside = Le relais est tout proche : le monde voit une autre adresse, qu’on ne peut connaître d’ici.
 setup-ptr-no-address = Le relais n’a pas d’adresse dans le DNS.
 setup-ptr-files = Aucun relais n’est réglé.
 setup-tls = Chemin vers le relais (TLS)
 setup-tls-good = Le relais répond, et son certificat a été vérifié.
 setup-tls-opportunistic = Le relais répond. Quelqu’un sur le chemin peut désactiver TLS, puisque mail.smtp.tls est opportunistic.
 setup-tls-none = Le relais de cette machine répond, sans TLS.
-setup-tls-refused = Le relais ne prend pas de courrier : { $error }
-round-trip-title = Le courrier fait-il le tour ?
+setup-tls-refused = Le relais ne prend pas de courrier : { $error }
+round-trip-title = Le courrier fait-il le tour ?
 round-trip-hint = Une boîte s’envoie un courriel à elle-même, par la file du courrier sortant et tout ce qui suit. À son arrivée, il n’ouvre aucun ticket et personne n’y répond.
 round-trip-send = Envoyer un courriel d’essai
 round-trip-send-label = Envoyer un courriel d’essai de { $address } à elle-même
@@ -517,12 +517,12 @@ round-trip-back = { $count ->
 }
 round-trip-waiting = Il est en route.
 round-trip-not-back = Il n’est pas revenu au bout de 10 minutes.
-round-trip-unproven = Rien ne prouve qu’il vient de cette boîte. Si SPF et DKIM sont en place, d’autres destinataires peuvent le voir quand même ; consultez plus haut ce qui est publié.
+round-trip-unproven = Rien ne prouve qu’il vient de cette boîte. Si SPF et DKIM sont en place, d’autres destinataires peuvent le voir quand même ; consultez plus haut ce qui est publié.
 round-trip-still-here = Il attend encore ici que le relais le prenne. Voyez le courrier sortant.
 round-trip-taken = Le relais l’a pris. Cherchez dans le journal du relais où il est parti, si le courrier de cette adresse est remis à Accord (LMTP, tube, HTTP ou IMAP), et s’il n’est pas parmi les indésirables. S’il arrive encore aujourd’hui, il sera reconnu.
 round-trip-refused = Il n’a pas été envoyé, ou on n’en sait plus rien. Voyez le courrier sortant.
-round-trip-came-back-refused = Il est revenu refusé : un serveur auquel le relais l’a transmis ne l’a pas accepté.
+round-trip-came-back-refused = Il est revenu refusé : un serveur auquel le relais l’a transmis ne l’a pas accepté.
 round-trip-relay-said = Réponse du relais
 round-trip-report-said = Le rapport dit
-round-trip-subject = Essai : le courrier fait-il le tour ?
+round-trip-subject = Essai : le courrier fait-il le tour ?
 round-trip-mail = Ce courriel a été envoyé par une boîte à elle-même, pour voir si le courrier part et revient. Il n’y a rien à faire.

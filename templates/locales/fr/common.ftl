@@ -73,7 +73,7 @@ meeting-when = Quand
 meeting-from-to = { $start } – { $end }
 meeting-days = { $first } – { $last }
 meeting-local = { $start } (heure de l’expéditeur)
-meeting-local-in = { $start } (heure de l’expéditeur : { $zone })
+meeting-local-in = { $start } (heure de l’expéditeur : { $zone })
 meeting-in-zone = { $time } ({ $zone })
 meeting-more = Autres réunions
 meeting-more-count = { $count ->
@@ -81,7 +81,7 @@ meeting-more-count = { $count ->
    *[other] { $count } autres, dans le fichier joint
 }
 meeting-repeats = Se répète
-meeting-repeats-yes = Oui ; le fichier joint dit quand
+meeting-repeats-yes = Oui ; le fichier joint dit quand
 meeting-where = Où
 meeting-organiser = Organisateur
 meeting-who-answers = Réponse de
@@ -170,7 +170,7 @@ remove-sure = « { $name } » sera supprimé. C’est définitif.
 said-saved = C’est enregistré.
 said-round-trip-sent = Le courriel d’essai est en route.
 said-round-trip-under-way = Un courriel d’essai de cette boîte est déjà en route.
-said-round-trip-stays-here = Ici le courrier va dans des fichiers et ne sort pas : rien ne revient. Réglez d’abord mail.smtp.host.
+said-round-trip-stays-here = Ici le courrier va dans des fichiers et ne sort pas : rien ne revient. Réglez d’abord mail.smtp.host.
 said-removed = C’est supprimé.
 said-invited = L’invitation part par courrier électronique.
 business-prospect = Prospect

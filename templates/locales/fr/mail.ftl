@@ -7,7 +7,7 @@ mail-attribution = Le { $date }, { $name } a écrit :
 mail-acknowledgement-subject = Bien reçu : { $subject }
 mail-acknowledgement-neutral-subject = Votre demande est bien arrivée
 mail-acknowledgement-received = Nous avons bien reçu votre demande. Sa référence est { $reference }.
-mail-acknowledgement-goes-on = Nous avons bien reçu votre message. Votre demande { $old } était close : la suite porte la nouvelle référence { $reference }.
+mail-acknowledgement-goes-on = Nous avons bien reçu votre message. Votre demande { $old } était close : la suite porte la nouvelle référence { $reference }.
 mail-acknowledgement-next = Nous vous répondrons ici. Pour ajouter quelque chose, répondez simplement à ce message.
 mail-acknowledgement-follow = Vous pouvez la suivre et la compléter sur cette page :
 mail-first-request-subject = Votre demande à { $operator }
@@ -39,7 +39,7 @@ mail-digest-subject = { $count ->
     [one] Du nouveau dans un ticket, avec retard
    *[other] Du nouveau dans { $count } tickets, avec retard
 }
-mail-digest-lead = Pendant un temps, le courrier n’a pas pu partir. Entre-temps, il y a eu du nouveau dans ces tickets :
+mail-digest-lead = Pendant un temps, le courrier n’a pas pu partir. Entre-temps, il y a eu du nouveau dans ces tickets :
 mail-digest-news = { $count ->
     [one] Une nouvelle
    *[other] { $count } nouvelles
@@ -48,7 +48,7 @@ mail-digest-more = { $count ->
     [one] et un autre ticket
    *[other] et { $count } autres tickets
 }
-mail-digest-unsubscribe = Ne plus recevoir de courriels sur les tickets :
+mail-digest-unsubscribe = Ne plus recevoir de courriels sur les tickets :
 mail-agent-open = Ouvrir le ticket :
 mail-agent-answer-is-note = Une réponse à ce message devient une note interne. Le client ne la voit pas.
 mail-unreadable-subject = Un message n’a pas pu être lu
@@ -76,15 +76,15 @@ mail-account-address-subject = Confirmez votre adresse auprès de { $operator }
 mail-account-address = Vous souhaitez utiliser cette adresse pour votre compte. Confirmez sur cette page qu’elle est bien à vous :
 mail-account-password-changed-subject = Votre mot de passe a été modifié
 mail-account-password-changed = Le mot de passe de votre compte vient d’être modifié.
-mail-account-password-changed-secrets = Le mot de passe de votre compte vient d’être modifié. Les secrets d’API de votre compte restent valables ; vérifiez ici que vous les connaissez tous :
+mail-account-password-changed-secrets = Le mot de passe de votre compte vient d’être modifié. Les secrets d’API de votre compte restent valables ; vérifiez ici que vous les connaissez tous :
 mail-account-address-changed-subject = Votre adresse a été modifiée
 mail-account-address-changed = L’adresse de votre compte vient d’être modifiée. Nous écrirons désormais à la nouvelle.
 mail-account-manager-subject = Qui gère { $organisation }
-mail-account-manager = { $name }, de { $operator }, a donné à { $address } le droit de gérer { $organisation } : ses membres, leurs droits, ses sites et ses environnements. Vous pouvez le vérifier, et revenir dessus, sur cette page :
+mail-account-manager = { $name }, de { $operator }, a donné à { $address } le droit de gérer { $organisation } : ses membres, leurs droits, ses sites et ses environnements. Vous pouvez le vérifier, et revenir dessus, sur cette page :
 mail-account-manager-caution = Si personne de chez vous ne l’a demandé, écrivez-nous sans attendre.
 mail-account-until = Le lien est valable jusqu’au { $time }.
 mail-account-ignore = Si ce n’était pas vous, ignorez ce message. Rien ne se passe sans le lien.
 mail-account-warn = Si ce n’était pas vous, écrivez-nous sans attendre.
 mail-link-subject = [{ $reference }] Votre lien vers votre demande à { $operator }
-mail-link-lead = Vous avez demandé un lien vers votre demande { $reference }. Il ouvre cette seule demande, pour la lire et y répondre :
+mail-link-lead = Vous avez demandé un lien vers votre demande { $reference }. Il ouvre cette seule demande, pour la lire et y répondre :
 mail-link-caution = Si ce n’était pas vous, ignorez ce message. Le lien n’ouvre rien d’autre et ne sert qu’à qui détient ce message.

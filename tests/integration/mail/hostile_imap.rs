@@ -251,7 +251,7 @@ async fn s_06_a_wrong_password_and_a_folder_that_is_not_there_are_told_in_the_se
 async fn s_06_ft_30_the_state_of_the_installation_tells_how_each_account_stands() {
     let mut fetching = Fetching::with("");
     let anne = fetching.desk.test.signed_in(fetching.desk.administrator).await;
-    anne.get("/admin/status").await.assert_says("Courrier relevé : support").assert_says("Pas encore connecté");
+    anne.get("/admin/status").await.assert_says("Courrier relevé\u{a0}: support").assert_says("Pas encore connecté");
     fetching.look_well().await;
     fetching.deliver(&letter("Un"));
     fetching.look_well().await;

@@ -101,7 +101,7 @@ async fn o_06_below_an_answer_stands_how_far_each_of_its_mails_has_come() {
     let reason = newest(&desk).last_error.expect("the relay said why");
     let page = zoe.get(&path).await;
     page.assert_says("Courriels de cette réponse")
-        .assert_says("pas encore accepté ; prochain essai")
+        .assert_says("pas encore accepté\u{a0}; prochain essai")
         .assert_says(&reason);
     desk.test.pass(TimeDelta::hours(1));
     zoe.get(&path).await.assert_says("envoyé, 23 nov. 2026").assert_silent_about(&reason);

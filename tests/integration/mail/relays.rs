@@ -164,7 +164,9 @@ async fn o_04_a_relay_that_is_down_holds_up_its_own_mails_only_and_none_of_them_
     let anne = desk.test.signed_in(desk.administrator).await;
     for page in ["/admin/outgoing-mail", "/admin/status"] {
         let page = anne.get(page).await;
-        page.assert_says("Relais « acme »").assert_says("closed for today").assert_says("18 courriels l’attendent");
+        page.assert_says("Relais «\u{a0}acme\u{a0}»")
+            .assert_says("closed for today")
+            .assert_says("18 courriels l’attendent");
     }
     desk.test.clock.advance(TimeDelta::minutes(10));
     desk.test.run_jobs();
@@ -210,7 +212,7 @@ async fn a_mailbox_that_was_renamed_under_its_relay_is_shown_to_who_operates() {
         Ok(diesel::update(sales).set(renamed).execute(db)?)
     });
     for page in ["/admin/outgoing-mail", "/admin/status"] {
-        anne.get(page).await.assert_says(&format!("qui n’existent pas : {SALES}"));
+        anne.get(page).await.assert_says(&format!("qui n’existent pas\u{a0}: {SALES}"));
     }
 }
 

@@ -91,7 +91,7 @@ async fn out_08_a_mailbox_writes_to_itself_and_the_page_says_when_and_how_it_cam
     let page = anne.get(PAGE).await;
     page.assert_says("Il est revenu au bout de 3 secondes")
         .assert_says("LMTP")
-        .assert_says("SPF : réussi · DMARC : réussi");
+        .assert_says("SPF\u{a0}: réussi · DMARC\u{a0}: réussi");
     page.assert_says("Expéditeur confirmé par son domaine").assert_says("Envoyer un courriel d’essai");
     let told: i64 = desk
         .test

@@ -176,7 +176,7 @@ async fn s_07_au_03_the_pipe_hands_the_machine_over_and_a_page_says_what_was_fou
     let handle = desk.messages(&desk.ticket()).remove(0).handle;
     let zoe = desk.test.browser_of(desk.zoe).await;
     let page = zoe.get(&format!("/messages/{handle}/handling")).await;
-    page.assert_says("DKIM : rien à vérifier · SPF : réussi · DMARC : réussi").assert_says("192.0.2.1");
+    page.assert_says("DKIM\u{a0}: rien à vérifier · SPF\u{a0}: réussi · DMARC\u{a0}: réussi").assert_says("192.0.2.1");
 }
 
 #[actix_web::test]
