@@ -323,6 +323,8 @@ fn without_card_numbers(raw: &[u8], masked: &ParsedMail, mail_bytes: usize) -> V
         .windows(2)
         .position(|pair| pair == b"\n\n")
         .or_else(|| in_place.windows(4).position(|four| four == b"\r\n\r\n"))
+        // What has not the form of a mail has none.
+        .filter(|_| masked.level != Level::Stub)
         .unwrap_or(0);
     let mut reduced = Vec::new();
     let mut is_dropped = false;
@@ -377,6 +379,25 @@ mod tests {
             let differing = kept.iter().zip(raw.as_bytes()).filter(|(kept, raw)| kept != raw).count();
             assert_eq!(differing, 12);
             assert!(!String::from_utf8(kept).unwrap().contains(CARD));
+        }
+    }
+
+    #[test]
+    fn a5_what_is_kept_of_a_message_in_utf_16_or_utf_7_holds_no_card_number() {
+        let text = format!("\u{feff}From: a@b.example\n\u{a0a}\nMy card is {CARD}, thanks.");
+        let utf_16: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let in_base64 = CARD.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<u8>>();
+        let utf_7 = format!(
+            "From: a@b.example\r\nContent-Type: text/plain; charset=utf-7\r\n\r\nMy card is +{}-, thanks.",
+            data_encoding::BASE64_NOPAD.encode(&in_base64)
+        );
+        for raw in [utf_16, utf_7.into_bytes()] {
+            let mut mail = parse_within(&raw, 1 << 20);
+            assert!(mask(&mut mail));
+            let kept = without_card_numbers(&raw, &mail, 1 << 20);
+            let text = String::from_utf8(kept.clone()).unwrap();
+            assert!(text.ends_with("1111, thanks."), "{text:?}");
+            assert!(!mask(&mut parse_within(&kept, 1 << 20)));
         }
     }
 

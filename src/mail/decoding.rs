@@ -1,6 +1,7 @@
 //! From bytes of some charset to text (M-03): bodies, header values, encoded-words. What comes out is UTF-8 without NUL;
 //! what could not be read rightly is read somehow and said to be doubtful.
 
+use charset::{Charset, UTF_7};
 use encoding_rs::{Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
 
 use super::limits::ENCODED_WORDS;
@@ -19,6 +20,19 @@ pub struct Decoded {
 pub fn body(bytes: &[u8], charset: Option<&str>) -> Decoded {
     let (text, is_doubtful) = in_charset(bytes, charset);
     Decoded { text: with_plain_line_ends(text), is_doubtful, is_cut: false }
+}
+
+/// At most `limit` bytes of a body. A character in UTF-8 that they would end in is left out, or the whole would be taken for
+/// something else.
+pub fn start_of(bytes: &[u8], limit: usize) -> &[u8] {
+    if bytes.len() <= limit {
+        return bytes;
+    }
+    let start = &bytes[..limit];
+    let is_cut_after =
+        |at: &usize| matches!(std::str::from_utf8(&start[*at..]), Err(error) if error.error_len().is_none());
+    let end = (limit.saturating_sub(3)..limit).find(|at| start[*at] >= 0xC0 && is_cut_after(at));
+    &start[..end.unwrap_or(limit)]
 }
 
 /// A raw header value as text, unfolded, with its encoded-words as they stand.
@@ -170,11 +184,13 @@ pub fn quoted_printable(encoded: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Decodes with the named charset by its WHATWG label. Without a name, or with one nobody knows, UTF-8 if the bytes are
-/// that, else windows-1252. The second value tells whether that is doubtful.
+/// Decodes with the named charset by its WHATWG label, or as UTF-7 (RFC 2152), which pages may not be in but mails were: by its
+/// name alone, never because bytes look like it. Without a name, or with one nobody knows, UTF-8 if the bytes are that, else
+/// windows-1252. The second value tells whether that is doubtful.
 fn in_charset(bytes: &[u8], charset: Option<&str>) -> (String, bool) {
     let label = charset.map(|charset| charset.trim().trim_matches(['"', '\''])).unwrap_or_default();
     let named = Encoding::for_label_no_replacement(label.as_bytes());
+    let is_named_utf_7 = named.is_none() && Charset::for_label(label.as_bytes()) == Some(UTF_7);
     let is_named_ascii = label.eq_ignore_ascii_case("us-ascii") || label.eq_ignore_ascii_case("ascii");
     let (text, is_doubtful) = match (named, Encoding::for_bom(bytes)) {
         (_, Some((marked, _))) if marked == UTF_8 || marked == UTF_16LE || marked == UTF_16BE => {
@@ -182,12 +198,13 @@ fn in_charset(bytes: &[u8], charset: Option<&str>) -> (String, bool) {
             (text, has_errors)
         }
         (Some(encoding), _) if !is_named_ascii => encoding.decode_without_bom_handling(bytes),
+        _ if is_named_utf_7 => UTF_7.decode_without_bom_handling(bytes),
         _ => match std::str::from_utf8(bytes) {
             Ok(text) => (text.into(), !is_named_ascii && !label.is_empty() && !text.is_ascii()),
             Err(_) => (WINDOWS_1252.decode_without_bom_handling(bytes).0, true),
         },
     };
-    let is_unknown = named.is_none() && !label.is_empty();
+    let is_unknown = named.is_none() && !is_named_utf_7 && !label.is_empty();
     (without_nul(&text), is_doubtful || is_unknown)
 }
 
@@ -242,6 +259,9 @@ mod tests {
             ("=?utf-8?q?one=0D=0ABcc:_evil=40x.y?=", "one Bcc: evil@x.y"),
             ("=?utf-8?x?a?= =?utf-8?q?b", "=?utf-8?x?a?= =?utf-8?q?b"),
             ("=?utf-8?q?a\0=00b?=", "ab"),
+            ("=?utf-7?Q?d+AOk-j+AOA-?= =?UTF-7?Q?_vu?=", "déjà vu"),
+            ("=?unicode-1-1-utf-7?B?YStBQTBBQ2ctQmNjOitBQUEtYg==?=", "a Bcc:b"),
+            ("d+AOk-j+AOA-", "d+AOk-j+AOA-"),
             ("plain =? text ?=", "plain =? text ?="),
             ("=?utf-8?q?=ZZ=4?=", "=ZZ=4"),
         ] {
@@ -276,11 +296,28 @@ mod tests {
         assert_eq!(read(b"a\0b\r\nc\rd", None), ("ab\nc\nd".into(), false));
         assert_eq!(read(b"h\0i\0", Some("utf-16le")), ("hi".into(), false));
         assert_eq!(read(b"h\0\0\0i\0\0\0", Some("utf-32le")), ("hi".into(), true));
+        assert_eq!(read(b"Hi +ZeVnLIqe-, 2 +- 2 +AD0- 4+AAA-", Some("utf-7")), ("Hi 日本語, 2 + 2 = 4".into(), false));
+        assert_eq!(read(b"a +2D0- b", Some("UTF-7")), ("a \u{FFFD} b".into(), true), "half of a pair");
+        assert_eq!(read(b"+AGEAYg", Some("utf-7")).0, "ab");
+        assert_eq!(read("é".as_bytes(), Some("utf-7")), ("\u{FFFD}\u{FFFD}".into(), true));
+        assert_eq!(read(b"+AOk-", None), ("+AOk-".into(), false), "nobody said so");
+        assert_eq!(read(b"+AOk-", Some("us-ascii")), ("+AOk-".into(), false));
         assert_eq!(read(b"\xEF\xBB\xBFx", Some("iso-8859-1")), ("x".into(), false));
         assert_eq!(read(b"x", Some("iso-2022-kr")), ("x".into(), true), "what the standard replaces is unknown to us");
         let long = "a".repeat(1 << 20);
         assert_eq!(read(b"\xE9", Some(&long)), ("é".into(), true));
         assert_eq!(read(b"x", Some("\"utf-8\"")), ("x".into(), false));
+    }
+
+    #[test]
+    fn a_body_is_cut_between_characters() {
+        assert_eq!(start_of("aé".as_bytes(), 3), "aé".as_bytes());
+        assert_eq!(start_of("aéb".as_bytes(), 3), "aé".as_bytes());
+        assert_eq!(start_of("aéb".as_bytes(), 2), b"a");
+        assert_eq!(start_of("a😀b".as_bytes(), 4), b"a");
+        assert_eq!(start_of("a😀b".as_bytes(), 5), "a😀".as_bytes());
+        assert_eq!(start_of("é".as_bytes(), 0), b"");
+        assert_eq!(start_of(b"\xE9t\xE9\xE9", 3), b"\xE9t", "no matter in a charset of one byte");
     }
 
     #[test]

@@ -73,6 +73,19 @@ pub struct ParsedMail {
     pub digest: [u8; 32],
 }
 
+impl ParsedMail {
+    /// Whether this has not the form of a mail and says something all the same: its bytes are a text, with letters or digits, and
+    /// next to none of the characters that a file of another kind is full of.
+    pub fn has_words_without_form(&self) -> bool {
+        const STRANGE_AMONG: usize = 20;
+        let is_strange = |c: &char| *c == '\u{FFFD}' || (c.is_control() && !matches!(c, '\n' | '\t'));
+        let strange = self.text.chars().filter(is_strange).count();
+        self.level == Level::Stub
+            && self.text.contains(char::is_alphanumeric)
+            && strange.saturating_mul(STRANGE_AMONG) <= self.text.chars().count()
+    }
+}
+
 /// How far a mail could be read (J-03).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Level {
@@ -171,15 +184,11 @@ fn read_all(raw: &[u8]) -> (ParsedMail, AsItCame) {
         let came = AsItCame { text: mail.text.clone(), ..AsItCame::default() };
         (mail, came)
     };
-    let raw = match normalized(raw) {
-        Ok(raw) => raw,
-        Err(text) => return said(ParsedMail { text, ..ParsedMail::default() }),
-    };
+    let Some(raw) = normalized(raw) else { return said(no_mail(raw)) };
     let structure = structure::read(&raw, bodies::boundary);
     let mut mail = read_fields(&structure.parts[0].fields, &structure.cuts);
     if mail.level == Level::Stub {
-        mail.text = decoding::body(&raw[..raw.len().min(PART_TEXT_BYTES)], None).text;
-        return said(mail);
+        return said(no_mail(&raw));
     }
     for cut in structure.cuts.as_slice() {
         mail.cuts.add(*cut);
@@ -188,9 +197,21 @@ fn read_all(raw: &[u8]) -> (ParsedMail, AsItCame) {
     (mail, came)
 }
 
+/// What has not the form of a mail, as a text.
+fn no_mail(raw: &[u8]) -> ParsedMail {
+    let decoded = decoding::body(decoding::start_of(raw, PART_TEXT_BYTES), None);
+    let mut mail = ParsedMail { text: decoded.text, ..ParsedMail::default() };
+    mail.is_charset_doubtful = decoded.is_doubtful && mail.has_words_without_form();
+    if raw.len() > PART_TEXT_BYTES || mail.text.len() > PART_TEXT_BYTES {
+        mail.cuts.add(Cut::Text);
+    }
+    mail.text.truncate(mail.text.floor_char_boundary(PART_TEXT_BYTES));
+    mail
+}
+
 fn read_headers(raw: &[u8]) -> (ParsedMail, AsItCame) {
     // Three times the limit of the header block, so that a header over the limit is recognized as such.
-    let Ok(raw) = normalized(&raw[..raw.len().min(768 << 10)]) else { return <(ParsedMail, AsItCame)>::default() };
+    let Some(raw) = normalized(&raw[..raw.len().min(768 << 10)]) else { return <(ParsedMail, AsItCame)>::default() };
     let mut cuts = Cuts::default();
     let (fields, _) = structure::header(&raw, &mut cuts, |_| false);
     let mut mail = read_fields(&fields, &cuts);
@@ -204,10 +225,10 @@ fn read_headers(raw: &[u8]) -> (ParsedMail, AsItCame) {
 }
 
 /// The message from its first header field on, with lines that end in `\n`: without byte order mark, empty lines and the
-/// line of an mbox file before it. A message in UTF-16 is no mail; its text is the error.
-fn normalized(raw: &[u8]) -> Result<Cow<'_, [u8]>, String> {
+/// line of an mbox file before it. Nothing of a message in UTF-16, which is no mail.
+fn normalized(raw: &[u8]) -> Option<Cow<'_, [u8]>> {
     if raw.starts_with(b"\xFF\xFE") || raw.starts_with(b"\xFE\xFF") {
-        return Err(decoding::body(&raw[..raw.len().min(PART_TEXT_BYTES)], None).text);
+        return None;
     }
     let mut raw = raw.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(raw);
     while let [b'\r' | b'\n', rest @ ..] = raw {
@@ -223,12 +244,12 @@ fn normalized(raw: &[u8]) -> Result<Cow<'_, [u8]>, String> {
         |start: &[u8]| raw.strip_prefix(start).is_some_and(|rest| !rest.trim_ascii_start().starts_with(b":"));
     if is_mbox_line(b"From ") || is_mbox_line(b">From ") {
         let end = raw.iter().position(|byte| *byte == b'\n').map_or(raw.len(), |end| end + 1);
-        return Ok(match raw {
+        return Some(match raw {
             Cow::Borrowed(raw) => Cow::Borrowed(&raw[end..]),
             Cow::Owned(raw) => Cow::Owned(raw[end..].to_vec()),
         });
     }
-    Ok(raw)
+    Some(raw)
 }
 
 /// Reads what the header of the message says. Without a single field that mails have, it is no mail.

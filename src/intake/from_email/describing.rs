@@ -110,6 +110,10 @@ impl Mail<'_> {
         let mail = &self.reading.mail;
         match (mail.level, mail.protection) {
             (Level::HeadersOnly, _) => (t.say("mail-headers-only-text"), String::new()),
+            // What stands at its head may look like a quote.
+            (Level::Stub, _) if mail.has_words_without_form() => {
+                (format!("{}\n\n{}", t.say("mail-formless-text"), mail.text.trim_end()), String::new())
+            }
             (Level::Stub, _) => (t.say("mail-unreadable-text"), String::new()),
             (Level::Full, Protection::EncryptedText) => {
                 let ReplyText { written, quoted } = reply_text::split_encrypted(&mail.text);
@@ -139,7 +143,8 @@ impl Mail<'_> {
     pub(super) fn subject(&self) -> String {
         let mail = &self.reading.mail;
         if mail.level == Level::Stub && mail.subject.is_empty() {
-            return Texts::in_language(self.mailbox.language.0).say("mail-unreadable-subject");
+            let key = if mail.has_words_without_form() { "mail-formless-subject" } else { "mail-unreadable-subject" };
+            return Texts::in_language(self.mailbox.language.0).say(key);
         }
         mail.subject.clone()
     }

@@ -376,7 +376,7 @@ impl Bodies<'_> {
 
     /// Decodes as much of a text as the limits allow.
     fn text(&mut self, bytes: &[u8], charset: Option<&str>) -> String {
-        let decoded = decoding::body(&bytes[..bytes.len().min(PART_TEXT_BYTES)], charset);
+        let decoded = decoding::body(decoding::start_of(bytes, PART_TEXT_BYTES), charset);
         self.mail.is_charset_doubtful |= decoded.is_doubtful;
         if bytes.len() > PART_TEXT_BYTES {
             self.mail.cuts.add(Cut::Text);

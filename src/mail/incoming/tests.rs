@@ -482,7 +482,15 @@ fn b_16_odd_bytes_are_stored() {
     ] {
         let mail = parse(raw);
         assert_eq!((mail.level, mail.text.as_str()), (level, text), "{raw:?}");
+        assert_eq!(mail.has_words_without_form(), level == Level::Stub && !text.is_empty(), "{raw:?}");
     }
+    for not_words in
+        [&b"\x89PNG\r\n\x1A\n\0\0\0\rIHDR\0\0\x01\0"[..], b"\xFF\xD8\xFF\xE0\0\x10JFIF\0\x01\x01\x01", b"-- ..."]
+    {
+        assert!(!parse(not_words).has_words_without_form(), "{not_words:?}");
+    }
+    let cut = parse(&"é".repeat(PART_TEXT_BYTES / 2 + 2).into_bytes()[1..]);
+    assert!(cut.has_words_without_form() && cuts(&cut) == [Cut::Text]);
     let cr_only = parse(fixture!("malformed/cr_only"));
     assert_eq!((cr_only.subject.as_str(), cr_only.text.as_str()), ("CR only", "words\nmore\n"));
     let no_header = parse(fixture!("malformed/no_header"));

@@ -10,6 +10,8 @@ use crate::support::times;
 
 const WORDS: &str = "L'imprimante est en panne, déjà.\n";
 
+const IN_UTF_7: &[u8] = b"L'imprimante est en panne, d+AOk-j+AOA-.\n";
+
 /// Base64 in lines, as mails carry it.
 fn base64(bytes: &[u8]) -> String {
     let encoded = BASE64.encode(bytes);
@@ -49,13 +51,9 @@ fn b_09_what_was_written_is_read_in_whatever_charset_it_came_and_doubt_is_told()
         ("utf-16", [b"\xFF\xFE".to_vec(), utf_16(WORDS)].concat(), WORDS, false),
         ("utf-32LE", utf_32(WORDS), WORDS, true),
         ("utf-32LE", [b"\xFF\xFE\0\0".to_vec(), utf_32("Принтер")].concat(), "Принтер", true),
-        // Nobody may write it any more; what is between its signs can be read.
-        (
-            "utf-7",
-            b"L'imprimante est en panne, d+AOk-j+AOA-.".to_vec(),
-            "L'imprimante est en panne, d+AOk-j+AOA-.",
-            true,
-        ),
+        ("utf-7", IN_UTF_7.to_vec(), WORDS, false),
+        // The same bytes, of which nobody says so.
+        ("", b"d+AOk-j+AOA-".to_vec(), "d+AOk-j+AOA-", false),
         ("iso-2022-jp", b"\x1b$BF|K\\\x1b(B".to_vec(), "日本", false),
         ("", WORDS.as_bytes().to_vec(), WORDS, false),
         ("", latin.clone(), WORDS, true),
@@ -82,7 +80,7 @@ fn b_09_twenty_four_megabytes_in_any_charset_are_read_as_far_as_a_text_may_go() 
     for (charset, content, begins) in [
         ("utf-16", filled(utf_16(WORDS)), WORDS),
         ("utf-32LE", filled(utf_32(WORDS)), WORDS),
-        ("utf-7", filled(WORDS.as_bytes().to_vec()), WORDS),
+        ("utf-7", filled(IN_UTF_7.to_vec()), WORDS),
         ("", filled(WORDS.as_bytes().to_vec()), WORDS),
         ("x-klingon", noise.clone(), ""),
         ("iso-2022-jp", noise.clone(), ""),
