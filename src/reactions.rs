@@ -10,8 +10,9 @@ use crate::consent::stopping;
 use crate::db::DbConnection;
 use crate::db::types::{ConsentRequestId, EventId};
 use crate::error::{Error, Result};
-use crate::intake::floods::is_quiet;
+use crate::intake::floods::{is_collected, is_quiet};
 use crate::journal;
+use crate::mail::address::EmailAddress;
 use crate::mail::authentication::Authentication;
 use crate::notifications::acknowledging::{self, Leave};
 use crate::notifications::{Draft, Letterhead, recipients};
@@ -158,7 +159,7 @@ fn opened(
     }
     // What staff open for somebody is theirs to announce.
     if event.maker != Maker::Staff {
-        let leave = leave(db, &first)?;
+        let leave = leave(db, &first, now)?;
         drafts.extend(acknowledging::draft(
             db,
             letterhead,
@@ -173,15 +174,20 @@ fn opened(
 }
 
 /// What a machine may answer to what opened a ticket: of a mail this was decided when it was read (LP-01). Its subject is
-/// repeated only when its sender is beyond doubt.
-fn leave(db: &mut DbConnection, first: &Message) -> Result<Leave> {
+/// repeated only when its sender is beyond doubt, and of a flood one at most is answered (LP-05).
+fn leave(db: &mut DbConnection, first: &Message, now: UtcTime) -> Result<Leave> {
     Ok(match (first.channel, first.ingest_id) {
         (Channel::Email, Some(ingest)) => {
             let record = journal::outcome::record_of(db, ingest)?;
-            Leave { to_answer: record.may_acknowledge, to_repeat: record.authentication == Authentication::Pass.name() }
+            let sender = EmailAddress::parse(&first.from_address).filter(|_| record.may_acknowledge);
+            Leave {
+                to_answer: record.may_acknowledge,
+                to_repeat: record.authentication == Authentication::Pass.name(),
+                is_flood: sender.map_or(Ok(false), |sender| is_collected(db, &sender, now))?,
+            }
         }
-        (Channel::Email, None) => Leave { to_answer: false, to_repeat: false },
-        _ => Leave { to_answer: true, to_repeat: true },
+        (Channel::Email, None) => Leave { to_answer: false, to_repeat: false, is_flood: false },
+        _ => Leave { to_answer: true, to_repeat: true, is_flood: false },
     })
 }
 

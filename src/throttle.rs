@@ -81,6 +81,15 @@ pub fn take_strictly(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime
     Err(Error::TooMany { retry_after_secs: rate.within.num_seconds().unsigned_abs() })
 }
 
+/// Whether [`take_strictly`] counted nothing in the last span of that length.
+pub fn is_untouched(db: &mut DbConnection, name: &str, rate: Rate, now: UtcTime) -> Result<bool> {
+    let names: Vec<String> = (0..rate.times).map(|number| format!("{name}/{number}")).collect();
+    let counted =
+        throttles::table.filter(throttles::name.eq_any(names)).filter(throttles::updated_at.gt(now.minus(rate.within)));
+    let counted: i64 = counted.count().get_result(db)?;
+    Ok(counted == 0)
+}
+
 /// Takes what may be taken once in so long a time. Compare and set: of those who try at the same time one has it.
 fn claim(db: &mut DbConnection, name: &str, within: TimeDelta, now: UtcTime) -> Result<bool> {
     let free = throttles::table.find(name).filter(throttles::updated_at.le(now.minus(within)));

@@ -10,6 +10,7 @@ use crate::db::DbConnection;
 use crate::db::schema::tickets;
 use crate::db::types::{MailboxId, PersonId};
 use crate::error::{Error, Result};
+use crate::mail::address::EmailAddress;
 use crate::throttle::{self, Rate};
 use crate::tickets::events::{self, Details, EventKind, Maker, NewEvent};
 use crate::tickets::messages::Channel;
@@ -39,7 +40,7 @@ pub(super) enum Flood {
 
 /// Counts a mail for its sender, and says whether that were too many.
 pub(super) fn count_for_sender(db: &mut DbConnection, sender: &str, now: UtcTime) -> Result<Flood> {
-    let breaker = throttle::name("mail-flood", sender);
+    let breaker = collected_name(sender);
     if !throttle::allows(db, &breaker, BREAKER, now)? {
         return Ok(Flood::GoesOn);
     }
@@ -48,6 +49,15 @@ pub(super) fn count_for_sender(db: &mut DbConnection, sender: &str, now: UtcTime
     }
     throttle::take(db, &breaker, BREAKER, now)?;
     Ok(Flood::Begins)
+}
+
+/// Whether the mails of this sender are put into one ticket for now.
+pub fn is_collected(db: &mut DbConnection, sender: &EmailAddress, now: UtcTime) -> Result<bool> {
+    Ok(!throttle::allows(db, &collected_name(sender.canonical()), BREAKER, now)?)
+}
+
+fn collected_name(sender: &str) -> String {
+    throttle::name("mail-flood", sender)
 }
 
 /// Tells agents, in the ticket where the flood of a sender goes, from when on and until when it does.

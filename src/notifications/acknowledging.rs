@@ -34,6 +34,8 @@ pub struct Leave {
     pub to_answer: bool,
     /// Whether the answer may repeat the subject: who wrote it is known to be who reads the answer.
     pub to_repeat: bool,
+    /// Whether it is one of too many from its sender, of which no more than one is answered.
+    pub is_flood: bool,
 }
 
 /// The acknowledgement of a new ticket, if one may go out: to who asked, or, where it goes on from the ticket `continues`, to
@@ -65,6 +67,9 @@ pub fn draft(
     // A stranger may file in anybody's name; only the ticket knows whether the mailbox stands behind it.
     let is_requester = person.id == ticket.requester_id;
     let is_confirmed = if is_requester { ticket.address_confirmed } else { person.address_confirmed_at.is_some() };
+    if leave.is_flood && is_confirmed && !budget::is_untouched(db, &to, now)? {
+        return Ok(None);
+    }
     let has_room = if is_confirmed { budget::take(db, &to, now) } else { count_unconfirmed(db, &to, now) };
     match has_room {
         Ok(()) => {}

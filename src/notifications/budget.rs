@@ -24,6 +24,12 @@ pub fn take(db: &mut DbConnection, to: &EmailAddress, now: UtcTime) -> Result<()
     Ok(())
 }
 
+/// Whether nothing was counted within the hour.
+pub fn is_untouched(db: &mut DbConnection, to: &EmailAddress, now: UtcTime) -> Result<bool> {
+    let [(what, rate), _] = BUDGETS;
+    throttle::is_untouched(db, &throttle::name(what, to.canonical()), rate, now)
+}
+
 /// Counts a mail that goes out whatever went before it.
 pub fn count(db: &mut DbConnection, to: &EmailAddress, now: UtcTime) -> Result<()> {
     for (what, rate) in BUDGETS {

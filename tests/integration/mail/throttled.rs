@@ -2,6 +2,7 @@
 
 use accord::db::DbConnection;
 use accord::db::schema::ticket_messages;
+use accord::db::types::JournalId;
 use accord::tickets::events::{self, Details, EventKind};
 use accord::tickets::status::Status;
 use accord::tickets::ticket::Ticket;
@@ -193,9 +194,46 @@ async fn ft_17_of_a_flood_from_one_sender_every_mail_is_kept_or_stays_with_their
     assert_eq!(kept, taken, "each of them is said somewhere");
     let counts = desk.test.read(accord::journal::unprocessed::counts);
     assert_eq!((counts.waiting, counts.failed, counts.held), (0, 0, 0));
+    // Whoever writes in the midst of it waits for what came before, and not for the rest.
+    let order = desk.test.read(messages_in_the_order_of_their_mails);
+    assert!(order.is_sorted_by_key(|(mail, _)| *mail), "{order:?}");
+    let bob = order.iter().position(|(_, from)| from.starts_with("bob@")).expect("the first of the others");
+    assert_eq!(order[..bob].iter().filter(|(_, from)| from == eve).count(), 49.min(taken));
+    assert_eq!(order[bob..].iter().filter(|(_, from)| from == eve).count(), taken - 49.min(taken));
     let sent = desk.sent();
     assert_eq!(sent.iter().filter(|sent| sent.recipient == eve).count(), 1, "one answer of a machine");
     assert_eq!(sent.iter().filter(|sent| sent.recipient.starts_with("bob@")).count(), others);
+}
+
+/// The mails by their place in the journal, and their senders, in the order in which they became messages.
+fn messages_in_the_order_of_their_mails(db: &mut DbConnection) -> accord::error::Result<Vec<(i64, String)>> {
+    let said = ticket_messages::table.filter(ticket_messages::ingest_id.is_not_null()).order(ticket_messages::id);
+    let said = said.select((ticket_messages::ingest_id.assume_not_null(), ticket_messages::from_address));
+    Ok(said.load::<(JournalId, String)>(db)?.into_iter().map(|(mail, from)| (mail.0, from)).collect())
+}
+
+#[test]
+fn ft_17_lp_02_a_customer_s_flood_is_answered_once_and_not_at_all_after_it_was_known_for_one() {
+    let letter = |number: usize| Letter::from(CLAIRE).authenticated("pass").subject(&format!("Nr {number}"));
+    // All at once: it is known for a flood before anything was answered.
+    let desk = Desk::open();
+    for number in 0..80 {
+        desk.accept(&letter(number));
+    }
+    desk.test.run_jobs();
+    assert_eq!(acknowledgements(&desk, CLAIRE), 1);
+    // One after the other: what an hour allows (LP-02) is used up before.
+    let desk = Desk::open();
+    for number in 0..80 {
+        desk.receive(&letter(number));
+    }
+    assert_eq!(acknowledgements(&desk, CLAIRE), 3);
+    desk.receive(&Letter::from("bob@acme.example").authenticated("pass").subject("Autre chose"));
+    assert_eq!(acknowledgements(&desk, "bob@acme.example"), 1, "nobody else is silenced");
+    // An hour later one of them alone is answered again.
+    desk.test.clock.advance(TimeDelta::minutes(61));
+    desk.receive(&letter(80));
+    assert_eq!(acknowledgements(&desk, CLAIRE), 1);
 }
 
 fn messages_in(db: &mut DbConnection, ticket: &Ticket) -> accord::error::Result<usize> {
