@@ -129,7 +129,9 @@ fn is_machine_made_besides(mail: &Traits<'_>) -> bool {
         || MARKS.iter().any(|name| has(mail, name))
         || precedence().any(|value| matches!(keyword(value).as_str(), "auto_reply" | "auto-reply"))
         || is_of_autoresponder(mail)
-        || (wordings::says_absent_of_our_mail(mail.subject) && is_answer(mail))
+        || is_of_a_desk_by_itself(mail)
+        || ((wordings::says_absent_of_our_mail(mail.subject) || wordings::says_absent_by_name(mail.subject))
+            && is_answer(mail))
         || (mail.came_to_bounce_address && answers_the_envelope(mail))
         || is_delivery_report(mail)
         || is_looping(mail)
@@ -138,8 +140,9 @@ fn is_machine_made_besides(mail: &Traits<'_>) -> bool {
 
 fn must_not_be_acknowledged(mail: &Traits<'_>) -> bool {
     /// Fields of lists besides those of RFC 2369, of certified bulk mail, of cron, and of programs that tell of what happened
-    /// in them: other desks, bug trackers. A person may have written what they tell.
-    const MARKS: [&str; 17] = [
+    /// in them: other desks, bug trackers. A person may have written what they tell. Freshdesk, FreeScout and HubSpot put theirs
+    /// into all that they send, answers of their agents too.
+    const MARKS: [&str; 21] = [
         "x-auto-response-suppress",
         "x-beenthere",
         "x-list-administrivia",
@@ -151,6 +154,10 @@ fn must_not_be_acknowledged(mail: &Traits<'_>) -> bool {
         "rt-ticket",
         "x-otrs-loop",
         "x-servicenow-generated",
+        "x-fd-account-id",
+        "x-fd-type",
+        "x-freescout-mail-type",
+        "x-hs-cid",
         "x-jira-fingerprint",
         "x-github-reason",
         "x-gitlab-project",
@@ -169,6 +176,7 @@ fn must_not_be_acknowledged(mail: &Traits<'_>) -> bool {
         || wordings::says_absent(mail.subject)
         || wordings::is_aggregate_report(mail.subject)
         || mail.is_calendar_answer
+        || values(mail, "sender").any(senders::is_of_a_calendar)
         // Exchange writes the field into people's mails too, and nothing into it.
         || (values(mail, "x-ms-tnef-correlator").any(|value| !value.trim().is_empty())
             && wordings::says_recalled(mail.subject))
@@ -224,10 +232,31 @@ fn is_answer(mail: &Traits<'_>) -> bool {
     mail.came_to_reply_address || mail.came_to_bounce_address || has(mail, "in-reply-to") || has(mail, "references")
 }
 
-/// Mailtraq and qmail's autoresponder say what they are in a field that others fill otherwise.
+/// Mailtraq, qmail's autoresponder and vacation(1) say what they are in a field that others fill otherwise.
 fn is_of_autoresponder(mail: &Traits<'_>) -> bool {
+    let begins =
+        |name, start: &str| values(mail, name).any(|value| value.trim().to_ascii_lowercase().starts_with(start));
     values(mail, "x-post-messageclass").any(|value| value.to_ascii_lowercase().contains("autoresponder"))
         || values(mail, "delivered-to").any(|value| value.trim().eq_ignore_ascii_case("autoresponder"))
+        || begins("delivered-by-the-graces-of", "the vacation program")
+        || begins("x-delivered-by-the-graces-of", "the vacation program")
+        || begins("x-mailer", "vacation ")
+}
+
+/// What other desks write by themselves, as they say in a field of their own: FreeScout in the one that names the kind of each of
+/// its mails; OTRS with its descendants and Zammad, whose every mail names the program, by the two fields that only their
+/// automatic ones have.
+fn is_of_a_desk_by_itself(mail: &Traits<'_>) -> bool {
+    const PROGRAMS: [&str; 5] = ["otrs", "((otrs", "znuny", "otobo", "zammad"];
+    let is = |name, wanted: &str| values(mail, name).any(|value| value.trim().eq_ignore_ascii_case(wanted));
+    let is_of_such_a_program = || {
+        values(mail, "x-powered-by").any(|value| {
+            let value = value.trim().to_ascii_lowercase();
+            PROGRAMS.iter().any(|program| value.starts_with(program))
+        })
+    };
+    is("x-freescout-mail-type", "auto.reply")
+        || (is("x-loop", "yes") && is("precedence", "bulk") && is_of_such_a_program())
 }
 
 /// The null sender, as the envelope says it, or as the last server wrote it down when the way in did not tell. Some servers give

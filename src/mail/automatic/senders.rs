@@ -70,6 +70,16 @@ pub(super) fn is_of_a_device(local_part: &str) -> bool {
     is_among(&DEVICES, local_part)
 }
 
+/// Whether a Sender field is the one of Google Calendar, which writes in the name of its users: that somebody invites, moves a
+/// meeting, accepts or declines, whether the calendar itself is in the mail or not.
+pub(super) fn is_of_a_calendar(sender: &str) -> bool {
+    let address = sender.rsplit_once('<').map_or(sender, |(_, address)| address);
+    address
+        .trim()
+        .split_once('@')
+        .is_some_and(|(local_part, _)| local_part.eq_ignore_ascii_case("calendar-notification"))
+}
+
 fn is_among(names: &[&str], local_part: &str) -> bool {
     names.iter().any(|name| local_part.eq_ignore_ascii_case(name))
 }

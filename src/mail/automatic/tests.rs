@@ -99,6 +99,51 @@ fn lp_01_the_envelope_counts_before_the_header() {
 }
 
 #[test]
+fn lp_01_programs_are_known_by_the_fields_that_they_alone_write() {
+    for (fields, expected) in [
+        (vec![("X-FreeScout-Mail-Type", "auto.reply")], MachineMade),
+        (vec![("X-FreeScout-Mail-Type", "customer.message")], NoAcknowledgement),
+        (vec![("X-FD-Account-Id", "1"), ("X-FD-Type", "Reply")], NoAcknowledgement),
+        (vec![("X-HS-Cid", "1axb")], NoAcknowledgement),
+        (vec![("X-Loop", "yes"), ("Precedence", "bulk"), ("X-Powered-By", "OTRS - Open Ticket (x)")], MachineMade),
+        (vec![("X-Loop", "yes"), ("Precedence", "bulk"), ("X-Powered-By", "Zammad - Helpdesk/Support")], MachineMade),
+        (vec![("X-Loop", "yes"), ("X-Powered-By", "Zammad - Helpdesk/Support")], Human),
+        (vec![("X-Powered-By", "OTRS - Open Ticket (x)"), ("X-Mailer", "OTRS Mail Service (6)")], Human),
+        (vec![("X-Loop", "yes"), ("Precedence", "bulk"), ("X-Powered-By", "PHP/8.3")], NoAcknowledgement),
+        (vec![("Delivered-By-The-Graces-Of", "The Vacation program")], MachineMade),
+        (vec![("X-Delivered-By-The-Graces-Of", "the vacation program ")], MachineMade),
+        (vec![("Delivered-By-The-Graces-Of", "Spurge")], Human),
+        (vec![("X-Mailer", "vacation 1.46")], MachineMade),
+        (vec![("X-Mailer", "Vacation")], Human),
+        (vec![("Sender", "Google Calendar <calendar-notification@google.com>")], NoAcknowledgement),
+        (vec![("Sender", "calendar-notification@google.com")], NoAcknowledgement),
+        (vec![("Sender", "\"calendar-notification@google.com\" <anne@acme.example>")], Human),
+        (vec![("Sender", "calendar@acme.example")], Human),
+    ] {
+        let headers = headers(&fields);
+        assert_eq!(classify(&traits(&headers)), expected, "{fields:?}");
+    }
+    let answering = headers(&[("In-Reply-To", "<m.a.b@reply.vendor.example>")]);
+    for (subject, expected) in [
+        ("AUTO: Claire Durand is out of the office (returning 30/11/2026)", MachineMade),
+        ("Claire Durand is out of the office", Human),
+        ("Re: AUTO: Claire Durand is out of the office", Human),
+        ("AUTO: Claire Durand is out of the office, whom do we ask?", Human),
+    ] {
+        assert_eq!(classify(&Traits { subject, ..traits(&answering) }), expected, "{subject}");
+    }
+    for (subject, expected) in [
+        ("AUTO: Claire Durand is out of the office", NoAcknowledgement),
+        ("away from my mail", NoAcknowledgement),
+        ("Away from my mail ", NoAcknowledgement),
+        ("I was away from my mail, sorry", Human),
+        ("Re: away from my mail", Human),
+    ] {
+        assert_eq!(classify(&Traits { subject, ..traits(&[]) }), expected, "{subject}");
+    }
+}
+
+#[test]
 fn lp_01_unattended_senders_are_not_acknowledged() {
     let class = |local_part| classify(&Traits { sender_local_part: Some(local_part), ..traits(&[]) });
     for local_part in [

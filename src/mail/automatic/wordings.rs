@@ -40,7 +40,7 @@ pub(super) fn says_undelivered(subject: &str) -> bool {
     WORDINGS.is_match(&start(subject))
 }
 
-/// Whether a subject begins as Exchange, Outlook and Domino begin that of an automatic answer.
+/// Whether a subject begins as Exchange, Outlook and Domino begin that of an automatic answer, or is the one of vacation(1).
 pub(super) fn says_absent(subject: &str) -> bool {
     static WORDINGS: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(
@@ -62,11 +62,21 @@ pub(super) fn says_absent(subject: &str) -> bool {
         )
         .expect("the pattern is well formed")
     });
+    let subject = start(subject);
+    WORDINGS.is_match(&subject) || says_absent_by_name(&subject) || is_of_vacation(&subject)
+}
+
+/// Whether a subject is Domino's, which names who is absent: nobody but it writes the whole of it so.
+pub(super) fn says_absent_by_name(subject: &str) -> bool {
     static NOTES: LazyLock<Regex> = LazyLock::new(|| {
         Regex::new(r"(?i)^\s*auto: .{1,80} is out of the office\.?(\s*\(.{1,40}\))?\s*$").expect("well formed")
     });
-    let subject = start(subject);
-    WORDINGS.is_match(&subject) || NOTES.is_match(&subject)
+    NOTES.is_match(&start(subject))
+}
+
+/// The subject that vacation(1) writes into the file of whoever sets none.
+fn is_of_vacation(subject: &str) -> bool {
+    subject.trim().eq_ignore_ascii_case("away from my mail")
 }
 
 /// The same where what follows is the subject of a mail of ours, which begins with a ticket's reference. People who answer an

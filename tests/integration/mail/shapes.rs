@@ -41,11 +41,9 @@ const PEOPLE: &str = include_str!("../../fixtures/mail/shapes/persons.txt");
 const RECOGNISED_PERCENT: usize = 98;
 
 /// Of those that were sent with `Auto-Submitted` and arrive without it. What a person has a program say in their own words then
-/// has nothing else about it; that nobody takes a person for a machine is worth more.
-const RECOGNISED_WITHOUT_PERCENT: usize = 67;
-/// Of the same, those that are answered once, as a person would be whom nobody knows yet (LP-02); two more such answers, and the
-/// breakers of LP-05 and LP-07 end it.
-const ANSWERED_WITHOUT: usize = 5;
+/// has nothing else about it, and what another desk sends may be an agent's words; that nobody takes a person for a machine is
+/// worth more. None of them is answered.
+const RECOGNISED_WITHOUT_PERCENT: usize = 79;
 
 /// One mail of a file.
 struct Shape {
@@ -261,8 +259,7 @@ fn lp_01_machines_that_do_not_say_so_are_recognised_by_what_else_they_have() {
     let heard = heard(Confession::Removed);
     assert!(heard.len() >= 50, "{}", heard.len());
     assert_recognised(&heard, RECOGNISED_WITHOUT_PERCENT);
-    let answered: Vec<_> = heard.iter().filter(|one| !one.mailed.is_empty()).map(|one| &one.name).collect();
-    assert!(answered.len() <= ANSWERED_WITHOUT, "{answered:#?}");
+    assert_nobody_answers(&heard);
 }
 
 #[test]
