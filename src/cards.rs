@@ -7,6 +7,9 @@ use std::ops::Range;
 /// The fewest and the most digits of a card number (ISO/IEC 7812).
 const DIGITS: std::ops::RangeInclusive<usize> = 13..=19;
 
+/// What stands for a digit of a number that was masked.
+pub const MASKED: char = '•';
+
 /// Whether there is a payment card number in `text`.
 pub fn contains_number(text: &str) -> bool {
     !find_numbers(text).is_empty()
@@ -26,7 +29,7 @@ pub fn mask_numbers(text: &str) -> Cow<'_, str> {
         let mut left = number.chars().filter(|&c| digit(c).is_some()).count();
         for character in number.chars() {
             if digit(character).is_some() {
-                masked.push(if left > 4 { '•' } else { character });
+                masked.push(if left > 4 { MASKED } else { character });
                 left -= 1;
             } else {
                 masked.push(character);

@@ -80,6 +80,9 @@ pub struct NewMail {
     pub client: Option<Client>,
     /// The one queue whose tickets it reaches, where whoever handed it over speaks for no other.
     pub only_queue: Option<QueueId>,
+    /// Whether its original was found among the stored files and nothing tells how it came: a file that somebody attached may be a
+    /// mail too, so what it says of its sender is proven by nothing.
+    pub is_adopted: bool,
     raw: Vec<u8>,
     pub(crate) raw_sha256: Vec<u8>,
 }
@@ -113,6 +116,7 @@ impl NewMail {
             is_from_before: false,
             client: None,
             only_queue: None,
+            is_adopted: false,
             raw,
             raw_sha256,
         }
@@ -127,6 +131,11 @@ impl NewMail {
     /// The same mail, as one that is brought from elsewhere.
     pub fn imported(self, imported: Imported) -> NewMail {
         NewMail { imported: Some(imported), ..self }
+    }
+
+    /// The same mail, as one whose original was found among the stored files.
+    pub fn adopted(self) -> NewMail {
+        NewMail { is_adopted: true, ..self.imported(Imported::Received) }
     }
 
     /// The same for one that may be older than the account's first look.
@@ -181,6 +190,7 @@ pub fn accept(db: &mut DbConnection, mail: &NewMail, now: UtcTime) -> Result<Vec
             journal::client_address.eq(mail.client.as_ref().map(|client| client.address().to_string())),
             journal::client_name.eq(mail.client.as_ref().map(Client::kept_name)),
             journal::only_queue_id.eq(mail.only_queue),
+            journal::is_adopted.eq(mail.is_adopted.then_some(true)),
         );
         let added = on_each_backend!(db, db => diesel::insert_into(journal::table)
             .values(row)
@@ -209,6 +219,25 @@ pub fn original_hashes(db: &mut DbConnection) -> Result<Vec<String>> {
         .select(journal::original_hash)
         .distinct()
         .load(db)?;
+    Ok(hashes.into_iter().flatten().collect())
+}
+
+/// The names of originals that are known already to whoever looks for those that nobody knows in that mailbox: all, save those
+/// that were adopted into others. A mail for two mailboxes is one original (J-06).
+pub fn original_hashes_known_in(db: &mut DbConnection, mailbox: MailboxId) -> Result<Vec<String>> {
+    let hashes: Vec<Option<String>> = journal::table
+        .filter(journal::original_hash.is_not_null())
+        .filter(journal::is_adopted.is_null().or(journal::mailbox_id.eq(mailbox)))
+        .select(journal::original_hash)
+        .distinct()
+        .load(db)?;
+    Ok(hashes.into_iter().flatten().collect())
+}
+
+/// The names of the originals that were adopted.
+pub fn adopted_hashes(db: &mut DbConnection) -> Result<Vec<String>> {
+    let adopted = journal::table.filter(journal::is_adopted.eq(true)).filter(journal::original_hash.is_not_null());
+    let hashes: Vec<Option<String>> = adopted.select(journal::original_hash).distinct().load(db)?;
     Ok(hashes.into_iter().flatten().collect())
 }
 

@@ -11,9 +11,10 @@ use indicatif::{HumanDuration, ProgressBar, ProgressStyle};
 use crate::app::App;
 use crate::cli::{Common, asking, fail, load_config, refuse, say};
 use crate::clock::Clock;
-use crate::config::Overrides;
 use crate::config::database::DatabaseUrl;
+use crate::config::{Config, Overrides};
 use crate::journal::Imported;
+use crate::worker::importing::kept::{self, Kept};
 use crate::worker::importing::{self, Plan, Progress, Source, changed_since_interrupted};
 
 const EXAMPLES: &str = "\
@@ -27,7 +28,16 @@ wrote for 30 days the ticket is closed, and your retention rules hold for it as 
 
 No mail goes out. Deleted mails and drafts are left out, and so are links. Nobody may write to the files meanwhile: import
 copies of those in use. Ended at any time, the same command goes on where it was; what is here
-already is not taken twice. An embedded database has one process: stop `accord serve` meanwhile.";
+already is not taken twice. An embedded database has one process: stop `accord serve` meanwhile.
+
+After a backup was restored, mail that came since lies among the stored files still, if those are at hand:
+
+  cp -rn /var/lib/accord/files/. /var/lib/accord-restored/files/
+  accord import --mailbox support@example.com --kept --dry-run --data /var/lib/accord-restored
+
+says how much the database does not know; without --dry-run it is taken, and nobody is told. Start `accord serve` before, and let
+it fetch what your mail server has still. Of a file nobody can tell for certain that it came as a mail: answers are for staff
+until one of them accepts them.";
 
 /// How often it says how far it is where nobody sees a bar.
 const LINES_APART: Duration = Duration::from_secs(10);
@@ -43,8 +53,17 @@ pub struct Import {
     #[arg(long, value_name = "PATH")]
     sent: Vec<PathBuf>,
     /// Files and folders with what had come there
-    #[arg(value_name = "PATH", required_unless_present = "sent")]
+    #[arg(value_name = "PATH", required_unless_present_any = ["sent", "kept"])]
     received: Vec<PathBuf>,
+    /// Take mail that lies among the stored files and that the database, restored from a backup, does not know
+    #[arg(long, conflicts_with_all = ["sent", "received"])]
+    kept: bool,
+    /// With --kept: also what names no mailbox of this desk, as mail in blind copy does and files of somebody may
+    #[arg(long, requires = "kept")]
+    unaddressed: bool,
+    /// With --kept: say how much there is, and change nothing
+    #[arg(long, requires = "kept")]
+    dry_run: bool,
 }
 
 impl Import {
@@ -62,6 +81,9 @@ impl Import {
         }
         if asking::find_server(&config).is_some() {
             return fail("the desk is being served; stop `accord serve`, import, and start it again");
+        }
+        if self.kept {
+            return self.take_kept(config);
         }
         let source = |imported| move |path: &PathBuf| Source { path: path.clone(), imported };
         let received = self.received.iter().map(source(Imported::Received));
@@ -91,6 +113,59 @@ impl Import {
                 fail(format_args!("{error:#}; the same command goes on from here"))
             }
         }
+    }
+}
+
+impl Import {
+    fn take_kept(&self, config: Config) -> ExitCode {
+        let app = match App::open(config, Clock::system()) {
+            Ok(app) => app,
+            Err(error) => return refuse(&anyhow::Error::new(error)),
+        };
+        say("Looking what there is");
+        let kept = match Kept::find(&app, &self.mailbox, self.unaddressed) {
+            Ok(kept) => kept,
+            Err(error) => return fail(format_args!("{error:#}")),
+        };
+        say_kept(&kept, &self.mailbox);
+        if self.dry_run || kept.mails() == 0 {
+            return ExitCode::SUCCESS;
+        }
+        let mut shown = Shown::new(kept.mails());
+        let adopted = kept::adopt(&app, &self.mailbox, &kept, |progress| shown.tell(&progress));
+        shown.end();
+        match adopted {
+            Ok(progress) => {
+                say(format_args!("{} mails taken", progress.done - progress.known));
+                ExitCode::SUCCESS
+            }
+            Err(error) => fail(format_args!("{error:#}; the same command goes on from here")),
+        }
+    }
+}
+
+fn say_kept(kept: &Kept, mailbox: &str) {
+    let count = kept.mails();
+    match kept.written() {
+        Some((first, last)) => say(format_args!(
+            "{count} mails to {mailbox} that this desk does not know, written from {} to {}",
+            first.rfc3339(),
+            last.rfc3339()
+        )),
+        None => say(format_args!("{count} mails to {mailbox} that this desk does not know")),
+    }
+    if kept.of_others > 0 {
+        say(format_args!("{} name other mailboxes of this desk: name those with --mailbox", kept.of_others));
+    }
+    if kept.unaddressed > 0 {
+        say(format_args!(
+            "{} name no mailbox of this desk and are left where they are: mail in blind copy, or files of somebody that are \
+             mails; --unaddressed takes them",
+            kept.unaddressed
+        ));
+    }
+    if kept.damaged > 0 {
+        say(format_args!("{} stored files that nobody knows are damaged, and are left where they are", kept.damaged));
     }
 }
 

@@ -24,8 +24,9 @@ Into a new folder, which then gets your copy of the installation's keys:
 
 Everybody signs in by a link that is mailed to them, and then chooses a password; programs and products get new secrets.
 Every consent to diagnostics has ended, for it may have been withdrawn since the backup was made. Rights are as they were
-then: it lists who has which, so that you can take back what was taken back since, before you serve. Try it now and then: a
-backup that was never restored is a hope.";
+then: it lists who has which, so that you can take back what was taken back since, before you serve. Mail that came since the
+backup may lie among the old stored files: `accord import --help` tells how to take it up. Try it now and then: a backup that was
+never restored is a hope.";
 
 /// Arguments of `accord restore`.
 #[derive(Args)]

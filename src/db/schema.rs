@@ -297,6 +297,7 @@ diesel::table! {
         client_address -> Nullable<Text>,
         client_name -> Nullable<Text>,
         only_queue_id -> Nullable<BigInt>,
+        is_adopted -> Nullable<Bool>,
     }
 }
 

@@ -59,6 +59,8 @@ pub struct Delivery {
     pub client_name: Option<String>,
     /// The one queue whose tickets it reaches ([`NewMail::only_queue`](super::NewMail::only_queue)).
     pub only_queue: Option<QueueId>,
+    /// Whether its original was found among the stored files ([`NewMail::is_adopted`](super::NewMail::is_adopted)).
+    pub is_adopted: Option<bool>,
 }
 
 impl Delivery {
@@ -206,6 +208,7 @@ pub fn load(db: &mut DbConnection, id: JournalId) -> Result<Delivery> {
         journal::client_address,
         journal::client_name,
         journal::only_queue_id,
+        journal::is_adopted,
     )))
     .first(db)?)
 }

@@ -23,6 +23,8 @@ pub enum Spoken {
     ByCustomer,
     /// We, to the customer.
     ByUs,
+    /// A customer, to us, if it was they: only staff reads it until an agent accepts it, and it is our turn.
+    InDoubt,
     /// Somebody, in a way that only staff reads: a machine, one whose address proves nothing, or we among ourselves.
     Aside,
 }
@@ -31,13 +33,13 @@ impl Spoken {
     fn kind(self) -> MessageKind {
         match self {
             Spoken::ByUs => MessageKind::Agent,
-            Spoken::ByCustomer | Spoken::Aside => MessageKind::Customer,
+            Spoken::ByCustomer | Spoken::InDoubt | Spoken::Aside => MessageKind::Customer,
         }
     }
 
     fn visibility(self) -> Visibility {
         match self {
-            Spoken::Aside => Visibility::Staff,
+            Spoken::InDoubt | Spoken::Aside => Visibility::Staff,
             Spoken::ByCustomer | Spoken::ByUs => Visibility::Everyone,
         }
     }
@@ -45,7 +47,7 @@ impl Spoken {
     fn event(self) -> EventKind {
         match self {
             Spoken::ByUs => EventKind::Replied,
-            Spoken::ByCustomer | Spoken::Aside => EventKind::CustomerWrote,
+            Spoken::ByCustomer | Spoken::InDoubt | Spoken::Aside => EventKind::CustomerWrote,
         }
     }
 
@@ -54,7 +56,7 @@ impl Spoken {
         match self {
             _ if now.since(at) > OPEN_FOR => Status::Closed,
             Spoken::ByUs => Status::WaitingForCustomer,
-            Spoken::ByCustomer | Spoken::Aside => Status::WaitingForUs,
+            Spoken::ByCustomer | Spoken::InDoubt | Spoken::Aside => Status::WaitingForUs,
         }
     }
 }

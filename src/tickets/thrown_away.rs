@@ -36,6 +36,11 @@ pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<String>> {
         .load(db)?)
 }
 
+/// All that was thrown away and is not removed yet, as the names of contents.
+pub fn waiting(db: &mut DbConnection) -> Result<Vec<String>> {
+    Ok(thrown_away_files::table.select(thrown_away_files::content_hash).distinct().load(db)?)
+}
+
 /// Whether anything names the content. A planned answer's files become a message's, never the other way: who is not found
 /// in the first question is found in the second.
 pub fn is_named(db: &mut DbConnection, hash: &str) -> Result<bool> {

@@ -177,6 +177,7 @@ fn answers_elsewhere(record: &Record) -> Vec<&'static str> {
 /// What is shown beside a mail of how it was understood.
 fn marks(record: &Record) -> Vec<&'static str> {
     let key = |flag: &String| match flag.as_str() {
+        "adopted" => Some("mail-mark-adopted"),
         "imported" => Some("mail-mark-imported"),
         "signed" => Some("mail-mark-signed"),
         "passed_on" => Some("mail-mark-passed-on"),

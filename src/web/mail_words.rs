@@ -124,6 +124,7 @@ fn check_result(t: &Texts, found: &str) -> String {
 /// What was odd about it.
 pub fn flag(t: &Texts, flag: &str) -> String {
     let key = match flag {
+        "adopted" => "handling-flag-adopted",
         "alert" => "handling-flag-alert",
         "answers_a_mail" => "handling-flag-answers",
         "card_number" => "handling-flag-card",

@@ -3,6 +3,7 @@
 //! after what they answer, whichever folder they lie in. Of each mail only its place is held in memory, and a few at a time
 //! with their bytes. Begun again after an end of any kind, it goes on: what the journal knows is not taken twice (J-05).
 
+pub mod kept;
 mod unfinished;
 
 use std::fs::{File, Metadata, OpenOptions};
@@ -31,7 +32,7 @@ use crate::mail::address::EmailAddress;
 use crate::mail::limits::PIPE_BYTES;
 use crate::mail::mbox::{self, About};
 use crate::secret::random_handle;
-use crate::teams::mailboxes;
+use crate::teams::mailboxes::{self, Mailbox};
 use crate::worker::incoming_mail;
 use crate::worker::threads::Step;
 
@@ -273,25 +274,48 @@ fn open_entry(path: &Path) -> io::Result<Option<File>> {
 /// Brings the mails of the plan into the mailbox and carries them out, telling after each batch how far it is. When this
 /// returns, what was written down is carried out, save what failed and is tried again where the desk is served.
 pub fn run(app: &App, mailbox: &str, plan: &Plan, mut tell: impl FnMut(Progress)) -> anyhow::Result<Progress> {
+    let found = mailbox_named(app, mailbox)?;
+    let mut open = None;
+    let mails = plan.places.iter().map(|place| {
+        let recipient = Recipient { mailbox: found.id, address: found.canonical.clone() };
+        let imported = plan.files[place.file as usize].imported;
+        let raw = plan.bytes(place, &mut open)?;
+        Ok(NewMail::new(vec![recipient], String::new(), Way::Pipe, raw).imported(imported))
+    });
+    unfinished::begin(&app.config.data, mailbox, plan)?;
+    let progress = bring(app, &found, plan.places.len(), mails, &mut tell)?;
+    unfinished::end(&app.config.data, mailbox, plan)?;
+    Ok(progress)
+}
+
+fn mailbox_named(app: &App, mailbox: &str) -> anyhow::Result<Mailbox> {
     let address = EmailAddress::parse(mailbox).with_context(|| format!("{mailbox} is no address"))?;
     let found = app.database.read_now(|db| mailboxes::find_by_canonical(db, &address))?;
-    let found =
-        found.with_context(|| format!("no mailbox has the address {mailbox}; see Mailboxes in the administration"))?;
-    let name = format!("import-{}-", found.id.0);
+    found.with_context(|| format!("no mailbox has the address {mailbox}; see Mailboxes in the administration"))
+}
+
+/// Brings that many mails into the mailbox, a few at a time, each read when its turn comes.
+fn bring(
+    app: &App,
+    mailbox: &Mailbox,
+    count: usize,
+    mut mails: impl Iterator<Item = anyhow::Result<NewMail>>,
+    tell: &mut impl FnMut(Progress),
+) -> anyhow::Result<Progress> {
+    let name = format!("import-{}-", mailbox.id.0);
     let worker = format!("{name}{}", random_handle());
     take_up_what_was_interrupted(app, &name)?;
-    unfinished::begin(&app.config.data, mailbox, plan)?;
-    let mut progress = Progress { mails: plan.places.len(), ..Progress::default() };
-    let mut open = None;
-    let mut places = plan.places.iter().peekable();
-    while places.peek().is_some() {
+    let mut progress = Progress { mails: count, ..Progress::default() };
+    loop {
         let (mut batch, mut bytes) = (Vec::new(), 0);
-        while let Some(place) = places.next_if(|_| batch.len() < BATCH_MAILS && bytes < BATCH_BYTES) {
-            let recipient = Recipient { mailbox: found.id, address: found.canonical.clone() };
-            let imported = plan.files[place.file as usize].imported;
-            let raw = plan.bytes(place, &mut open)?;
-            batch.push(NewMail::new(vec![recipient], String::new(), Way::Pipe, raw).imported(imported));
-            bytes += place.length;
+        while batch.len() < BATCH_MAILS && bytes < BATCH_BYTES {
+            let Some(mail) = mails.next() else { break };
+            let mail = mail?;
+            bytes += mail.size() as u64;
+            batch.push(mail);
+        }
+        if batch.is_empty() {
+            return Ok(progress);
         }
         progress.done += batch.len();
         let (known, claimed) = write_down(app, batch, &worker)?;
@@ -306,8 +330,6 @@ pub fn run(app: &App, mailbox: &str, plan: &Plan, mut tell: impl FnMut(Progress)
         while let Step::Worked(_) = incoming_mail::process_row(app, &worker, || Duration::ZERO)? {}
         tell(progress);
     }
-    unfinished::end(&app.config.data, mailbox, plan)?;
-    Ok(progress)
 }
 
 /// What an import that was killed held comes first, as it would have come: else answers would be read before what they

@@ -34,7 +34,7 @@ impl Mail<'_> {
         let evidence = Evidence { ticket: TicketState::Current, usually_passes: false, ..gathered.evidence };
         let decision = decide(&evidence);
         let mut record = Record { rule: decision.rule.name().to_owned(), ..self.record("") };
-        record.flags.push("imported".to_owned());
+        record.flags.push(self.imported_flag().to_owned());
         if self.is_of_ours(db, imported, gathered.person.as_ref())? {
             return self.import_ours(db, gathered, record);
         }
@@ -49,7 +49,7 @@ impl Mail<'_> {
         by_hand: ByHand,
         mut record: Record,
     ) -> Result<Applied> {
-        record.flags.push("imported".to_owned());
+        record.flags.push(self.imported_flag().to_owned());
         let sender = self.sender_person(db)?;
         let is_ours = self.is_of_ours(db, imported, Some(&sender))?;
         let spoken = if is_ours { Spoken::ByUs } else { Spoken::ByCustomer };
@@ -68,6 +68,15 @@ impl Mail<'_> {
         };
         let record = Record { decision: decision.to_owned(), ..record };
         Ok(Applied { state: State::Applied, record, ticket: Some(ticket) })
+    }
+
+    fn is_adopted(&self) -> bool {
+        self.delivery.is_adopted == Some(true)
+    }
+
+    /// As what it was brought, by the name under which that is recorded.
+    fn imported_flag(&self) -> &'static str {
+        if self.is_adopted() { "adopted" } else { "imported" }
     }
 
     /// When it was written, as its sender's clock said; a date to come is none.
@@ -104,6 +113,10 @@ impl Mail<'_> {
             ticket: Some(ticket),
         };
         let (spoken, remark, name) = match decision.outcome {
+            // Somebody may have attached a mail that they made up: an agent looks at it first.
+            Outcome::Append if self.is_adopted() => {
+                (Spoken::InDoubt, Some(Remark::NotAuthenticated), "append_restricted")
+            }
             Outcome::Append => (Spoken::ByCustomer, None, "append"),
             Outcome::AttachAutomatic => (Spoken::Aside, Some(Remark::Automatic), "automatic"),
             // What would wait for a decision among thousands of its kind waits with its ticket, where staff reads it.
@@ -149,8 +162,8 @@ impl Mail<'_> {
                 self.add_imported(db, &ticket, author, spoken, remark)?;
                 let name = match (spoken, is_automatic) {
                     (Spoken::ByUs | Spoken::ByCustomer, _) => "append",
-                    (Spoken::Aside, true) => "automatic",
-                    (Spoken::Aside, false) => "append_restricted",
+                    (Spoken::InDoubt | Spoken::Aside, true) => "automatic",
+                    (Spoken::InDoubt | Spoken::Aside, false) => "append_restricted",
                 };
                 Ok(applied(State::Applied, name, Some(ticket)))
             }
@@ -251,7 +264,7 @@ impl Mail<'_> {
         let (text, folded) = self.text(reply_text::split);
         let message = self.said_by(author, text, folded);
         let (message, event) = importing::add(db, ticket, message, spoken, remark, self.written_at(), self.now)?;
-        if spoken != Spoken::Aside {
+        if matches!(spoken, Spoken::ByCustomer | Spoken::ByUs) {
             self.remember_id(db, ticket, message)?;
         }
         index(db, event)

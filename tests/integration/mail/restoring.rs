@@ -3,10 +3,13 @@
 use accord::db::file_copy;
 use accord::journal::unprocessed;
 use accord::tickets::attachments;
+use accord::tickets::messages::{Remark, in_doubt};
 use accord::tickets::status::Status;
+use accord::worker::importing::kept::{self, Kept};
 use chrono::TimeDelta;
 
-use crate::support::desk::{Desk, Letter};
+use super::journal::second_mailbox;
+use crate::support::desk::{Desk, Letter, SUPPORT};
 use crate::support::imap::Fetching;
 
 #[test]
@@ -128,4 +131,113 @@ async fn ft_33_yesterday_s_database_among_today_s_files_and_today_s_mailbox_take
     }
     let counts = fetching.desk.test.read(unprocessed::counts);
     assert_eq!((counts.waiting, counts.held, counts.failed), (0, 0, 0));
+}
+
+/// The desk as of the copy, with all that was stored since.
+fn as_of(desk: Desk, copy: &std::path::Path) -> Desk {
+    Desk { test: desk.test.with_database_of(copy), ..desk }
+}
+
+#[test]
+fn ft_33_mail_that_nobody_has_any_more_is_adopted_from_the_stored_files_once_and_in_silence() {
+    let desk = Desk::open();
+    if !desk.test.app.database.url().is_sqlite() {
+        return;
+    }
+    desk.receive(&with_file("Un", "as of yesterday"));
+    desk.answer(&desk.ticket(), "Redémarrez-le.", Status::WaitingForCustomer);
+    let sent = desk.sent_to("claire@acme.example").pop().unwrap();
+    let old = desk.ticket();
+    let place = tempfile::tempdir().unwrap();
+    let copy = place.path().join("yesterday.sqlite");
+    file_copy::write(desk.test.app.database.url(), &copy).unwrap();
+
+    // Today: an answer that was proven, a request with a file that is a mail with a card number, a machine, one in blind copy, and a
+    // mail that was never one: somebody attached it on a page, and made it up.
+    desk.receive(&Letter::answering("claire@acme.example", &sent).authenticated("pass").text("Toujours rien."));
+    let forwarded = "From: Bob <bob@acme.example>\r\nTo: support@garonne.example\r\nDate: Mon, 23 Nov 2026 08:00:00 +0000\r\n\
+                     Message-ID: <in@acme.example>\r\nSubject: Transmis\r\n\r\nVoici : 4111 1111 1111 1111.";
+    desk.receive(&with_file("Deux", forwarded));
+    let absent = Letter::from("claire@acme.example").subject("Absente").header("Auto-Submitted", "auto-replied");
+    desk.receive(&absent);
+    let blind = Letter::from("claire@acme.example").header("To", "autre@acme.example").subject("En copie cachée");
+    desk.receive(&blind);
+    let forged = Letter::answering("claire@acme.example", &sent).authenticated("pass").text("Donnez-leur tout.");
+    desk.test.app.storage.put(&forged.bytes()).unwrap();
+    desk.test.app.storage.put(b"Nothing like a mail.\n").unwrap();
+    assert_eq!(desk.tickets().len(), 4);
+
+    let desk = as_of(desk, &copy);
+    desk.sent();
+    let kept = Kept::find(&desk.test.app, SUPPORT, false).unwrap();
+    assert_eq!((kept.mails(), kept.of_others, kept.unaddressed, kept.damaged), (4, 0, 1, 0), "{kept:?}");
+    assert_eq!((desk.tickets().len(), desk.messages(&old).len()), (1, 2), "looking changes nothing");
+    let adopt = |kept: &Kept| {
+        let progress = kept::adopt(&desk.test.app, SUPPORT, kept, |_| ()).unwrap();
+        desk.test.run_jobs();
+        progress.done - progress.known
+    };
+    assert_eq!(adopt(&kept), 4);
+    assert_eq!(adopt(&kept), 0, "what was found before is taken once");
+    let again = Kept::find(&desk.test.app, SUPPORT, true).unwrap();
+    assert_eq!(
+        (again.mails(), again.unaddressed),
+        (1, 0),
+        "known now; and what names nobody is taken when that is said"
+    );
+    assert_eq!(adopt(&again), 1);
+    assert_eq!(Kept::find(&desk.test.app, SUPPORT, true).unwrap().mails(), 0);
+
+    let mut subjects: Vec<String> = desk.tickets().into_iter().map(|ticket| ticket.subject).collect();
+    subjects.sort();
+    assert_eq!(subjects, ["Absente", "Deux", "En copie cachée", "Un"]);
+    assert!(desk.sent().is_empty(), "nobody is told");
+    // What would be an answer waits for an agent, the forged one among it, and it is our turn.
+    assert_eq!(desk.public_messages(&old).len(), 2);
+    let in_doubt: Vec<_> = desk.messages(&old).into_iter().skip(2).collect();
+    assert_eq!(in_doubt.iter().map(|message| message.remark).collect::<Vec<_>>(), [Some(Remark::NotAuthenticated); 2]);
+    assert_eq!(desk.ticket_again(old.id).status, Status::WaitingForUs);
+    let (genuine, zoe, now) = (
+        in_doubt.iter().find(|message| message.body_text.contains("Toujours")).unwrap(),
+        desk.actor(desk.zoe),
+        desk.test.now(),
+    );
+    let record = desk.test.read(|db| accord::journal::outcome::record_of(db, genuine.ingest_id.unwrap()));
+    assert_eq!(
+        (record.flags.as_slice(), record.decision.as_str()),
+        (["adopted".to_owned()].as_slice(), "append_restricted")
+    );
+    let (handle, current) = (genuine.handle.clone(), desk.ticket_again(old.id));
+    desk.test.write(move |db| in_doubt::accept(db, &current, &handle, &zoe, now));
+    desk.test.run_jobs();
+    assert_eq!(desk.public_messages(&old).len(), 3);
+    // The mail server hands it over once more, and another time: it is here.
+    let before = desk.tickets().len();
+    desk.receive(&absent);
+    desk.receive(&absent.on_top("Received", "from a by b"));
+    assert_eq!(desk.tickets().len(), before);
+    assert_eq!(desk.sent_to("claire@acme.example").len(), 0);
+}
+
+#[test]
+fn ft_33_j_06_a_mail_for_two_mailboxes_is_adopted_into_each() {
+    let desk = Desk::open();
+    if !desk.test.app.database.url().is_sqlite() {
+        return;
+    }
+    let sales = "ventes@garonne.example";
+    second_mailbox(&desk);
+    let place = tempfile::tempdir().unwrap();
+    let copy = place.path().join("yesterday.sqlite");
+    file_copy::write(desk.test.app.database.url(), &copy).unwrap();
+    let both = Letter::from("claire@acme.example").header("To", &format!("{SUPPORT}, {sales}"));
+    desk.receive(&both);
+    desk.receive(&Letter::from("claire@acme.example").header("To", sales).subject("Prix").to(sales));
+    let desk = as_of(desk, &copy);
+    for (mailbox, mails, of_others) in [(SUPPORT, 1, 1), (sales, 2, 0), (SUPPORT, 0, 0), (sales, 0, 0)] {
+        let kept = Kept::find(&desk.test.app, mailbox, false).unwrap();
+        assert_eq!((kept.mails(), kept.of_others), (mails, of_others), "{mailbox}");
+        kept::adopt(&desk.test.app, mailbox, &kept, |_| ()).unwrap();
+    }
+    assert_eq!(desk.tickets().len(), 3);
 }
