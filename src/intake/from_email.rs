@@ -18,6 +18,7 @@ use crate::i18n::Texts;
 use crate::intake::bounces::{self, Heard};
 use crate::intake::evidence::{self, Gathered};
 use crate::intake::floods::Flood;
+use crate::intake::round_trip::Reported;
 use crate::intake::{House, Reading, complaints, floods, round_trip, storms, unsubscribing};
 use crate::journal::{self, Delivery, Outcome, Record, State};
 use crate::mail::address::EmailAddress;
@@ -80,8 +81,12 @@ pub fn apply(
         mail.finish(db, &applied, worker)?;
         return Ok(applied);
     }
-    if round_trip::was_refused(db, &mail.mailbox, delivery, reading, now)? {
-        let applied = Applied { state: State::Applied, record: mail.record("round_trip_refused"), ticket: None };
+    if let Some(reported) = round_trip::was_reported(db, &mail.mailbox, delivery, reading, now)? {
+        let decision = match reported {
+            Reported::Refused => "round_trip_refused",
+            Reported::UnderWay => "round_trip_delayed",
+        };
+        let applied = Applied { state: State::Applied, record: mail.record(decision), ticket: None };
         mail.finish(db, &applied, worker)?;
         return Ok(applied);
     }

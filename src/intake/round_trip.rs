@@ -162,18 +162,27 @@ pub(super) fn has_come_back(
     Ok(ended > 0)
 }
 
-/// Notes that a report says the mail of a test was refused somewhere; `false` for a report of anything else. Its Message-ID, of
-/// which nobody knows but who had that mail, proves it.
-pub(super) fn was_refused(
+/// What a report says of the mail of a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reported {
+    /// It was refused somewhere.
+    Refused,
+    /// It is only late, or somewhere on its way.
+    UnderWay,
+}
+
+/// Notes what a report says of the mail of a test; nothing for a report of anything else. Its Message-ID, of which nobody knows
+/// but who had that mail, proves it.
+pub(super) fn was_reported(
     db: &mut DbConnection,
     mailbox: &Mailbox,
     delivery: &Delivery,
     reading: &Reading,
     now: UtcTime,
-) -> Result<bool> {
-    let Some(report) = reading.report.as_ref().filter(|report| report.claims_anything()) else { return Ok(false) };
+) -> Result<Option<Reported>> {
+    let Some(report) = reading.report.as_ref().filter(|report| report.claims_anything()) else { return Ok(None) };
     if delivery.imported.is_some() {
-        return Ok(false);
+        return Ok(None);
     }
     let of_test: Option<String> = round_trips::table
         .filter(round_trips::mailbox_id.eq(mailbox.id))
@@ -182,15 +191,14 @@ pub(super) fn was_refused(
         .select(round_trips::mail_id)
         .first(db)
         .optional()?;
-    let Some(mail_id) = of_test else { return Ok(false) };
+    let Some(mail_id) = of_test else { return Ok(None) };
     // One that is only late is still waited for.
     let failed = report.recipients.iter().find(|told| matches!(told.fate, Fate::Failed { .. }));
-    if let Some(failed) = failed {
-        for mail in bouncing::by_mail_id(db, &mail_id)? {
-            delivery::bounced(db, &mail, &mask_numbers(&failed.reason), now)?;
-        }
+    let Some(failed) = failed else { return Ok(Some(Reported::UnderWay)) };
+    for mail in bouncing::by_mail_id(db, &mail_id)? {
+        delivery::bounced(db, &mail, &mask_numbers(&failed.reason), now)?;
     }
-    Ok(true)
+    Ok(Some(Reported::Refused))
 }
 
 /// The newest test of each mailbox, the newest first.

@@ -42,6 +42,7 @@ pub fn decision(t: &Texts, decision: &str) -> String {
         "new_ticket" => "handling-new-ticket",
         "note" => "handling-note",
         "round_trip" => "handling-round-trip",
+        "round_trip_delayed" => "handling-round-trip-delayed",
         "round_trip_refused" => "handling-round-trip-refused",
         "unsubscribed" => "handling-unsubscribed",
         other => return other.to_owned(),

@@ -194,6 +194,7 @@ handling-loop = Held: it was going in circles
 handling-new-ticket = Opened this ticket
 handling-note = Added as an internal note
 handling-round-trip = Nothing: it is a test mail of this mailbox, come back
+handling-round-trip-delayed = Nothing: it reports that a test mail of this mailbox is delayed, or on its way
 handling-round-trip-refused = Nothing: it reports that a test mail of this mailbox was refused
 handling-unsubscribed = Ended the news about tickets that its sender gets
 handling-rule-none = Nothing in it speaks for an existing ticket

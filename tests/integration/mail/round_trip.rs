@@ -62,6 +62,23 @@ fn comes_in(desk: &Desk, way: Way, mail: &SentMail, bytes: Vec<u8>) {
     run_jobs(desk);
 }
 
+/// The value of that field of the mail.
+fn field(mail: &SentMail, name: &str) -> String {
+    let text = String::from_utf8_lossy(&mail.bytes);
+    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "));
+    value.unwrap_or_else(|| panic!("no {name} in {text}")).to_owned()
+}
+
+/// A desk whose administrator had a test mail sent, which left.
+async fn under_way() -> (Desk, Browser, SentMail) {
+    let desk = Desk::open();
+    let anne = desk.test.signed_in(desk.administrator).await;
+    begin(&desk, &anne).await;
+    run_jobs(&desk);
+    let mail = left(&desk).remove(0);
+    (desk, anne, mail)
+}
+
 fn newest(desk: &Desk) -> (State, String) {
     let (state, record): (State, Json<Record>) =
         desk.test.read(|db| Ok(rows::table.order(rows::id.desc()).select((rows::state, rows::record)).first(db)?));
@@ -103,11 +120,7 @@ async fn out_08_a_mailbox_writes_to_itself_and_the_page_says_when_and_how_it_cam
 #[actix_web::test]
 async fn out_08_it_is_known_by_whatever_way_it_comes_back() {
     for (way, said) in [(Way::Pipe, "(tube)"), (Way::Http, "(HTTP)"), (Way::Imap, "(IMAP)")] {
-        let desk = Desk::open();
-        let anne = desk.test.signed_in(desk.administrator).await;
-        begin(&desk, &anne).await;
-        run_jobs(&desk);
-        let mail = left(&desk).remove(0);
+        let (desk, anne, mail) = under_way().await;
         // Servers write into it on the way.
         let bytes =
             [b"Received: from relay by mx; Mon, 23 Nov 2026 08:00:00 +0000\r\n", mail.bytes.as_slice()].concat();
@@ -120,13 +133,8 @@ async fn out_08_it_is_known_by_whatever_way_it_comes_back() {
 
 #[actix_web::test]
 async fn out_08_a_test_that_is_refused_on_its_way_comes_back_as_that() {
-    let desk = Desk::open();
-    let anne = desk.test.signed_in(desk.administrator).await;
-    begin(&desk, &anne).await;
-    run_jobs(&desk);
-    let mail = left(&desk).remove(0);
-    let text = String::from_utf8(mail.bytes.clone()).unwrap();
-    let id = text.lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap().to_owned();
+    let (desk, anne, mail) = under_way().await;
+    let id = field(&mail, "Message-ID");
     let report = |id: &str, action: &str| {
         format!(
             "From: MAILER-DAEMON@relay.example\r\nTo: {SUPPORT}\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n\
@@ -143,7 +151,7 @@ async fn out_08_a_test_that_is_refused_on_its_way_comes_back_as_that() {
     comes_in(&desk, Way::Lmtp, &bounce, report("<forged@desk.example>", "failed").into_bytes());
     assert_eq!(newest(&desk).0, State::Held);
     comes_in(&desk, Way::Lmtp, &bounce, report(&id, "delayed").into_bytes());
-    assert_eq!(newest(&desk), (State::Applied, "round_trip_refused".to_owned()));
+    assert_eq!(newest(&desk), (State::Applied, "round_trip_delayed".to_owned()));
     anne.get(PAGE).await.assert_says("Il est en route").assert_silent_about("revenu refusé");
     comes_in(&desk, Way::Lmtp, &bounce, report(&id, "failed").into_bytes());
     assert_eq!(newest(&desk), (State::Applied, "round_trip_refused".to_owned()));
@@ -196,13 +204,9 @@ async fn out_08_a_test_that_does_not_come_back_says_where_to_look() {
 
 #[actix_web::test]
 async fn out_08_what_is_forged_used_or_too_old_is_mail_like_any_other() {
-    let desk = Desk::open();
-    let anne = desk.test.signed_in(desk.administrator).await;
-    begin(&desk, &anne).await;
-    run_jobs(&desk);
-    let mail = left(&desk).remove(0);
+    let (desk, _, mail) = under_way().await;
     let text = String::from_utf8(mail.bytes.clone()).unwrap();
-    let mark = text.lines().find_map(|line| line.strip_prefix("X-Accord-Test: ")).unwrap().to_owned();
+    let mark = field(&mail, "X-Accord-Test");
     let is_open = |desk: &Desk| -> i64 {
         desk.test.read(|db| Ok(round_trips::table.filter(round_trips::journal_id.is_null()).count().get_result(db)?))
     };
