@@ -678,6 +678,31 @@ async fn a_file_that_a_form_still_carries_is_not_removed_and_none_is_left_out_in
     assert_eq!(desk.messages(&ticket).len(), 4);
 }
 
+#[actix_web::test]
+async fn no_note_is_added_without_a_file_that_its_author_believes_to_be_with_it() {
+    let (desk, ticket) = desk();
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    let notes = format!("{}/notes", path(&ticket));
+    // A form that is shown again carries the file, for a day.
+    let fields = [("text", "Vu."), ("seen", "0"), ("once", "a")];
+    let refused = sends(&zoe, &ticket, &fields, &[("files", "mode.txt", b"un deux")]).await;
+    let kept = hidden(&refused.text(), "kept");
+    refused.assert_status(409);
+    desk.test.clock.advance(TimeDelta::hours(30));
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    let refused = zoe.upload(&notes, &[("note", "Vu."), ("once", "b"), ("kept", kept.as_str())], &[]).await;
+    refused.assert_status(422).assert_says("La note n’a pas été ajoutée").assert_says("Vu.</textarea>");
+    let lost = hidden(&refused.text(), "lost");
+    let fields = [("note", "Vu."), ("once", "c"), ("lost", lost.as_str())];
+    zoe.upload(&notes, &fields, &[]).await.assert_status(422).assert_says("L’ajouter sans les fichiers manquants");
+    assert_eq!(desk.messages(&ticket).len(), 1);
+    zoe.upload(&notes, &fields, &[("files", "mode.txt", b"un deux")]).await.assert_status(303);
+    let fields = [("note", "Autre."), ("once", "d"), ("lost", "1"), ("without_files", "true")];
+    zoe.upload(&notes, &fields, &[]).await.assert_status(303);
+    assert_eq!(desk.messages(&ticket).len(), 3);
+    assert_eq!(desk.test.read(|db| attachments::of_ticket(db, &ticket)).len(), 1);
+}
+
 #[test]
 fn an_answer_whose_job_is_lost_goes_out_late() {
     let (desk, ticket) = desk();

@@ -68,6 +68,14 @@ pub struct AnswerForm {
     answer: String,
 }
 
+impl AnswerForm {
+    /// Counts the files that were `expected` and are not at hand. What is attached after it was said that something is missing
+    /// stands for that; what came with the form that did not know it does not.
+    fn count_lost(&mut self, new: usize, expected: usize, at_hand: usize) {
+        self.lost = self.lost.saturating_sub(new) + expected.saturating_sub(at_hand);
+    }
+}
+
 /// What a form did.
 enum Done {
     Sent,
@@ -88,9 +96,7 @@ pub async fn reply(app: Data<App>, agent: Agent, reference: Path<String>, upload
     require_ticket(&app, &agent, &reference).await?;
     let (new, expected) = (files.len(), form.kept.len() + files.len());
     let files = kept_files::gather(&app, &agent.signed_in.person.handle, &form.kept, files).await?;
-    // What is attached after it was said that something is missing stands for that; what came with the form that did not
-    // know it does not.
-    form.lost = form.lost.saturating_sub(new) + expected.saturating_sub(files.len());
+    form.count_lost(new, expected, files.len());
     if form.lost > 0 && !form.without_files {
         // Nothing goes without what its author believes to be with it. An answer that was taken back still has them.
         let key = if form.answer.is_empty() { "files-gone" } else { "files-forgotten" };
@@ -227,6 +233,17 @@ fn draft(app: &App, agent: &Agent, form: AnswerForm, files: &[NewAttachment]) ->
     }
 }
 
+/// The same for a note.
+fn note_draft(app: &App, agent: &Agent, form: AnswerForm, files: &[NewAttachment]) -> Draft {
+    Draft {
+        note: form.note,
+        is_note: true,
+        note_kept: kept_files::keep(app, &agent.signed_in.person.handle, files),
+        note_lost: form.lost,
+        ..Draft::default()
+    }
+}
+
 /// The time in a form, if there is one.
 pub(super) fn read_send_at(text: &str, zone: chrono_tz::Tz) -> Result<Option<UtcTime>> {
     if text.trim().is_empty() {
@@ -243,14 +260,20 @@ pub(super) fn read_send_at(text: &str, zone: chrono_tz::Tz) -> Result<Option<Utc
 
 /// `POST /tickets/{reference}/notes`
 pub async fn note(app: Data<App>, agent: Agent, reference: Path<String>, upload: Upload<AnswerForm>) -> PageResult {
-    let Upload { form, files } = upload;
+    let Upload { mut form, files } = upload;
     let reference = reference.into_inner();
     require_ticket(&app, &agent, &reference).await?;
+    let (new, expected) = (files.len(), form.kept.len() + files.len());
     let files = kept_files::gather(&app, &agent.signed_in.person.handle, &form.kept, files).await?;
+    form.count_lost(new, expected, files.len());
+    if form.lost > 0 && !form.without_files {
+        let draft = note_draft(&app, &agent, form, &files);
+        return again(&app, &agent, reference, draft, Error::invalid("files", "note-files-gone")).await;
+    }
     let note = NewNote { words: Words::on_page(&form.note), attachments: files.clone(), mail_id: None, ingest: None };
     let digest = digest(&form.note, &files);
     let (actor, now) = (agent.actor().clone(), app.clock.now());
-    let (asked, once) = (reference.clone(), form.once);
+    let (asked, once) = (reference.clone(), form.once.clone());
     let outcome = app
         .database
         .write(move |db| {
@@ -264,12 +287,7 @@ pub async fn note(app: Data<App>, agent: Agent, reference: Path<String>, upload:
     match outcome {
         Ok(_) => Ok(respond::redirect_saying(&format!("/tickets/{reference}"), "said-note-added")),
         Err(error) => {
-            let draft = Draft {
-                note: form.note,
-                is_note: true,
-                note_kept: kept_files::keep(&app, &agent.signed_in.person.handle, &files),
-                ..Draft::default()
-            };
+            let draft = note_draft(&app, &agent, form, &files);
             again(&app, &agent, reference, draft, error).await
         }
     }

@@ -84,6 +84,8 @@ pub struct Draft {
     pub lost: usize,
     /// The files of the note.
     pub note_kept: Vec<KeptFile>,
+    /// How many files of the note are not at hand any more.
+    pub note_lost: usize,
     /// When the reply is to go out, as it was typed.
     pub send_at: String,
     /// The answer that was taken back, if the reply is one.
