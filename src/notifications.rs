@@ -9,6 +9,7 @@ pub mod budget;
 pub mod consent;
 pub mod delivery;
 pub mod digest;
+pub mod left_out;
 pub mod messages;
 pub mod readers;
 pub mod recipients;

@@ -17,7 +17,7 @@ use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::db::dialect::on_each_backend;
 use crate::db::schema::outbox;
-use crate::db::types::{MailboxId, MessageId, OrganisationId, PersonId, TicketId, text_enum};
+use crate::db::types::{MailboxId, MessageId, OrganisationId, OutboxId, PersonId, TicketId, text_enum};
 use crate::error::Result;
 use crate::secret::random_handle;
 
@@ -102,11 +102,12 @@ pub struct NewLetter {
 /// Has the mail sent after the transaction around this. The same mail to the same recipient is kept once, so that a
 /// repeated job does not mail twice.
 pub fn enqueue(db: &mut DbConnection, letter: &NewLetter, now: UtcTime) -> Result<()> {
-    insert(db, letter, State::Queued, Some(&letter.mime), None, now)
+    insert(db, letter, State::Queued, Some(&letter.mime), None, now).map(drop)
 }
 
-/// Keeps a mail that could not be written among those that did not arrive. It has no bytes, and is not to be tried again.
-pub fn keep_dead(db: &mut DbConnection, letter: &NewLetter, reason: &str, now: UtcTime) -> Result<()> {
+/// Keeps a mail that could not be written among those that did not arrive, and gives its public name. It has no bytes, and those
+/// are not to be sent again.
+pub fn keep_dead(db: &mut DbConnection, letter: &NewLetter, reason: &str, now: UtcTime) -> Result<String> {
     let reason: String = reason.chars().take(500).collect();
     insert(db, letter, State::Dead, None, Some(reason), now)
 }
@@ -118,9 +119,10 @@ fn insert(
     mime: Option<&Vec<u8>>,
     last_error: Option<String>,
     now: UtcTime,
-) -> Result<()> {
+) -> Result<String> {
+    let handle = random_handle();
     let row = (
-        outbox::handle.eq(random_handle()),
+        outbox::handle.eq(&handle),
         outbox::kind.eq(letter.kind),
         outbox::organisation_id.eq(letter.organisation),
         outbox::ticket_id.eq(letter.ticket),
@@ -145,5 +147,19 @@ fn insert(
         .on_conflict((outbox::mail_id, outbox::recipient))
         .do_nothing()
         .execute(db))?;
+    Ok(handle)
+}
+
+/// What could not be written was written anew, and goes out as another mail.
+pub fn forget_unwritten(db: &mut DbConnection, id: OutboxId) -> Result<()> {
+    let unwritten = outbox::table.find(id).filter(outbox::state.eq(State::Dead)).filter(outbox::mime.is_null());
+    diesel::delete(unwritten).execute(db)?;
+    Ok(())
+}
+
+/// What could not be written is for nobody any more.
+pub fn suppress_unwritten(db: &mut DbConnection, id: OutboxId) -> Result<()> {
+    let unwritten = outbox::table.find(id).filter(outbox::state.eq(State::Dead)).filter(outbox::mime.is_null());
+    diesel::update(unwritten).set(outbox::state.eq(State::Suppressed)).execute(db)?;
     Ok(())
 }

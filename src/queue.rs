@@ -54,6 +54,35 @@ pub fn enqueue(
     Ok(())
 }
 
+/// Keeps a job as failed from the beginning: it waits for somebody who says to do it.
+pub fn set_aside(
+    db: &mut DbConnection,
+    name: &str,
+    payload: &impl serde::Serialize,
+    reason: &str,
+    now: UtcTime,
+) -> Result<()> {
+    let payload = serde_json::to_string(payload).map_err(anyhow::Error::new)?;
+    let reason: String = reason.chars().take(500).collect();
+    diesel::insert_into(jobs::table)
+        .values((
+            jobs::name.eq(name),
+            jobs::payload.eq(payload),
+            jobs::state.eq("failed"),
+            jobs::attempts.eq(0),
+            jobs::run_at.eq(now),
+            jobs::created_at.eq(now),
+            jobs::last_error.eq(reason),
+        ))
+        .execute(db)?;
+    Ok(())
+}
+
+/// The jobs of that name that are kept as failed, with what they are to do.
+pub fn put_aside(db: &mut DbConnection, name: &str) -> Result<Vec<(JobId, String)>> {
+    Ok(jobs::table.filter(is_failed()).filter(jobs::name.eq(name)).select((jobs::id, jobs::payload)).load(db)?)
+}
+
 /// The ids of jobs that are due and free, oldest first.
 pub fn due(db: &mut DbConnection, now: UtcTime) -> Result<Vec<JobId>> {
     let due = jobs::table

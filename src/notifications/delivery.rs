@@ -5,7 +5,7 @@ use chrono::TimeDelta;
 
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
-use crate::db::types::{MailboxId, MessageId, OrganisationId, PersonId, TicketId};
+use crate::db::types::{EventId, MailboxId, MessageId, OrganisationId, PersonId, TicketId};
 use crate::error::{Error, Result};
 use crate::html::file_name::FileName;
 use crate::mail::address::EmailAddress;
@@ -16,12 +16,14 @@ use crate::mail::reply_address::{self, AddressPurpose, TokenFor};
 use crate::mail::thread_index::Thread;
 use crate::mail::unsubscribe_token;
 use crate::notifications::Letterhead;
+use crate::notifications::left_out::{self, LeftOut};
 use crate::notifications::messages::{
     Account, Acknowledgement, AgentMessage, AgentNotice, Consent, Digest, FirstRequest, ParticipantMessage, Reply,
     Words,
 };
 use crate::outbox::bouncing::{self, Departed};
 use crate::outbox::folding::{self, DigestWanted};
+use crate::outbox::listing::Outgoing;
 use crate::outbox::{self, Kind, Letter, NewLetter, Sending, Settled};
 use crate::queue;
 use crate::secret::random_handle;
@@ -176,18 +178,9 @@ impl Draft {
             attachments: &files,
         })?;
         let letter = NewLetter {
-            kind: self.kind,
-            organisation: self.organisation,
-            ticket: conversation.map(|conversation| conversation.ticket.id),
-            message: conversation.and_then(|conversation| conversation.message),
-            person: self.person,
-            mailbox: Some(self.mailbox.id),
-            recipient: frozen.recipient,
             envelope_from: if self.is_unanswerable { String::new() } else { frozen.envelope_from },
-            mail_id: frozen.message_id,
-            subject: frozen.subject,
             mime: dkim::sign(&letterhead.dkim, &from, frozen.bytes)?,
-            expires_at: self.expires_at,
+            ..self.letter(frozen.recipient, frozen.message_id, frozen.subject)
         };
         let ticket = conversation.map(|conversation| conversation.ticket.clone());
         Ok(Finished { letter, mailbox: self.mailbox.id, ticket })
@@ -195,22 +188,34 @@ impl Draft {
 
     /// What is remembered of it where it cannot be written, and why.
     pub fn unwritten(&self, letterhead: &Letterhead, reason: &str) -> Unwritten {
+        let subject = self.conversation.as_ref().map(|conversation| conversation.ticket.subject.clone());
+        let mail_id = message_id::mint_unbound(&letterhead.reply_domain);
+        let letter = self.letter(self.to.as_str().to_owned(), mail_id, subject.unwrap_or_default());
+        Unwritten { letter, reason: reason.to_owned() }
+    }
+
+    /// What is remembered of it, as yet without bytes.
+    fn letter(&self, recipient: String, mail_id: String, subject: String) -> NewLetter {
         let conversation = self.conversation.as_ref();
-        let letter = NewLetter {
+        NewLetter {
             kind: self.kind,
             organisation: self.organisation,
             ticket: conversation.map(|conversation| conversation.ticket.id),
             message: conversation.and_then(|conversation| conversation.message),
             person: self.person,
             mailbox: Some(self.mailbox.id),
-            recipient: self.to.as_str().to_owned(),
+            recipient,
             envelope_from: String::new(),
-            mail_id: message_id::mint_unbound(&letterhead.reply_domain),
-            subject: conversation.map(|conversation| conversation.ticket.subject.clone()).unwrap_or_default(),
+            mail_id,
+            subject,
             mime: Vec::new(),
             expires_at: self.expires_at,
-        };
-        Unwritten { letter, reason: reason.to_owned() }
+        }
+    }
+
+    /// Whether it is what was to tell that reader the same.
+    pub fn is_for(&self, mail: &Outgoing) -> bool {
+        self.kind == mail.kind && self.to.as_str() == mail.recipient
     }
 
     fn words(&self) -> Result<(Words, &[Attachment], Writer)> {
@@ -291,10 +296,14 @@ pub fn post(db: &mut DbConnection, mails: &[Finished], now: UtcTime) -> Result<(
     Ok(())
 }
 
-/// Keeps what could not be written as a mail that did not arrive, and notes that on its ticket (O-06).
-pub fn post_unwritten(db: &mut DbConnection, mail: &Unwritten, now: UtcTime) -> Result<()> {
+/// Keeps what could not be written as a mail that did not arrive, and notes that on its ticket (O-06). What tells of an event
+/// may be written anew.
+pub fn post_unwritten(db: &mut DbConnection, mail: &Unwritten, event: Option<EventId>, now: UtcTime) -> Result<()> {
     let letter = &mail.letter;
-    outbox::keep_dead(db, letter, &mail.reason, now)?;
+    let handle = outbox::keep_dead(db, letter, &mail.reason, now)?;
+    if let Some(event) = event {
+        left_out::note(db, &LeftOut { event, mail: handle }, &mail.reason, now)?;
+    }
     if let Some(ticket) = letter.ticket
         && letter.kind != Kind::Notification
     {

@@ -3,6 +3,7 @@
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::error::{Error, Result};
+use crate::notifications::left_out::WRITE_AGAIN;
 use crate::outbox::folding::DIGEST_WANTED;
 use crate::people::notices;
 use crate::queue::{InHand, Job};
@@ -19,6 +20,7 @@ pub fn run(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Job>> {
         LINK_WANTED => mail_jobs::ticket_link(app, job, now),
         ANSWER_DUE => planned_answers::release(app, job, now),
         DIGEST_WANTED => mail_jobs::digest(app, job, now),
+        WRITE_AGAIN => mail_jobs::write_again(app, job, now),
         notices::JOB => mail_jobs::account_mail(app, job, now),
         other => Err(Error::internal(format!("no function does the job {other:?}"))),
     }

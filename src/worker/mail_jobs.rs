@@ -1,17 +1,20 @@
 //! Jobs that write mails: first what is to be said is decided in a transaction, then it is written, then it is put into
 //! the outbox in the transaction that removes the job. A job that runs again after a crash has put nothing there yet. One mail
-//! that cannot be written keeps the others of its job for three attempts, and then is kept as one that did not arrive.
+//! that cannot be written keeps the others of its job for three attempts, and then is kept as one that did not arrive, to be
+//! written anew when somebody says so.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::app::App;
 use crate::clock::UtcTime;
 use crate::consent::stopping;
-use crate::db::types::ConsentRequestId;
+use crate::db::types::{ConsentRequestId, EventId};
 use crate::error::{Error, Result};
 use crate::notifications::delivery::Unwritten;
+use crate::notifications::left_out::LeftOut;
 use crate::notifications::{Draft, Finished, Letterhead, account, delivery, digest, ticket_link};
 use crate::outbox::folding::DigestWanted;
+use crate::outbox::{self, State, listing};
 use crate::people::notices::Notice;
 use crate::queue::{self, InHand, Job};
 use crate::reactions;
@@ -51,7 +54,7 @@ pub fn ticket_changed(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Jo
         follows = follow(true)?;
     }
     match follows {
-        Follows::Mails(drafts) => write_and_post(app, &letterhead, &drafts, job, now),
+        Follows::Mails(drafts) => write_and_post(app, &letterhead, &drafts, Some(event), job, now),
         Follows::Nothing(next) => Ok(next),
         Follows::Ends(_) => Err(Error::internal("consents end once")),
     }
@@ -65,7 +68,7 @@ pub fn account_mail(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Job>
         let letterhead = letterhead.clone();
         app.database.write_now(move |db| account::draft(db, &letterhead, &notice, now))?
     };
-    write_and_post(app, &letterhead, draft.as_slice(), job, now)
+    write_and_post(app, &letterhead, draft.as_slice(), None, job, now)
 }
 
 /// Writes a mail with a fresh link to a ticket.
@@ -76,7 +79,35 @@ pub fn ticket_link(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Job>>
         let letterhead = letterhead.clone();
         app.database.write_now(move |db| ticket_link::draft(db, &letterhead, &wanted, now))?
     };
-    write_and_post(app, &letterhead, draft.as_slice(), job, now)
+    write_and_post(app, &letterhead, draft.as_slice(), None, job, now)
+}
+
+/// Writes a mail anew that could not be written, if it is still for its reader. Written once, it is not kept as one that did not
+/// arrive any more.
+pub fn write_again(app: &App, job: &InHand, now: UtcTime) -> Result<Option<Job>> {
+    let LeftOut { event, mail } = payload(job)?;
+    let letterhead = Letterhead::new(&app.keys, &app.config);
+    let (mail, draft) = {
+        let letterhead = letterhead.clone();
+        app.database.write_now(move |db| {
+            let unwritten = listing::find(db, &mail)?.filter(|mail| mail.state == State::Dead && !mail.has_bytes);
+            let Some(mail) = unwritten else { return Ok((None, None)) };
+            let drafts = reactions::follow(db, event, &letterhead, now)?;
+            let draft = drafts.into_iter().find(|draft| draft.is_for(&mail));
+            Ok((Some(mail.id), draft))
+        })?
+    };
+    let written = draft.map(|draft| draft.write(&letterhead, &app.storage)).transpose()?;
+    let job = job.clone();
+    app.database.write_now(move |db| {
+        match (mail, &written) {
+            (Some(mail), Some(_)) => outbox::forget_unwritten(db, mail)?,
+            (Some(mail), None) => outbox::suppress_unwritten(db, mail)?,
+            (None, _) => {}
+        }
+        delivery::post(db, written.as_slice(), now)?;
+        job.finish(db)
+    })
 }
 
 /// Writes a digest of what came too late for an agent. News that stand in one already are in no other, so that doing it
@@ -104,6 +135,7 @@ fn write_and_post(
     app: &App,
     letterhead: &Letterhead,
     drafts: &[Draft],
+    event: Option<EventId>,
     job: &InHand,
     now: UtcTime,
 ) -> Result<Option<Job>> {
@@ -131,7 +163,7 @@ fn write_and_post(
     app.database.write_now(move |db| {
         delivery::post(db, &mails, now)?;
         for mail in &unwritten {
-            delivery::post_unwritten(db, mail, now)?;
+            delivery::post_unwritten(db, mail, event, now)?;
         }
         job.finish(db)
     })

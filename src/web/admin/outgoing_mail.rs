@@ -11,6 +11,7 @@ use crate::db::DbConnection;
 use crate::db::paging::{Cursor, PAGE_SIZE};
 use crate::error::{Error, Result};
 use crate::i18n::Message;
+use crate::notifications::left_out;
 use crate::outbox::State;
 use crate::outbox::listing::{self, Outgoing, Which};
 use crate::people::roles::Permission;
@@ -42,14 +43,14 @@ pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> Page
         Some(text) => Some(Cursor::parse(text).ok_or_else(PageError::bad_request)?),
     };
     let actor = staff.actor().clone();
-    let (found, counts, relays) = app
+    let (found, counts, relays, left_out) = app
         .database
         .read(move |db| {
             let mut found = listing::list(db, which, before, PAGE_SIZE)?;
             for mail in &mut found.rows {
                 hide_what_is_said(db, &actor, mail)?;
             }
-            Ok((found, listing::counts(db)?, relays::load(db)?))
+            Ok((found, listing::counts(db)?, relays::load(db)?, left_out::waiting(db)?))
         })
         .await?;
     let p = staff.page(&app, "outgoing-title", Place::OutgoingMail);
@@ -79,7 +80,7 @@ pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> Page
         .map(|mail| Row {
             action: format!("/admin/outgoing-mail/{}/sending", mail.handle),
             kind: p.t.say(&format!("outgoing-kind-{}", mail.kind)),
-            can_be_retried: mail.can_be_retried(),
+            can_be_retried: mail.can_be_retried() || left_out.contains(&mail.handle),
             tone: tone(&mail),
             state: p.t.say(&format!("outgoing-state-{}", mail.state)),
             at: mail.sent_at.unwrap_or(mail.created_at),
@@ -104,14 +105,14 @@ pub async fn list(app: Data<App>, staff: Staff, query: Query<ListQuery>) -> Page
     })
 }
 
-/// `POST /admin/outgoing-mail/{handle}/sending`: sends the same bytes again.
+/// `POST /admin/outgoing-mail/{handle}/sending`: sends the same bytes again, or writes anew what could not be written.
 pub async fn retry(app: Data<App>, staff: Staff, path: Path<String>, _: Form<Nothing>) -> PageResult {
     staff.require(Permission::OperateInstallation)?;
     let (handle, now) = (path.into_inner(), app.clock.now());
     app.database
         .write(move |db| {
             let mail = listing::find(db, &handle)?.ok_or(Error::NotFound)?;
-            if listing::retry(db, &mail, now)? {
+            if left_out::retry(db, &mail, now)? {
                 Ok(())
             } else {
                 Err(Error::Conflict(Message::new("conflict-mail-not-dead")))

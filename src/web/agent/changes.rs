@@ -10,6 +10,7 @@ use crate::app::App;
 use crate::clock::UtcTime;
 use crate::db::DbConnection;
 use crate::error::{Error, Result};
+use crate::notifications::left_out;
 use crate::outbox;
 use crate::people::{environments, person, sites};
 use crate::teams::queues;
@@ -236,7 +237,7 @@ pub async fn retry_mail(app: Data<App>, agent: Agent, path: Path<(String, String
     let (reference, handle) = path.into_inner();
     let verb = move |db: &mut DbConnection, ticket: &Ticket, _: &Actor, now| {
         let mail = outbox::listing::find(db, &handle)?.filter(|mail| mail.ticket == Some(ticket.id));
-        outbox::listing::retry(db, &mail.ok_or(Error::NotFound)?, now)?;
+        left_out::retry(db, &mail.ok_or(Error::NotFound)?, now)?;
         Ok(())
     };
     change(&app, &agent, reference, None, "said-mail-retried", verb).await

@@ -24,6 +24,7 @@ use crate::journal::outcome;
 use crate::mail::address::shown_address;
 use crate::mail::address::visible;
 use crate::notifications::Letterhead;
+use crate::notifications::left_out;
 use crate::notifications::readers::{self, Reader};
 use crate::outbox::{self, listing::Outgoing};
 use crate::people::directory;
@@ -122,6 +123,8 @@ pub struct Loaded {
     colleagues: Vec<Colleague>,
     queues: Vec<Queue>,
     mails: Vec<Outgoing>,
+    /// The public names of those that can be written anew.
+    left_out: HashSet<String>,
     planned: Vec<PlannedAnswer>,
     consents: Vec<(ConsentRequest, Option<Grant>)>,
     /// Whether the reader operates the installation.
@@ -317,6 +320,7 @@ pub fn load(
         environments,
         of_organisation,
         mails: outbox::listing::of_ticket(db, ticket.id)?,
+        left_out: left_out::waiting(db)?,
         operates: access::may(actor, Permission::OperateInstallation),
         planned,
         consents,
@@ -426,7 +430,12 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, mark: String, reader: PersonI
                 consents::line(&t, request, grant.as_ref(), &ticket.reference, href, p.now)
             })
             .collect(),
-        failed: loaded.mails.iter().filter(|mail| mail.state == outbox::State::Dead).map(failed_view).collect(),
+        failed: loaded
+            .mails
+            .iter()
+            .filter(|mail| mail.state == outbox::State::Dead)
+            .map(|mail| failed_view(mail, &loaded.left_out))
+            .collect(),
         statuses: status_choices(&t, ticket.status),
         priorities: Choice::list(
             Priority::ALL.iter().map(|priority| (priority.as_str(), t.say(priority_key(*priority)))),
@@ -550,14 +559,14 @@ pub fn context_lines(t: &Texts, context: &ConnectionContext) -> Vec<(String, Str
     .collect()
 }
 
-fn failed_view(mail: &Outgoing) -> FailedMail {
+fn failed_view(mail: &Outgoing, left_out: &HashSet<String>) -> FailedMail {
     FailedMail {
         handle: mail.handle.clone(),
         recipient: mail.recipient.clone(),
         subject: mail.subject.clone(),
         at: mail.created_at,
         reason: mail.last_error.as_deref().map(visible).unwrap_or_default(),
-        can_be_retried: mail.can_be_retried(),
+        can_be_retried: mail.can_be_retried() || left_out.contains(&mail.handle),
     }
 }
 

@@ -8,9 +8,13 @@ use accord::access::Actor;
 use accord::app::App;
 use accord::db::schema::journal as rows;
 use accord::error::Result;
+use accord::i18n::Locale;
 use accord::journal;
+use accord::notifications::left_out::WRITE_AGAIN;
 use accord::outbox::State;
 use accord::outbox::listing::{self, Which};
+use accord::people::memberships::Rights;
+use accord::people::person::{self, NewPerson, Origin};
 use accord::queue;
 use accord::queue::{InHand, Job};
 use accord::stumbling::{self, Stage};
@@ -23,7 +27,7 @@ use chrono::TimeDelta;
 use diesel::prelude::*;
 use tokio_util::sync::CancellationToken;
 
-use crate::support::desk::{Desk, Letter};
+use crate::support::desk::{Desk, Letter, address};
 
 const CLAIRE: &str = "claire@acme.example";
 const ZOE: &str = "zoe@staff.example";
@@ -237,26 +241,60 @@ fn o_08_ft_20_a_mail_over_whose_words_or_bytes_the_code_panics_is_put_aside_afte
     }
 }
 
-#[test]
-fn o_08_one_reader_s_mail_that_cannot_be_written_keeps_no_other_s() {
+#[actix_web::test]
+async fn o_08_one_reader_s_mail_that_cannot_be_written_keeps_no_other_s_and_is_written_again_when_somebody_says_so() {
     let desk = Desk::open();
     desk.receive(&Letter::from(CLAIRE));
-    let (ticket, bob, now) = (desk.ticket(), desk.bob, desk.test.now());
+    let (ticket, acme, now) = (desk.ticket(), desk.acme, desk.test.now());
     let joined = ticket.clone();
-    desk.test.write(move |db| participants::approve(db, &joined, bob, &Actor::System, now));
+    desk.test.write(move |db| {
+        // Nobody else's test lays a stone before her.
+        let lea = NewPerson {
+            address_confirmed_at: Some(now),
+            ..NewPerson::at(address("lea@acme.example"), Locale::Fr, Origin::Staff)
+        };
+        let lea = person::create(db, &lea, Some((acme, Rights::default())), None, now)?;
+        participants::approve(db, &joined, lea.id, &Actor::System, now)
+    });
     desk.test.run_jobs();
     desk.sent();
-    let stone = stumbling::lay(Stage::Building, "bob@acme.example");
+    let stone = stumbling::lay(Stage::Building, "lea@acme.example");
     desk.answer(&desk.ticket_again(ticket.id), "Redémarrez-le.", Status::WaitingForCustomer);
     for _ in 0..5 {
         desk.test.pass(TimeDelta::hours(1));
     }
-    drop(stone);
     assert_eq!(desk.sent_to(CLAIRE).len(), 1, "she has hers");
-    assert!(desk.test.read(|db| queue::failed(db, 10)).is_empty(), "the job is done");
-    let dead = desk.test.read(|db| listing::list(db, Which::Dead, None, 10)).rows;
-    let told: Vec<_> = dead.iter().map(|mail| (mail.recipient.as_str(), mail.can_be_retried())).collect();
-    assert_eq!(told, [("bob@acme.example", false)]);
+    let failed =
+        |desk: &Desk| desk.test.read(|db| queue::failed(db, 10)).into_iter().map(|job| job.name).collect::<Vec<_>>();
+    assert_eq!(failed(&desk), [WRITE_AGAIN], "the job is done, and his mail put aside");
+    let dead = |desk: &Desk| desk.test.read(|db| listing::list(db, Which::Dead, None, 10)).rows;
+    let told: Vec<_> = dead(&desk).into_iter().map(|mail| (mail.recipient, mail.has_bytes)).collect();
+    assert_eq!(told, [("lea@acme.example".to_owned(), false)]);
     let events = desk.test.read(|db| events::of_ticket(db, &ticket, 100));
     assert!(events.iter().any(|event| event.kind == EventKind::MailFailed), "{events:?}");
+
+    // An agent says to send it again, and it fails again; then an administrator does, and it is written, for him alone.
+    let path = format!("/tickets/{}", ticket.reference);
+    let handle = dead(&desk)[0].handle.clone();
+    let zoe = desk.test.browser_of(desk.zoe).await;
+    let retry = format!("{path}/mails/{handle}/retry");
+    zoe.get(&path).await.assert_says(&retry);
+    zoe.post(&retry, &[]).await.assert_status(303);
+    zoe.get(&path).await.assert_silent_about(&retry);
+    for _ in 0..5 {
+        desk.test.pass(TimeDelta::hours(1));
+    }
+    assert_eq!((failed(&desk), desk.memory().sent().len()), (vec![WRITE_AGAIN.to_owned()], 0));
+    drop(stone);
+    let sending = format!("/admin/outgoing-mail/{handle}/sending");
+    let (zoe, anne) = (desk.test.browser_of(desk.zoe).await, desk.test.signed_in(desk.administrator).await);
+    anne.get("/admin/outgoing-mail").await.assert_says(&sending);
+    anne.post(&sending, &[]).await.assert_status(303);
+    desk.test.run_jobs();
+    let sent: Vec<_> =
+        desk.sent().into_iter().map(|sent| (sent.recipient, sent.mail.text.contains("Redémarrez-le."))).collect();
+    assert_eq!(sent, [("lea@acme.example".to_owned(), true)]);
+    assert!(dead(&desk).is_empty() && failed(&desk).is_empty());
+    anne.post(&sending, &[]).await.assert_status(404);
+    zoe.get(&path).await.assert_silent_about("n’a pas reçu ce courriel");
 }
