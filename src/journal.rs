@@ -84,7 +84,30 @@ pub struct NewMail {
     /// mail too, so what it says of its sender is proven by nothing.
     pub is_adopted: bool,
     raw: Vec<u8>,
+    /// See [`hash_of`].
     pub(crate) raw_sha256: Vec<u8>,
+}
+
+/// The hash by which the same mail is known when it comes again (J-05): of its bytes, and of the queue where it reaches one alone,
+/// for who may say less must not keep out the same mail from who may say more.
+pub(crate) fn hash_of(raw: &[u8], only_queue: Option<QueueId>) -> Vec<u8> {
+    within_queue(&Sha256::digest(raw), only_queue)
+}
+
+/// Whether two deliveries, each known by its hash and its reach, are of the same bytes. Of two that reach different queues nobody
+/// can tell.
+pub(crate) fn is_same_bytes(one: (&[u8], Option<QueueId>), other: (&[u8], Option<QueueId>)) -> bool {
+    match (one, other) {
+        ((whole, None), (within, queue)) | ((within, queue), (whole, None)) => within_queue(whole, queue) == within,
+        ((one, one_queue), (other, other_queue)) => one_queue == other_queue && one == other,
+    }
+}
+
+fn within_queue(raw_sha256: &[u8], only_queue: Option<QueueId>) -> Vec<u8> {
+    match only_queue {
+        Some(queue) => Sha256::new().chain_update(raw_sha256).chain_update(queue.0.to_be_bytes()).finalize().to_vec(),
+        None => raw_sha256.to_vec(),
+    }
 }
 
 /// Whom the mail was handed over for, and whose mailbox that is.
@@ -99,14 +122,14 @@ pub struct Recipient {
 pub enum Acceptance {
     /// It stands in the journal.
     Accepted,
-    /// The same bytes came for the same mailbox before: acknowledged, and nothing more to do (J-05).
+    /// The same bytes came for the same mailbox before, with the same reach: acknowledged, and nothing more to do (J-05).
     AlreadyKnown,
 }
 
 impl NewMail {
     /// The hash is taken here, outside of any transaction (DB-05).
     pub fn new(recipients: Vec<Recipient>, envelope_from: String, way: Way, raw: Vec<u8>) -> NewMail {
-        let raw_sha256 = Sha256::digest(&raw).to_vec();
+        let raw_sha256 = hash_of(&raw, None);
         NewMail {
             recipients,
             envelope_from,
@@ -150,7 +173,7 @@ impl NewMail {
 
     /// The same for one that reaches the tickets of this queue alone, if one is named.
     pub fn within(self, only_queue: Option<QueueId>) -> NewMail {
-        NewMail { only_queue, ..self }
+        NewMail { raw_sha256: within_queue(&self.raw_sha256, only_queue), only_queue, ..self }
     }
 
     /// When it was written, as its header says.

@@ -3,6 +3,7 @@
 
 mod copied;
 mod describing;
+mod duplicate;
 mod imported;
 
 use std::cell::OnceCell;
@@ -38,7 +39,7 @@ use crate::tickets::messages::{self, CustomerMessage, NewNote, Remark, Visibilit
 use crate::tickets::opening::{self, NewTicket};
 use crate::tickets::participants;
 use crate::tickets::status::Status;
-use crate::tickets::ticket::{self, Ticket};
+use crate::tickets::ticket::Ticket;
 
 /// Where a mail went.
 #[derive(Clone, Debug)]
@@ -90,28 +91,15 @@ pub fn apply(
         mail.finish(db, &applied, worker)?;
         return Ok(applied);
     }
-    let applied = match mail.find_duplicate(db)? {
-        Some(ticket) => mail.duplicate(ticket),
-        None => {
+    let applied = match mail.find_before(db)? {
+        Some(before) if !before.is_weaker => mail.duplicate(before.ticket),
+        before => {
             let gathered = evidence::gather(db, house, &mail.mailbox, delivery, reading, now)?;
             let decision = decide(&gathered.evidence);
-            let person = gathered.person.as_ref().map(|person| person.id.0);
-            let organisation = organisation_of(db, &gathered)?;
-            let carry_out = || {
-                let span = tracing::debug_span!(target: "accord::mail", "carry_out", rule = %decision.rule.name());
-                span.in_scope(|| match delivery.imported {
-                    Some(imported) => mail.import(db, imported, &gathered),
-                    None => mail.carry_out(db, &gathered, &decision),
-                })
-            };
-            let applied = match organisation {
-                Some(organisation) => gate::scope(organisation.0, person, carry_out)?,
-                None => gate::outside(carry_out)?,
-            };
-            if let Some(address) = mail.proven_person(&decision) {
-                mail_habits::note_pass_of_domain(db, address, now)?;
+            match before {
+                Some(before) if !mail.says_more(db, &before, &gathered, &decision)? => mail.duplicate(before.ticket),
+                _ => mail.carry_out_in_scope(db, &gathered, &decision)?,
             }
-            applied
         }
     };
     mail.finish(db, &applied, worker)?;
@@ -181,12 +169,25 @@ pub(super) fn apply_by_hand(
 }
 
 impl Mail<'_> {
-    /// The same mail, come by another way: the same Message-ID and the same content (J-05).
-    fn find_duplicate(&self, db: &mut DbConnection) -> Result<Option<Ticket>> {
-        let Some(id) = &self.reading.mail.message_id else { return Ok(None) };
-        let digest = &self.reading.mail.digest;
-        let found = journal::outcome::find_same_content(db, self.delivery.mailbox, id, digest, self.delivery.id)?;
-        found.map(|ticket| ticket::by_id(db, ticket)).transpose()
+    /// Carries the decision out for the organisation that the mail is for.
+    fn carry_out_in_scope(&self, db: &mut DbConnection, gathered: &Gathered, decision: &Decision) -> Result<Applied> {
+        let person = gathered.person.as_ref().map(|person| person.id.0);
+        let organisation = organisation_of(db, gathered)?;
+        let carry_out = || {
+            let span = tracing::debug_span!(target: "accord::mail", "carry_out", rule = %decision.rule.name());
+            span.in_scope(|| match self.delivery.imported {
+                Some(imported) => self.import(db, imported, gathered),
+                None => self.carry_out(db, gathered, decision),
+            })
+        };
+        let applied = match organisation {
+            Some(organisation) => gate::scope(organisation.0, person, carry_out)?,
+            None => gate::outside(carry_out)?,
+        };
+        if let Some(address) = self.proven_person(decision) {
+            mail_habits::note_pass_of_domain(db, address, self.now)?;
+        }
+        Ok(applied)
     }
 
     fn duplicate(&self, ticket: Ticket) -> Applied {
@@ -204,7 +205,13 @@ impl Mail<'_> {
             record.flags.push("out_of_reach".to_owned());
         }
         if let Some(id) = &self.reading.mail.message_id
-            && journal::outcome::knows_mail_id(db, self.delivery.mailbox, id, self.delivery.id)?
+            && journal::outcome::knows_mail_id(
+                db,
+                self.delivery.mailbox,
+                id,
+                &self.reading.mail.digest,
+                self.delivery.id,
+            )?
         {
             record.flags.push("same_id_other_content".to_owned());
         }

@@ -14,7 +14,7 @@ use crate::db::one_of::one_of;
 use crate::db::one_text::one_text;
 use crate::db::prepared_once::prepared_once;
 use crate::db::schema::journal;
-use crate::db::types::{JournalId, Json, MailboxId, OrganisationId, TicketId};
+use crate::db::types::{JournalId, Json, MailboxId, OrganisationId, QueueId, TicketId};
 use crate::error::{Error, Result};
 use crate::mail::sender_check::Checks;
 
@@ -110,36 +110,82 @@ pub fn finish(db: &mut DbConnection, delivery: &Delivery, worker: &str, outcome:
     Ok(())
 }
 
-/// The ticket of a mail with the same Message-ID and content that already became part of a ticket through the same mailbox (J-05).
+/// A mail with the same Message-ID and content, as it came before.
+#[derive(Clone, Debug)]
+pub struct Same {
+    pub id: JournalId,
+    pub ticket: TicketId,
+    /// The one queue whose tickets it reached, where it was so limited.
+    pub only_queue: Option<QueueId>,
+    /// The hash by which its bytes are known, with its reach ([`super::hash_of`]).
+    pub(crate) raw_sha256: Vec<u8>,
+    pub record: Record,
+}
+
+/// Mails of the same content that are looked at, the latest first.
+pub const SAME: usize = 20;
+/// In the record of a mail that did nothing, for it had come before. Somebody may send one again and again.
+const DID_NOTHING: &str = "%\"decision\":\"duplicate\"%";
+
+/// The mails with the same Message-ID, or without one, and the same content that became part of a ticket through the same
+/// mailbox, and did something there (J-05); the latest first.
 pub fn find_same_content(
+    db: &mut DbConnection,
+    mailbox: MailboxId,
+    mail_id: Option<&str>,
+    content_sha256: &[u8],
+    except: JournalId,
+) -> Result<Vec<Same>> {
+    type Row = (JournalId, Option<TicketId>, Option<QueueId>, Vec<u8>, Json<Record>);
+    /// The query; its type has no name.
+    macro_rules! same {
+        ($of_id:expr) => {
+            one_text!(
+                journal::table
+                    .filter(journal::content_sha256.eq(content_sha256))
+                    .filter($of_id)
+                    .filter(journal::mailbox_id.eq(mailbox))
+                    .filter(journal::id.ne(except))
+                    .filter(journal::state.eq(State::Applied))
+                    .filter(journal::ticket_id.is_not_null())
+                    .filter(journal::record.not_like(DID_NOTHING))
+                    .order(journal::id.desc())
+                    .limit(SAME as i64)
+                    .select((
+                        journal::id,
+                        journal::ticket_id,
+                        journal::only_queue_id,
+                        journal::raw_sha256,
+                        journal::record
+                    ))
+            )
+        };
+    }
+    let found: Vec<Row> = match mail_id {
+        Some(mail_id) => same!(journal::mail_id.eq(mail_id)).load(db)?,
+        None => same!(journal::mail_id.is_null()).load(db)?,
+    };
+    let same = |(id, ticket, only_queue, raw_sha256, record): Row| {
+        ticket.map(|ticket| Same { id, ticket, only_queue, raw_sha256, record: record.0 })
+    };
+    Ok(found.into_iter().filter_map(same).collect())
+}
+
+/// Whether another mail with this Message-ID came through the same mailbox, with other content or with one that is not known.
+pub fn knows_mail_id(
     db: &mut DbConnection,
     mailbox: MailboxId,
     mail_id: &str,
     content_sha256: &[u8],
     except: JournalId,
-) -> Result<Option<TicketId>> {
-    let found: Option<Option<TicketId>> = one_text!(
-        journal::table
-            .filter(journal::content_sha256.eq(content_sha256))
-            .filter(journal::mail_id.eq(mail_id))
-            .filter(journal::mailbox_id.eq(mailbox))
-            .filter(journal::id.ne(except))
-            .filter(journal::state.eq(State::Applied))
-            .filter(journal::ticket_id.is_not_null())
-            .select(journal::ticket_id)
-    )
-    .first(db)
-    .optional()?;
-    Ok(found.flatten())
-}
-
-/// Whether another mail with this Message-ID came through the same mailbox, with other content.
-pub fn knows_mail_id(db: &mut DbConnection, mailbox: MailboxId, mail_id: &str, except: JournalId) -> Result<bool> {
+) -> Result<bool> {
+    let differs = journal::content_sha256.is_null().or(journal::content_sha256.ne(content_sha256));
     let known: i64 = one_text!(
         journal::table
             .filter(journal::mail_id.eq(mail_id))
             .filter(journal::mailbox_id.eq(mailbox))
             .filter(journal::id.ne(except))
+            .filter(differs)
             .count()
     )
     .get_result(db)?;

@@ -120,6 +120,61 @@ async fn s_05_d11_nothing_in_a_mail_of_one_queue_reaches_a_ticket_that_moved_to_
     }
 }
 
+/// Whoever speaks for one queue must not keep out what comes from who speaks for all, be it the same to the last byte.
+#[actix_web::test]
+async fn j_05_what_came_with_a_secret_of_one_queue_first_does_not_swallow_the_same_mail_from_the_mail_server() {
+    for has_id in [true, false] {
+        let desk = Desk::open();
+        let browser = desk.test.browser().await;
+        let (ticket, sent) = moved(&desk);
+        let secret = secret_of(&desk, both_queues(&desk).0);
+        let mut answer = Letter::answering("claire@acme.example", &sent);
+        if !has_id {
+            answer.headers.retain(|(name, _)| name != "Message-ID");
+        }
+        let path = format!("/api/v1/inbound?recipient={}", answer.recipient.replace('+', "%2B"));
+        let hand_over = || request(&path, &secret).set_payload(answer.bytes());
+        let before = desk.messages(&ticket).len();
+        assert_eq!(status(&browser, hand_over()).await, 202);
+        desk.test.run_jobs();
+        assert_eq!((desk.tickets().len(), desk.messages(&ticket).len()), (2, before), "{has_id}");
+        desk.receive(&answer);
+        assert_eq!((desk.tickets().len(), desk.public_messages(&ticket).len()), (2, before + 1), "{has_id}");
+        // Either way again, it has been said.
+        desk.receive(&answer);
+        assert_eq!(status(&browser, hand_over()).await, 202);
+        desk.test.run_jobs();
+        let sent_again = answer.clone().on_top("Received", "from a by b");
+        if has_id {
+            desk.receive(&sent_again);
+        }
+        assert_eq!((desk.tickets().len(), desk.messages(&ticket).len()), (2, before + 1), "{has_id}");
+        // What opens a ticket of its own opens one, whichever way it came first.
+        let anew = Letter::from("claire@acme.example").header("Message-ID", "<anew@client.example>").subject("Autre");
+        assert_eq!(status(&browser, request(PATH, &secret).set_payload(anew.bytes())).await, 202);
+        desk.test.run_jobs();
+        desk.receive(&anew);
+        assert_eq!(desk.tickets().len(), 3, "{has_id}");
+        assert_eq!(desk.messages(&desk.tickets().pop().unwrap()).len(), 1, "{has_id}");
+    }
+}
+
+/// Programs write the same words again and again, and some give their mails neither id nor date.
+#[actix_web::test]
+async fn j_05_without_a_message_id_the_same_words_by_another_way_are_another_mail() {
+    let desk = Desk::open();
+    let browser = desk.test.browser().await;
+    let secret = secret_of(&desk, both_queues(&desk).0);
+    let alarm = Letter::from("claire@acme.example").header("Message-ID", "").header("Date", "").subject("Disque plein");
+    let hand_over = |letter: Letter| request(PATH, &secret).set_payload(letter.bytes());
+    desk.receive(&alarm.clone().on_top("Received", "from a by b"));
+    assert_eq!(status(&browser, hand_over(alarm.clone().on_top("Received", "from c by d"))).await, 202);
+    desk.test.run_jobs();
+    desk.receive(&alarm.on_top("Received", "from e by f"));
+    let said: usize = desk.tickets().iter().map(|ticket| desk.messages(ticket).len()).sum();
+    assert_eq!(said, 3);
+}
+
 /// The number of a ticket tells that it is there and to whom it may belong; only who works there reads it.
 #[actix_web::test]
 async fn a_01_who_does_not_work_in_the_queue_of_a_ticket_reads_its_number_in_no_hint() {

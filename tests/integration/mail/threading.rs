@@ -2,7 +2,7 @@
 
 use accord::db::schema::sending_domains;
 use accord::i18n::Locale;
-use accord::journal::{State, unprocessed};
+use accord::journal::{self, State, unprocessed};
 use accord::people::person::{self, Origin};
 use accord::tickets::events::{self, EventKind, Maker};
 use accord::tickets::messages::{Remark, Visibility};
@@ -436,6 +436,52 @@ fn th_10_a_mail_that_lacks_the_usual_proof_is_for_staff_until_an_agent_accepts_i
     desk.test.clock.advance(TimeDelta::days(1));
     desk.receive(&by_token("claire@acme.example", &sent).authenticated("none"));
     assert_eq!(desk.public_messages(&ticket).len(), 7);
+}
+
+/// By two ways, of which one breaks signatures: which comes first is chance.
+#[test]
+fn j_05_th_10_the_same_mail_that_comes_again_with_its_proof_is_heard_and_is_heard_once() {
+    let (desk, ticket, sent) = usually_proven();
+    let letter = by_token("claire@acme.example", &sent).header("Message-ID", "<twice@acme.example>");
+    desk.receive(&letter.clone().authenticated("none"));
+    assert_eq!((desk.messages(&ticket).len(), desk.public_messages(&ticket).len()), (6, 5));
+    desk.receive(&letter.clone().authenticated("pass"));
+    assert_eq!((desk.messages(&ticket).len(), desk.public_messages(&ticket).len()), (7, 6));
+    let said = desk.messages(&ticket).pop().unwrap();
+    let record = desk.test.read(move |db| journal::outcome::record_of(db, said.ingest_id.unwrap()));
+    assert_eq!(record.flags, Vec::<String>::new(), "it says nothing else than the one before");
+    for way in ["pass", "none", "pass"] {
+        desk.receive(&letter.clone().authenticated(way).on_top("Received", "from a by b"));
+    }
+    assert_eq!((desk.messages(&ticket).len(), desk.tickets().len()), (7, 1));
+    // What an agent accepted already is there.
+    let other = letter.header("Message-ID", "<other@acme.example>").text("Autre chose.");
+    desk.receive(&other.clone().authenticated("none"));
+    judge_newest(&desk, &ticket, true);
+    desk.receive(&other.authenticated("pass"));
+    assert_eq!((desk.messages(&ticket).len(), desk.public_messages(&ticket).len()), (8, 7));
+}
+
+/// Its proof is about its words, not about where it was handed over.
+#[test]
+fn j_05_a_mail_in_doubt_that_comes_again_with_its_proof_says_nothing_in_another_ticket() {
+    let (desk, ticket, sent) = usually_proven();
+    desk.sent();
+    desk.receive(&Letter::from("claire@acme.example").subject("Autre affaire").authenticated("pass"));
+    let other = desk.tickets().into_iter().find(|other| other.id != ticket.id).unwrap();
+    desk.answer(&other, "Oui ?", Status::WaitingForCustomer);
+    let of_other = desk.sent_to("claire@acme.example").pop().unwrap();
+    let letter = by_token("claire@acme.example", &sent).header("Message-ID", "<twice@acme.example>");
+    desk.receive(&letter.clone().authenticated("none"));
+    let before = desk.messages(&other).len();
+    let replayed = Letter { recipient: of_other.reply_to(), ..letter.clone().authenticated("pass") };
+    desk.receive(&replayed);
+    assert_eq!((desk.messages(&other).len(), desk.messages(&ticket).len(), desk.tickets().len()), (before, 6, 2));
+    // Nor does it keep the genuine one out, and that is heard once.
+    for server in ["a", "b"] {
+        desk.receive(&letter.clone().on_top("Received", &format!("from {server} by c")).authenticated("pass"));
+        assert_eq!(desk.public_messages(&ticket).len(), 6);
+    }
 }
 
 #[test]
