@@ -71,7 +71,7 @@ pub struct Person {
     pub address: String,
     /// When the person proved to read mail at that address.
     pub address_confirmed_at: Option<UtcTime>,
-    /// Since when nothing is mailed there ([`suppression`]).
+    /// Since when nothing is mailed there ([`crate::people::suppression`]).
     pub address_suppressed_at: Option<UtcTime>,
 }
 
