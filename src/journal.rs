@@ -257,10 +257,16 @@ pub fn original_hashes_known_in(db: &mut DbConnection, mailbox: MailboxId) -> Re
     Ok(hashes.into_iter().flatten().collect())
 }
 
-/// The names of the originals that were adopted.
-pub fn adopted_hashes(db: &mut DbConnection) -> Result<Vec<String>> {
-    let adopted = journal::table.filter(journal::is_adopted.eq(true)).filter(journal::original_hash.is_not_null());
-    let hashes: Vec<Option<String>> = adopted.select(journal::original_hash).distinct().load(db)?;
+/// The names of originals whose files need not be any message's: of mails that did nothing in a ticket, or nothing yet, and of
+/// those that were adopted.
+pub fn original_hashes_of_unsaid(db: &mut DbConnection) -> Result<Vec<String>> {
+    let is_unsaid = journal::state.ne(State::Applied).or(journal::ticket_id.is_null());
+    let hashes: Vec<Option<String>> = journal::table
+        .filter(journal::original_hash.is_not_null())
+        .filter(is_unsaid.or(journal::is_adopted.is_not_null()))
+        .select(journal::original_hash)
+        .distinct()
+        .load(db)?;
     Ok(hashes.into_iter().flatten().collect())
 }
 

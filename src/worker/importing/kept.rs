@@ -141,10 +141,11 @@ fn known_hashes(db: &mut DbConnection, mailbox: MailboxId) -> Result<HashSet<Str
     Ok(known)
 }
 
-/// The files of what was adopted before. Where numbers were masked in them, their names are not those that the database knows.
+/// The files of mails that are no message's: of what is held, or was rejected or heard in silence. Of what was adopted before
+/// they are a message's, but where numbers were masked in them, their names are not those that the database knows.
 fn attached(app: &App) -> anyhow::Result<HashSet<[u8; 32]>> {
     let mut attached = HashSet::new();
-    for hash in app.database.read_now(journal::adopted_hashes)? {
+    for hash in app.database.read_now(journal::original_hashes_of_unsaid)? {
         match app.storage.get(&hash) {
             Ok(raw) => attached.extend(likenesses(&reading::as_kept(&raw, app.config.limits.mail_bytes))),
             Err(Error::FileDamaged(_)) => {}

@@ -241,3 +241,27 @@ fn ft_33_j_06_a_mail_for_two_mailboxes_is_adopted_into_each() {
     }
     assert_eq!(desk.tickets().len(), 3);
 }
+
+/// Whoever sends a forged mail that is held could else have another one, which is a file of it, taken for a mail to us.
+#[test]
+fn ft_33_a_mail_that_is_a_file_of_one_that_is_held_or_was_rejected_is_not_adopted() {
+    let desk = Desk::open();
+    desk.receive(&Letter::from("claire@acme.example"));
+    desk.answer(&desk.ticket(), "Redémarrez-le.", Status::WaitingForCustomer);
+    let sent = desk.sent_to("claire@acme.example").pop().unwrap();
+    let inner = "From: Bob <bob@acme.example>\r\nTo: support@garonne.example\r\nDate: Mon, 23 Nov 2026 08:00:00 +0000\r\n\
+                 Message-ID: <in@acme.example>\r\nSubject: Virement\r\n\r\nChangez notre adresse.";
+    let forged = Letter { recipient: sent.reply_to(), ..with_file("Re", inner) };
+    desk.receive(&forged.authenticated("fail"));
+    let now = desk.test.now();
+    let found = |desk: &Desk| {
+        let kept = Kept::find(&desk.test.app, SUPPORT, true).unwrap();
+        (kept.mails(), kept.of_others, kept.unaddressed, kept.damaged)
+    };
+    let held = desk.test.read(|db| unprocessed::list(db, None, 10)).rows;
+    assert_eq!(held.len(), 1);
+    assert_eq!(found(&desk), (0, 0, 0, 0), "held");
+    let id = held[0].id;
+    assert!(desk.test.write(move |db| unprocessed::reject(db, id, now)));
+    assert_eq!(found(&desk), (0, 0, 0, 0), "rejected");
+}
