@@ -26,6 +26,9 @@ use crate::tickets::{links, mail_ids, participants};
 /// Mails to an address that nobody confirmed, whoever causes them (LP-02, ADV-10).
 const UNCONFIRMED: Rate = Rate { times: 1, within: TimeDelta::days(1) };
 const UNCONFIRMED_NAME: &str = "ack-unconfirmed";
+/// For how long an acknowledgement is known to be counted. Its job runs again when its mail could not be written or put into the
+/// outbox, and would else find that there is no room for the very mail that took it.
+const COUNTED: Rate = Rate { times: 1, within: TimeDelta::days(2) };
 
 /// What the way in which a ticket was opened lets a machine do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,14 +70,17 @@ pub fn draft(
     // A stranger may file in anybody's name; only the ticket knows whether the mailbox stands behind it.
     let is_requester = person.id == ticket.requester_id;
     let is_confirmed = if is_requester { ticket.address_confirmed } else { person.address_confirmed_at.is_some() };
-    if leave.is_flood && is_confirmed && !budget::is_untouched(db, &to, now)? {
-        return Ok(None);
-    }
-    let has_room = if is_confirmed { budget::take(db, &to, now) } else { count_unconfirmed(db, &to, now) };
-    match has_room {
-        Ok(()) => {}
-        Err(Error::TooMany { .. }) => return Ok(None),
-        Err(error) => return Err(error),
+    let counted = throttle::name("ack-counted", &first.handle);
+    if throttle::allows(db, &counted, COUNTED, now)? {
+        if leave.is_flood && is_confirmed && !budget::is_untouched(db, &to, now)? {
+            return Ok(None);
+        }
+        let has_room = if is_confirmed { budget::take(db, &to, now) } else { count_unconfirmed(db, &to, now) };
+        match has_room {
+            Ok(()) => throttle::take(db, &counted, COUNTED, now)?,
+            Err(Error::TooMany { .. }) => return Ok(None),
+            Err(error) => return Err(error),
+        }
     }
     let t = Texts::new(person.language.0, person.zone());
     let operator = settings::operator_name(db)?;
