@@ -31,6 +31,7 @@ use crate::support::desk::{Desk, Letter, address};
 
 const CLAIRE: &str = "claire@acme.example";
 const ZOE: &str = "zoe@staff.example";
+const INES: &str = "ines@acme.example";
 
 /// How often each kind of work was begun.
 static BEGUN: [AtomicU32; 4] = [const { AtomicU32::new(0) }; 4];
@@ -297,4 +298,45 @@ async fn o_08_one_reader_s_mail_that_cannot_be_written_keeps_no_other_s_and_is_w
     assert!(dead(&desk).is_empty() && failed(&desk).is_empty());
     anne.post(&sending, &[]).await.assert_status(404);
     zoe.get(&path).await.assert_silent_about("n’a pas reçu ce courriel");
+}
+
+#[actix_web::test]
+async fn o_08_a_mail_that_is_written_again_goes_once_and_to_nobody_who_reads_the_ticket_no_more() {
+    for reads_no_more in [false, true] {
+        let desk = Desk::open();
+        desk.receive(&Letter::from(CLAIRE));
+        let (ticket, now) = (desk.ticket(), desk.test.now());
+        let joined = ticket.clone();
+        let ines = desk.test.write(move |db| {
+            let ines = person::find_or_create_by_address(db, &address(INES), "Inès", Origin::Mail, Locale::Fr, now)?.id;
+            participants::approve(db, &joined, ines, &Actor::System, now)?;
+            Ok(ines)
+        });
+        let stone = stumbling::lay(Stage::Building, INES);
+        desk.answer(&desk.ticket_again(ticket.id), "Redémarrez-le.", Status::WaitingForCustomer);
+        for _ in 0..5 {
+            desk.test.pass(TimeDelta::hours(1));
+        }
+        drop(stone);
+        assert_eq!(desk.sent_to(INES).len(), 0);
+        desk.sent();
+        if reads_no_more {
+            let (current, now) = (desk.ticket_again(ticket.id), desk.test.now());
+            desk.test.write(move |db| participants::remove(db, &current, ines, &Actor::System, now));
+            desk.test.run_jobs();
+        }
+        let dead = desk.test.read(|db| listing::list(db, Which::Dead, None, 10)).rows;
+        let retry = format!("/tickets/{}/mails/{}/retry", ticket.reference, dead[0].handle);
+        let sending = format!("/admin/outgoing-mail/{}/sending", dead[0].handle);
+        desk.test.browser_of(desk.yves).await.post(&retry, &[]).await.assert_status(404);
+        let anne = desk.test.signed_in(desk.administrator).await;
+        anne.post(&sending, &[]).await.assert_status(303);
+        anne.post(&sending, &[]).await.assert_status(409);
+        desk.test.browser_of(desk.zoe).await.post(&retry, &[]).await.assert_status(303);
+        desk.test.run_jobs();
+        desk.test.pass(TimeDelta::hours(1));
+        assert_eq!((desk.sent_to(INES).len(), desk.sent().len()), (usize::from(!reads_no_more), 0));
+        let left = desk.test.read(|db| listing::list(db, Which::Dead, None, 10)).rows;
+        assert!(left.is_empty() && desk.test.read(|db| queue::failed(db, 10)).is_empty(), "{left:?}");
+    }
 }
