@@ -3,6 +3,7 @@
 
 mod history;
 mod mails;
+mod parties;
 mod planned;
 
 use std::collections::{HashMap, HashSet};
@@ -19,7 +20,7 @@ use crate::consent::{ConsentRequest, Grant, asking, grants};
 use crate::db::DbConnection;
 use crate::db::types::{PersonId, QueueId};
 use crate::error::{FieldErrors, Result};
-use crate::i18n::{Locale, Message as Text, Texts};
+use crate::i18n::{Message as Text, Texts};
 use crate::journal::outcome;
 use crate::mail::address::shown_address;
 use crate::mail::address::visible;
@@ -29,7 +30,7 @@ use crate::notifications::readers::{self, Reader};
 use crate::outbox::{self, listing::Outgoing};
 use crate::people::directory;
 use crate::people::environments::{self, Environment};
-use crate::people::organisations::{self, Organisation, OrganisationKind, OrganisationStatus};
+use crate::people::organisations::{self, Organisation, OrganisationKind};
 use crate::people::person::{self, Person};
 use crate::people::roles::Permission;
 use crate::people::sites::{self, Site};
@@ -39,7 +40,7 @@ use crate::tickets::assignment::{self, Colleague};
 use crate::tickets::connection_context::{self, ConnectionContext};
 use crate::tickets::events::{self, Event, EventKind};
 use crate::tickets::messages::{self, Message, Reading};
-use crate::tickets::participants::{self, Part, ParticipantShown, Standing};
+use crate::tickets::participants::{self, ParticipantShown};
 use crate::tickets::planned::PlannedAnswer;
 use crate::tickets::planned::audience::Audience;
 use crate::tickets::priority::Priority;
@@ -49,11 +50,11 @@ use crate::tickets::ticket::{self, Ticket};
 use crate::tickets::{self, attachments, contacts, tags};
 use crate::web::agent::ticket::history::EventView;
 use crate::web::agent::ticket::mails::MailLine;
+use crate::web::agent::ticket::parties::{OrganisationView, ParticipantView, PlaceView, RequesterView};
 use crate::web::agent::ticket::planned::PlannedView;
 use crate::web::consents::{self, ConsentLine};
 use crate::web::conversation::{self, Around, MessageView};
 use crate::web::kept_files::KeptFile;
-use crate::web::name_marks::name_marks;
 use crate::web::navigation::Place;
 use crate::web::page::{Choice, Page};
 use crate::web::page_error::PageResult;
@@ -185,45 +186,6 @@ enum Item {
     /// With the mails that were written of it.
     Message(Box<MessageView>, Vec<MailLine>),
     Event(EventView),
-}
-
-struct RequesterView {
-    handle: String,
-    name: String,
-    /// Nothing, if they have none.
-    address: String,
-    /// The keys of what deceives the eye in the name or the address.
-    marks: Vec<&'static str>,
-    /// Where a letter reaches somebody who belongs to no organisation but their own.
-    postal_address: String,
-    job_title: String,
-    telephone: String,
-    language: String,
-}
-
-struct OrganisationView {
-    name: String,
-    status: String,
-    city: String,
-    telephone: String,
-}
-
-struct PlaceView {
-    sites: Vec<Choice>,
-    environments: Vec<Choice>,
-    site: Option<Site>,
-    environment: Option<Environment>,
-}
-
-struct ParticipantView {
-    handle: String,
-    name: String,
-    address: String,
-    /// The keys of what deceives the eye in the name or the address.
-    marks: Vec<&'static str>,
-    is_requester: bool,
-    is_proposed: bool,
-    is_suppressed: bool,
 }
 
 struct FailedMail {
@@ -363,7 +325,7 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, mark: String, reader: PersonI
     let new_count = seen.map_or(0, |seen| messages.len().saturating_sub(seen));
     let history: Vec<EventView> =
         loaded.events.iter().map(|event| history::event_view(&t, event, names, &loaded.queues, &loaded.seen)).collect();
-    let place = place_view(&loaded);
+    let place = parties::place_view(&loaded);
     let assignee_handle = loaded
         .colleagues
         .iter()
@@ -401,24 +363,10 @@ fn view(mut p: Page, loaded: Loaded, draft: Draft, mark: String, reader: PersonI
         new_count,
         unreached: unreached(&t, &loaded, reader),
         recipients: recipients(&loaded.readers),
-        requester: RequesterView {
-            handle: loaded.requester.handle.clone(),
-            name: visible(&loaded.requester.display_name()),
-            address: visible(shown_address(&loaded.requester.address)),
-            marks: name_marks(&loaded.requester.display_name(), &loaded.requester.address),
-            postal_address: match loaded.organisation.kind {
-                OrganisationKind::Individual => {
-                    loaded.organisation.address_lines.lines().collect::<Vec<_>>().join(", ")
-                }
-                _ => String::new(),
-            },
-            job_title: loaded.requester.job_title.clone(),
-            telephone: loaded.requester.telephone.clone(),
-            language: t.say(language_key(ticket.language.0)),
-        },
-        organisation: organisation_view(&t, &loaded.organisation),
+        requester: parties::requester_view(&t, &loaded),
+        organisation: parties::organisation_view(&t, &loaded.organisation),
         place,
-        participants: loaded.participants.iter().map(participant_view).collect(),
+        participants: loaded.participants.iter().map(parties::participant_view).collect(),
         context: context.map(|(context, _)| context_lines(&t, context)).unwrap_or_default(),
         context_at: context.map(|(_, at)| *at),
         history,
@@ -501,47 +449,6 @@ fn unreached(t: &Texts, loaded: &Loaded, reader: PersonId) -> Option<String> {
     Some(t.with(key, "name", visible(&requester.display_name())))
 }
 
-fn participant_view(participant: &ParticipantShown) -> ParticipantView {
-    ParticipantView {
-        handle: participant.handle.clone(),
-        name: visible(&participant.name),
-        address: visible(shown_address(&participant.address)),
-        marks: name_marks(&participant.name, &participant.address),
-        is_requester: participant.part == Part::Requester,
-        is_proposed: participant.standing == Standing::Proposed,
-        is_suppressed: participant.is_suppressed,
-    }
-}
-
-fn organisation_view(t: &Texts, organisation: &Organisation) -> Option<OrganisationView> {
-    (organisation.kind != OrganisationKind::Individual).then(|| OrganisationView {
-        name: organisation.name.clone(),
-        status: t.say(relation_key(organisation.status)),
-        city: organisation.city.clone(),
-        telephone: organisation.telephone.clone(),
-    })
-}
-
-fn place_view(loaded: &Loaded) -> Option<PlaceView> {
-    if loaded.sites.is_empty() && loaded.environments.is_empty() {
-        return None;
-    }
-    let site = loaded.sites.iter().find(|site| Some(site.id) == loaded.ticket.site_id);
-    let environment = loaded.environments.iter().find(|known| Some(known.id) == loaded.ticket.environment_id);
-    Some(PlaceView {
-        sites: Choice::list(
-            loaded.sites.iter().map(|site| (site.handle.clone(), site.name.clone())),
-            site.map_or("", |site| &site.handle),
-        ),
-        environments: Choice::list(
-            loaded.environments.iter().map(|known| (known.handle.clone(), known.name.clone())),
-            environment.map_or("", |known| &known.handle),
-        ),
-        site: site.cloned(),
-        environment: environment.cloned(),
-    })
-}
-
 /// What was recorded of where a request came from, as pairs of a name and a value; for agents and customers alike (A1).
 pub fn context_lines(t: &Texts, context: &ConnectionContext) -> Vec<(String, String)> {
     let browser = format!("{} {}", context.browser, context.browser_version);
@@ -600,20 +507,5 @@ pub fn priority_key(priority: Priority) -> &'static str {
         Priority::Normal => "priority-normal",
         Priority::High => "priority-high",
         Priority::Urgent => "priority-urgent",
-    }
-}
-
-fn relation_key(status: OrganisationStatus) -> &'static str {
-    match status {
-        OrganisationStatus::Prospect => "relation-prospect",
-        OrganisationStatus::Customer => "relation-customer",
-        OrganisationStatus::Former => "relation-former",
-    }
-}
-
-fn language_key(locale: Locale) -> &'static str {
-    match locale {
-        Locale::Fr => "ticket-language-fr",
-        Locale::En => "ticket-language-en",
     }
 }
