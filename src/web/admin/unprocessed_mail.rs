@@ -315,7 +315,10 @@ fn state(t: &Texts, mail: &Unprocessed) -> (Tone, String) {
 }
 
 fn sender(t: &Texts, mail: &Unprocessed) -> String {
-    if mail.envelope_from.is_empty() { t.say("unprocessed-no-sender") } else { visible(&mail.envelope_from) }
+    match mail.envelope_from.as_str() {
+        "" | "<>" => t.say("unprocessed-no-sender"),
+        sender => visible(sender),
+    }
 }
 
 /// Why the mail waits: what the decision table found, or the fault.

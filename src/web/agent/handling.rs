@@ -111,7 +111,7 @@ fn remarks(t: &Texts, handling: &Handling) -> Vec<String> {
 
 fn arrival(t: &Texts, handling: &Handling, written_at: Option<UtcTime>) -> Vec<(String, String)> {
     let sender = match handling.envelope_from.as_str() {
-        "" => t.say("unprocessed-no-sender"),
+        "" | "<>" => t.say("unprocessed-no-sender"),
         sender => visible(sender),
     };
     let way = match handling.imported {
