@@ -170,9 +170,10 @@
   }
 
   // Where the views of a list do not fit beside one another, the one that is open is to be seen.
-  const view = one(".tabs [aria-current]");
-  const views = view?.closest("ul");
-  if (views) views.scrollLeft += view.getBoundingClientRect().left - views.getBoundingClientRect().left - (views.clientWidth - view.offsetWidth) / 2;
+  for (const view of all(".tabs [aria-current], .portal-nav [aria-current]")) {
+    const views = view.closest(".portal-nav") ?? view.closest("ul");
+    views.scrollLeft += view.getBoundingClientRect().left - views.getBoundingClientRect().left - (views.clientWidth - view.offsetWidth) / 2;
+  }
 
   // ---- Time ----
 
