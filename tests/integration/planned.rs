@@ -523,17 +523,17 @@ async fn agents_find_what_is_held_in_the_lists_and_on_a_page_of_its_own() {
     let to_it = format!("{}#{handle}\"", path(&ticket));
     zoe.get("/tickets")
         .await
-        .assert_says("Réponse pas envoyée")
+        .assert_says("Réponse non envoyée")
         .assert_says("Une de vos réponses n’a pas été envoyée.");
     zoe.get("/planned-answers").await.assert_says("Le client a écrit").assert_says(&to_it);
-    hugo.get("/tickets").await.assert_says("Réponse pas envoyée").assert_silent_about("Une de vos réponses");
+    hugo.get("/tickets").await.assert_says("Réponse non envoyée").assert_silent_about("Une de vos réponses");
     hugo.get("/planned-answers").await.assert_says("Nous passons").assert_says("de Zoé Petit");
     yves.get("/planned-answers").await.assert_status(200).assert_silent_about("Nous passons");
 
     // In the composer it is its author's alone.
     zoe.post(&format!("{}/answers/{handle}/taking-back", path(&ticket)), &[]).await.assert_status(303);
     zoe.get("/planned-answers").await.assert_says("Dans votre zone de rédaction");
-    zoe.get("/tickets").await.assert_silent_about("Réponse pas envoyée");
+    zoe.get("/tickets").await.assert_silent_about("Réponse non envoyée");
     hugo.get("/planned-answers").await.assert_silent_about("Nous passons");
 }
 

@@ -258,8 +258,8 @@ status-clock-confirm = L’heure est juste, reprendre
 status-complaints = Plaintes
 status-complaints-count = { $count ->
     [0] Personne n’a signalé nos courriels comme indésirables ces 30 derniers jours.
-    [one] Une personne a signalé nos courriels comme indésirables ces 30 derniers jours ; le registre dit laquelle. Elle ne reçoit plus de nouvelles.
-   *[other] { $count } personnes ont signalé nos courriels comme indésirables ces 30 derniers jours ; le registre dit lesquelles. Elles ne reçoivent plus de nouvelles.
+    [one] Une personne a signalé nos courriels comme indésirables ces 30 derniers jours ; le journal des preuves dit laquelle. Elle ne reçoit plus de nouvelles.
+   *[other] { $count } personnes ont signalé nos courriels comme indésirables ces 30 derniers jours ; le journal des preuves dit lesquelles. Elles ne reçoivent plus de nouvelles.
 }
 status-failed-jobs = Tâches en échec
 status-failed-jobs-hint = Elles ont été tentées plusieurs fois. Corrigez la cause, puis relancez-les : rien n’est fait deux fois.

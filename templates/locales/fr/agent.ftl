@@ -14,7 +14,7 @@ queue-own-held = { $count ->
    *[other] { $count } de vos réponses n’ont pas été envoyées.
 }
 queue-own-held-look = Voir
-queue-answer-held = Réponse pas envoyée
+queue-answer-held = Réponse non envoyée
 queue-answer-planned = Réponse prévue
 unsaid-hint = Vos réponses qui attendent ou sont dans votre zone de rédaction, et celles de tous qui ont été retenues dans vos files.
 unsaid-none = Tout est dit
@@ -295,7 +295,7 @@ answer-send-anyway = Envoyer quand même
 answer-change-time = Une autre heure
 answer-remove = Jeter cette réponse
 answer-remove-sure = Son texte disparaît aussitôt pour de bon, ses fichiers du disque sous deux jours, sauf s’ils figurent aussi dans un autre message. Personne ne l’a reçue.
-answer-held = Pas envoyée
+answer-held = Non envoyée
 answer-taken-back = Dans votre zone de rédaction
 answer-sent-already = Trop tard : cette réponse est partie. Elle ne peut plus être reprise.
 answer-not-there = Cette réponse n’est plus là. Elle a été envoyée ou jetée, peut-être dans une autre fenêtre.

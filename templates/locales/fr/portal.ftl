@@ -157,7 +157,7 @@ said-address-confirmed = Merci. Votre adresse est confirmée.
 participant-remove = Retirer
 
 unsubscribe-title = Ne plus recevoir de courriels sur les tickets
-unsubscribe-lead = Vous ne recevrez plus de courriel sur les nouveautés des tickets que vous traitez. Les courriels sur votre compte et les réponses à vos propres demandes restent envoyés.
+unsubscribe-lead = Vous ne recevrez plus de courriel sur les nouveautés des tickets que vous traitez. Vous recevrez toujours les courriels sur votre compte et les réponses à vos propres demandes.
 unsubscribe-stop = Ne plus en recevoir
 unsubscribe-stopped = C’est noté : vous ne recevez plus de courriel sur les nouveautés des tickets que vous traitez.
 unsubscribe-account = Les recevoir de nouveau : dans votre compte
