@@ -172,6 +172,7 @@
   // Where the views of a list do not fit beside one another, the one that is open is to be seen.
   for (const view of all(".tabs [aria-current], .portal-nav [aria-current]")) {
     const views = view.closest(".portal-nav") ?? view.closest("ul");
+    if (!views) continue;
     views.scrollLeft += view.getBoundingClientRect().left - views.getBoundingClientRect().left - (views.clientWidth - view.offsetWidth) / 2;
   }
 
