@@ -1,5 +1,6 @@
 //! The relay, by SMTP: an attempt ends in its time, and what the relay answers is told apart by whose fault it is.
 
+use std::error::Error as _;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -158,7 +159,9 @@ fn classify(error: &SmtpError) -> SendFailure {
         Some(500..=599) => FailureKind::Permanent,
         _ => FailureKind::Relay,
     };
-    SendFailure { kind, code, text: printable(&error.to_string()) }
+    // What the server said, without what the library says of the code once more.
+    let said = code.and(error.source()).map_or_else(|| error.to_string(), |said| said.to_string());
+    SendFailure { kind, code, text: printable(&said) }
 }
 
 fn is_this_machine(host: &str) -> bool {
@@ -275,6 +278,14 @@ mod tests {
             kind_and_code(|verb| (verb == ".").then_some("554 5.6.0 not taken")),
             (FailureKind::Permanent, Some(554))
         );
+    }
+
+    #[test]
+    fn what_the_relay_said_is_kept_without_its_code() {
+        let said = |answer: fn(&str) -> Option<&'static str>| attempt(answer).0.unwrap_err().text;
+        assert_eq!(said(|verb| (verb == "RCPT").then_some("550 5.1.1 unknown")), "5.1.1 unknown");
+        assert_eq!(said(|verb| (verb == "RCPT").then_some("450 later")), "later");
+        assert!(!said(|verb| (verb == "MAIL").then_some("nonsense")).is_empty());
     }
 
     #[test]

@@ -139,7 +139,7 @@ fn as_of(desk: Desk, copy: &std::path::Path) -> Desk {
 }
 
 #[test]
-fn ft_33_mail_that_nobody_has_any_more_is_adopted_from_the_stored_files_once_and_in_silence() {
+fn ft_33_j_08_mail_that_nobody_has_any_more_is_adopted_from_the_stored_files_once_and_in_silence() {
     let desk = Desk::open();
     if !desk.test.app.database.url().is_sqlite() {
         return;
