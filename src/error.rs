@@ -54,31 +54,47 @@ impl Error {
 
 /// What is wrong with a form or a body, by field, in the order found. The empty field name means the whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FieldErrors(Vec<(&'static str, Message)>);
+pub struct FieldErrors {
+    errors: Vec<(&'static str, Message)>,
+    names: &'static [(&'static str, &'static str)],
+}
 
 impl FieldErrors {
     /// Says that something is wrong with `field`.
     pub fn add(&mut self, field: &'static str, message: impl Into<Message>) {
-        self.0.push((field, message.into()));
+        self.errors.push((field, message.into()));
     }
 
     /// Whether nothing is wrong.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.errors.is_empty()
     }
 
     /// The first message of `field`.
     pub fn of(&self, field: &str) -> Option<&Message> {
-        self.0.iter().find(|(name, _)| *name == field).map(|(_, message)| message)
+        self.errors.iter().find(|(name, _)| *name == field).map(|(_, message)| message)
     }
 
     /// Everything that is wrong, with its field, in the order found.
     pub fn iter(&self) -> impl Iterator<Item = (&'static str, &Message)> {
-        self.0.iter().map(|(field, message)| (*field, message))
+        self.errors.iter().map(|(field, message)| (*field, message))
+    }
+
+    /// The same for a form that calls some fields otherwise: fields, each with the key of what stands above it there.
+    pub fn called(self, names: &'static [(&'static str, &'static str)]) -> FieldErrors {
+        FieldErrors { names, ..self }
+    }
+
+    /// The key of the name by which readers of the form know `field`; the catalogue need not have it.
+    pub fn name_of(&self, field: &str) -> String {
+        match self.names.iter().find(|(name, _)| *name == field) {
+            Some((_, key)) => (*key).to_owned(),
+            None => format!("field-name-{}", field.replace('_', "-")),
+        }
     }
 
     /// `Ok` when nothing is wrong.
     pub fn into_result(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::Invalid(self)) }
+        if self.errors.is_empty() { Ok(()) } else { Err(Error::Invalid(self)) }
     }
 }

@@ -211,11 +211,11 @@ impl Texts {
         self.count(key, count)
     }
 
-    /// What is wrong with a field, after the name by which people know it.
-    pub fn error_of(&self, field: &str, message: &Message) -> String {
-        let (key, text) = (format!("field-name-{}", field.replace('_', "-")), self.message(message));
-        if has_key(self.locale, &key) {
-            self.with2("form-error-of", "field", self.say(&key), "message", text)
+    /// What is wrong with a field, after the name by which people know it, if it has one.
+    pub fn error_of(&self, name_key: &str, message: &Message) -> String {
+        let text = self.message(message);
+        if has_key(self.locale, name_key) {
+            self.with2("form-error-of", "field", self.say(name_key), "message", text)
         } else {
             text
         }

@@ -29,6 +29,9 @@ use crate::web::page_error::{PageError, PageResult};
 use crate::web::respond::{page, page_with, redirect, redirect_saying};
 use crate::web::signed_in::{SignedIn, Visitor};
 
+/// What stands above these fields here, where agents call them otherwise.
+const CALLED_HERE: &[(&str, &str)] = &[("queue", "request-field-kind"), ("text", "request-field-text")];
+
 /// The form without an account.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -116,6 +119,7 @@ async fn stranger_page(
     let (locale, chosen) = (visitor.locale, form.queue.clone());
     let (queues, has_interventions) = app.database.read(move |db| queue_choices(db, locale, &chosen)).await?;
     let p = visitor.page(app, "new-request-title", Place::NewRequest);
+    let errors = errors.called(CALLED_HERE);
     page_with(&StrangerPage { p, errors, locale: locale.code(), typed: form, queues, has_interventions }, status)
 }
 
@@ -221,6 +225,7 @@ async fn customer_page(
         hint: p.t.say(&format!("{key}-hint")),
         selected: value == if form.visibility == "private" { "private" } else { "shared" },
     });
+    let errors = errors.called(CALLED_HERE);
     page_with(&CustomerPage { p, errors, typed: form, choices, visibility: visibility.into() }, status)
 }
 

@@ -123,6 +123,20 @@ async fn e1_what_is_missing_is_said_beside_each_field_and_what_was_typed_is_kept
 }
 
 #[actix_web::test]
+async fn e1_what_is_missing_is_called_as_it_is_on_the_form() {
+    let (app, _) = TestApp::with_cast();
+    let browser = app.browser().await;
+    let form = Form { queue: String::new(), text: String::new(), ..Form::of(&app) };
+    for (language, kind, text) in [
+        ("fr", "Nature de la demande\u{a0}: ", "Ce qui s’est passé\u{a0}: "),
+        ("en", "Kind of request: ", "What happened: "),
+    ] {
+        let answer = browser.upload(&format!("/{language}/requests"), &form.fields(), &[]).await;
+        answer.assert_status(422).assert_says(kind).assert_says(text);
+    }
+}
+
+#[actix_web::test]
 async fn h_05_what_nobody_can_see_is_no_subject_and_no_text() {
     let (app, _) = TestApp::with_cast();
     let browser = app.browser().await;
