@@ -79,7 +79,7 @@ pub fn set_aside(
 }
 
 /// The jobs of that name that are kept as failed, with what they are to do.
-pub fn put_aside(db: &mut DbConnection, name: &str) -> Result<Vec<(JobId, String)>> {
+pub fn failed_called(db: &mut DbConnection, name: &str) -> Result<Vec<(JobId, String)>> {
     Ok(jobs::table.filter(is_failed()).filter(jobs::name.eq(name)).select((jobs::id, jobs::payload)).load(db)?)
 }
 

@@ -32,7 +32,7 @@ pub(super) fn note(db: &mut DbConnection, left_out: &LeftOut, reason: &str, now:
 
 /// The public names of those that wait for somebody to say so.
 pub fn waiting(db: &mut DbConnection) -> Result<HashSet<String>> {
-    let put_aside = queue::put_aside(db, WRITE_AGAIN)?;
+    let put_aside = queue::failed_called(db, WRITE_AGAIN)?;
     Ok(put_aside.iter().filter_map(|(_, payload)| mail_of(payload)).collect())
 }
 
@@ -45,7 +45,7 @@ pub fn retry(db: &mut DbConnection, mail: &Outgoing, now: UtcTime) -> Result<boo
     if mail.state != State::Dead || mail.has_bytes {
         return Ok(false);
     }
-    let put_aside = queue::put_aside(db, WRITE_AGAIN)?;
+    let put_aside = queue::failed_called(db, WRITE_AGAIN)?;
     match put_aside.into_iter().find(|(_, payload)| mail_of(payload).as_ref() == Some(&mail.handle)) {
         Some((job, _)) => queue::retry(db, job, now),
         None => Ok(false),
